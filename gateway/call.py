@@ -1,0 +1,264 @@
+"""The one face of the telephone side: what a call is, what can happen to it, what can be asked of it.
+
+Signalling and media of every kind end here. Whoever owns a call (a flow, usually) gets the events below, one at
+a time and in order, and answers by calling methods of :class:`Call`. No method waits and none fails because the
+far end misbehaves: what comes of it arrives as a later event. No SIP, RTP or SDP is visible on this side.
+
+Times are seconds of a monotonic clock unless a name says otherwise (``_ms``); keys are single characters of
+``0123456789*#ABCD``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from gateway.media.clip import Clip
+
+__all__ = [
+    "Answered",
+    "Call",
+    "CallEnded",
+    "CallEvent",
+    "CallOwner",
+    "CallerHeld",
+    "CallerLeft",
+    "CallerRetrieved",
+    "Clip",
+    "DropReason",
+    "KeyPressed",
+    "KeySource",
+    "LegAnswered",
+    "LegEnded",
+    "LegFailed",
+    "LegHeld",
+    "LegKind",
+    "LegOutcome",
+    "LegReport",
+    "LegRetrieved",
+    "LegRinging",
+    "LegRole",
+    "MediaStarted",
+    "PlayEnded",
+    "Target",
+]
+
+KeySource = Literal["rfc4733", "info", "inband"]
+LegKind = Literal["sip", "pstn", "rtc"]
+LegRole = Literal["caller", "agent"]
+LegOutcome = Literal["busy", "refused", "no_answer", "offline", "failed"]
+DropReason = Literal["answered_elsewhere", "cancelled", "no_answer", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Whom to dial: ``sip:SEAT`` (a seat of the site), ``tel:NUMBER`` (out through a trunk), ``rtc:USER``."""
+
+    scheme: Literal["sip", "tel", "rtc"]
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LegReport:
+    """What is known of a leg once it is over; goes into the records."""
+
+    leg_id: str
+    kind: LegKind
+    role: LegRole
+    account: str | None
+    """The seat or trunk, or None for a caller who is not one of ours."""
+    remote: str
+    """The far end's address of record or number, as signalled."""
+    signalling_id: str
+    """SIP Call-ID."""
+    status: int | None
+    """Final SIP status, None if there was none."""
+    hangup_by: Literal["remote", "local", "network"]
+    codec: str | None
+    packets_received: int = 0
+    packets_sent: int = 0
+    packets_lost: int = 0
+    jitter_ms: float = 0.0
+    round_trip_ms: float | None = None
+    audio_received_ms: int = 0
+    audio_sent_ms: int = 0
+
+
+# Events: what happened to the call. -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The caller's leg is up: the answer has been sent and media may flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaStarted:
+    """The first valid packet came from the caller (``leg_id`` None) or from that leg."""
+
+    leg_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """The caller (``leg_id`` None) or the party of that leg pressed a key; reported once per press."""
+
+    key: str
+    source: KeySource = "rfc4733"
+    leg_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlayEnded:
+    """What :meth:`Call.play` started is over: played to its end (``completed``), or stopped or replaced before."""
+
+    play_id: int
+    heard_ms: int
+    completed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegRinging:
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegAnswered:
+    """The dialled party answered. It hears silence until :meth:`Call.connect`."""
+
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegFailed:
+    """A dialled leg ended before it was answered, for a reason that is not our own drop()."""
+
+    leg_id: str
+    outcome: LegOutcome
+    status: int | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LegEnded:
+    """An answered leg ended: the party hung up (``agent``), or it vanished (``network``). Not sent after drop()."""
+
+    leg_id: str
+    by: Literal["agent", "network"]
+
+
+@dataclass(frozen=True, slots=True)
+class LegHeld:
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegRetrieved:
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerHeld:
+    """The caller put us on hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRetrieved:
+    """The caller took us off hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerLeft:
+    """The caller hung up or gave up (``caller``), or was lost (``network``). Nothing can be played any more."""
+
+    by: Literal["caller", "network"]
+    cause: str
+    """A short word for the records: ``bye``, ``cancel``, ``media_timeout``, ``session_expired``, ``no_ack``, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """Every leg is gone and reported: the last event of a call, sent exactly once."""
+
+    status: int | None
+    legs: tuple[LegReport, ...]
+
+
+CallEvent = (
+    Answered
+    | MediaStarted
+    | KeyPressed
+    | PlayEnded
+    | LegRinging
+    | LegAnswered
+    | LegFailed
+    | LegEnded
+    | LegHeld
+    | LegRetrieved
+    | CallerHeld
+    | CallerRetrieved
+    | CallerLeft
+    | CallEnded
+)
+
+
+class CallOwner(Protocol):
+    """Whoever decides what the call does next."""
+
+    def call_event(self, event: CallEvent) -> None:
+        """Take the next event. Called on the event loop; must not block."""
+
+
+class Call(Protocol):
+    """One caller and the legs dialled for him."""
+
+    @property
+    def call_id(self) -> str: ...
+    @property
+    def caller(self) -> str:
+        """The caller's number or user name as signalled; empty if withheld."""
+    @property
+    def caller_name(self) -> str: ...
+    @property
+    def caller_account(self) -> str | None:
+        """The seat the caller proved to be, if any; or the trunk he came through."""
+    @property
+    def did(self) -> str:
+        """The number that was dialled."""
+
+    def ringing(self) -> None:
+        """Tell the caller that it rings (180). No effect once answered."""
+
+    def answer(self) -> None:
+        """Take the call. :class:`Answered` follows. No effect once answered."""
+
+    def reject(self, status: int, text: str = "") -> None:
+        """Refuse the unanswered call with a SIP status (300-699); an answered one is hung up instead."""
+
+    def hangup(self, cause: str = "normal") -> None:
+        """End the caller's leg and every other leg. :class:`CallEnded` follows."""
+
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
+        """Play clips one after the other to the caller; replaces what is playing. :class:`PlayEnded` follows."""
+
+    def stop_playing(self) -> None:
+        """Stop at once. :class:`PlayEnded` tells how much was heard."""
+
+    def ringback(self, on: bool) -> None:
+        """Let the caller hear that somebody is being rung: the tone if answered, 180 if not."""
+
+    def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None) -> None:
+        """Start a leg. It rings until answered, failed or dropped: ring time belongs to the owner."""
+
+    def drop(self, leg_id: str, reason: DropReason) -> None:
+        """End a leg in whatever state it is; nothing more is heard of it but its report in CallEnded."""
+
+    def connect(self, leg_id: str) -> None:
+        """Let the caller and an answered leg hear each other; stops ring-back and what is playing."""
+
+    def disconnect(self) -> None:
+        """Part the caller from the leg he is connected to; both legs stay."""

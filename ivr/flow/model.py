@@ -1,0 +1,109 @@
+"""The flow as a graph: blocks of ordered steps with named exits. Every spelling compiles to this; nothing here runs.
+
+Step settings are frozen dataclasses declared beside their verbs in ``ivr.flow.nodes``; durations are seconds as
+float, keys are characters, texts are templates already parsed (:mod:`ivr.flow.template`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ivr.flow.template import Template
+
+VariableType = Literal["text", "digits", "number", "money", "date", "time", "yes_no", "list", "json"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something stands in a file an operator edits. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A prompt that is a sound file: ``prompts/LANGUAGE/NAME.wav``, then ``prompts/NAME.wav``."""
+
+    name: str
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A prompt that is spoken text."""
+
+    text: Template
+    place: Place = field(compare=False)
+
+
+Prompt = Recording | Speech
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    name: str
+    type: VariableType
+    default: object | None
+    secret: bool
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InputSettings:
+    """How keys are waited for; see the input rules in the flow reference. Seconds."""
+
+    timeout: float = 5.0
+    """Silence before the first key, counted from the end of the prompt."""
+    gap: float = 3.0
+    """Silence between keys."""
+    tries: int = 3
+    barge_in: bool = True
+    finish_key: str | None = "#"
+    type_ahead: Literal["keep", "clear"] = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a block: a verb, its settings, and where each of its exits leads.
+
+    ``exits`` maps the exit's name to a block. An exit that is absent continues with the next step if its verb says
+    so (``next``), else it goes to the flow's ``on_error``; the checks have made sure that one of the two holds.
+    """
+
+    verb: str
+    settings: Any
+    exits: Mapping[str, str]
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    name: str
+    title: str
+    steps: tuple[Step, ...]
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    name: str
+    title: str
+    languages: tuple[str, ...]
+    """The first is the one a call starts in."""
+    start: str
+    on_hangup: str | None
+    on_error: str | None
+    variables: Mapping[str, Variable]
+    input: InputSettings
+    blocks: Mapping[str, Block]
+    place: Place = field(compare=False)
+    digest: str = ""
+    """SHA-256 of the normalised graph, hexadecimal: changes only when a caller could notice."""

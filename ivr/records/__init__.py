@@ -1,0 +1,1 @@
+"""Events of calls into tables. A leaf: nothing that carries a call waits for it."""

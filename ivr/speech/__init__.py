@@ -1,0 +1,1 @@
+"""Words and recordings into frames that are ready for the wire."""
