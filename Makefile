@@ -1,0 +1,38 @@
+# make run    sets everything up and answers calls with the sample site
+# make test   sets everything up and runs the tests, with real phones
+# make check  style, types and the rules between the rooms
+# make bench  figures, as ratios against a floor or a peer in the same run
+
+VENV ?= .venv
+SITE ?= site.yaml
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml constraints.txt hatch_build.py scripts/setup $(wildcard gateway/media/native/*)
+
+.PHONY: run test check bench peers clean
+
+run: $(VENV)/.run
+	@$(BIN)/ivr run --site $(SITE)
+
+test: $(VENV)/.dev peers
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev peers
+	@for b in engine calls setup latency; do $(BIN)/python bench/$$b.py || exit 1; done
+
+peers:
+	@scripts/test-peers
+
+$(VENV)/.run: $(SOURCES)
+	@scripts/setup $(VENV) run
+
+$(VENV)/.dev: $(SOURCES)
+	@scripts/setup $(VENV) dev
+
+clean:
+	rm -rf $(VENV) build dist gateway/media/*.so
