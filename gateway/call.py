@@ -14,10 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from gateway.config import CODECS, Codec, GatewayConfig, ListenAddress, Seat, Transport, Trunk
 from gateway.media.clip import Clip
 
 __all__ = [
+    "CODECS",
     "Answered",
+    "Arrival",
     "Call",
     "CallEnded",
     "CallEvent",
@@ -26,7 +29,9 @@ __all__ = [
     "CallerLeft",
     "CallerRetrieved",
     "Clip",
+    "Codec",
     "DropReason",
+    "GatewayConfig",
     "KeyPressed",
     "KeySource",
     "LegAnswered",
@@ -39,9 +44,15 @@ __all__ = [
     "LegRetrieved",
     "LegRinging",
     "LegRole",
+    "ListenAddress",
     "MediaStarted",
     "PlayEnded",
+    "Reception",
+    "Refusal",
+    "Seat",
     "Target",
+    "Transport",
+    "Trunk",
 ]
 
 KeySource = Literal["rfc4733", "info", "inband"]
@@ -221,11 +232,13 @@ class Call(Protocol):
     @property
     def caller(self) -> str:
         """The caller's number or user name as signalled; empty if withheld."""
+
     @property
     def caller_name(self) -> str: ...
     @property
     def caller_account(self) -> str | None:
         """The seat the caller proved to be, if any; or the trunk he came through."""
+
     @property
     def did(self) -> str:
         """The number that was dialled."""
@@ -262,3 +275,37 @@ class Call(Protocol):
 
     def disconnect(self) -> None:
         """Part the caller from the leg he is connected to; both legs stay."""
+
+
+# Reception: who takes the calls. --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A call that knocks, before anything has been set aside for it."""
+
+    did: str
+    caller: str
+    account: str | None
+    """The seat whose password was given, or the trunk the call came through."""
+    trunk: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a call is not taken: a SIP status and words for the log."""
+
+    status: int
+    text: str
+    retry_after: int | None = None
+    """Seconds."""
+
+
+class Reception(Protocol):
+    """Decides which calls are taken and who owns them."""
+
+    def screen(self, arrival: Arrival) -> Refusal | Literal["authenticate"] | None:
+        """None to take the call, ``authenticate`` to ask for a seat's password first. Cheap: floods end here."""
+
+    def call_arrived(self, call: Call) -> CallOwner:
+        """A call was taken. The owner's first act is usually answer() or ringing()."""
