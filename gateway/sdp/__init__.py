@@ -1,0 +1,46 @@
+"""Session descriptions: reading and writing SDP (RFC 8866) and offer/answer for audio (RFC 3264).
+
+No sockets, no clock, no state: what was said before is handed in, what to say next is handed back.
+"""
+
+from gateway.sdp.description import (
+    MediaDescription,
+    Origin,
+    RtpMap,
+    SdpError,
+    SessionDescription,
+    parse_sdp,
+)
+from gateway.sdp.negotiation import (
+    PCMA,
+    PCMU,
+    Agreed,
+    Answer,
+    AudioCapabilities,
+    Codec,
+    Direction,
+    Refused,
+    answer_offer,
+    make_offer,
+    read_answer,
+)
+
+__all__ = [
+    "PCMA",
+    "PCMU",
+    "Agreed",
+    "Answer",
+    "AudioCapabilities",
+    "Codec",
+    "Direction",
+    "MediaDescription",
+    "Origin",
+    "Refused",
+    "RtpMap",
+    "SdpError",
+    "SessionDescription",
+    "answer_offer",
+    "make_offer",
+    "parse_sdp",
+    "read_answer",
+]
