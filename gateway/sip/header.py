@@ -131,7 +131,8 @@ class CSeq(NamedTuple):
 
 
 _VIA = re.compile(
-    r'SIP/2\.0/([A-Za-z0-9\-]+) ([A-Za-z0-9_.\-]+)(?::([0-9]{1,5}))?((?:;[^;"<,=\s]+(?:=[^;"<,=\s]+)?)*)\Z'
+    r"SIP/2\.0/([A-Za-z0-9\-]+) ([A-Za-z0-9_.\-]+)(?::([0-9]{1,5}))?"
+    r"((?:;[^;\"<,=\s]+(?:=[^;\"<,=\s]+)?)*)\Z"
 )
 """A Via as nearly all are written; the others take the long way."""
 

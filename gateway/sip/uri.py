@@ -88,6 +88,9 @@ class SipUri:
         host_port, *parts = target.split(";")
         host, port = parse_host_port(host_port)
         params = parse_params(parts) if parts else NO_PARAMS
+        if "%" in target:
+            # A name may be written with escapes too: `%6C%72` is `lr` (RFC 4475 3.1.1.3).
+            params = {(_plain(name) or "").lower(): value for name, value in params.items()}
         return cls(scheme, user, password, host, port, params, headers if question else None, text)
 
     @classmethod
@@ -144,7 +147,7 @@ class SipUri:
         params = {name: value for name, value in self.params.items() if name != "method"}
         return self._rewritten(params)
 
-    def with_params(self, **changes: str | None | bool) -> SipUri:
+    def with_params(self, **changes: str | bool | None) -> SipUri:
         """The same with parameters set: text for a value, True for none, None to take one away; no headers."""
         params = dict(self.params)
         for name, value in changes.items():
