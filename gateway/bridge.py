@@ -1,0 +1,304 @@
+"""A caller and the parties dialled for him, joined and parted: the :class:`~gateway.call.Call` that owners hold.
+
+Knows no protocol. Parties tell it what happened; it tells its owner, and moves sound in the media engine.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from gateway.call import (
+    Answered,
+    CallEnded,
+    CallerHeld,
+    CallerLeft,
+    CallerRetrieved,
+    CallEvent,
+    CallOwner,
+    Clip,
+    DropReason,
+    KeyPressed,
+    KeySource,
+    LegAnswered,
+    LegEnded,
+    LegFailed,
+    LegHeld,
+    LegOutcome,
+    LegReport,
+    LegRetrieved,
+    LegRinging,
+    MediaStarted,
+    PlayEnded,
+    Target,
+)
+from gateway.party import Party
+
+log = logging.getLogger(__name__)
+
+# Sounds that the call plays of itself; the owner's play ids are positive.
+_RINGBACK = -1
+_HOLD = -2
+
+MakeParty = Callable[["BridgedCall", str, Target, str | None], Party | LegFailed]
+Post = Callable[["BridgedCall", CallEvent], None]
+
+
+class BridgedCall:
+    """Owns the caller's party and every party dialled for him, and who hears whom."""
+
+    def __init__(
+        self,
+        *,
+        call_id: str,
+        did: str,
+        caller: str,
+        caller_name: str,
+        caller_account: str | None,
+        make_party: MakeParty,
+        post: Post,
+        ringback_tone: Clip,
+        hold_music: Clip,
+    ) -> None:
+        self.call_id = call_id
+        self.did = did
+        self.caller = caller
+        self.caller_name = caller_name
+        self.caller_account = caller_account
+        self.owner: CallOwner | None = None
+        self._make_party = make_party
+        self._post = post
+        self._ringback_tone = ringback_tone
+        self._hold_music = hold_music
+        self._caller: Party | None = None
+        self._legs: dict[str, Party] = {}
+        self._connected: Party | None = None
+        self._held: set[str] = set()
+        self._early: Party | None = None
+        self._ringback = False
+        self._reports: list[LegReport] = []
+        self._status: int | None = None
+        self._over = False
+
+    def attach_caller(self, party: Party) -> None:
+        self._caller = party
+
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    # What the owner asks for --------------------------------------------------------------------------
+
+    def ringing(self) -> None:
+        if self._caller is not None and not self._caller.answered:
+            self._caller.ring()
+
+    def answer(self) -> None:
+        caller = self._caller
+        if caller is not None and not caller.answered:
+            caller.answer()
+            if caller.answered:
+                self._tell(Answered())
+                if self._ringback:
+                    self._start_ringback()
+
+    def reject(self, status: int, text: str = "") -> None:
+        caller = self._caller
+        if caller is None:
+            return
+        if caller.answered:
+            self.hangup("rejected")
+            return
+        caller.reject(status, text)
+        self._status = status
+        self._end_all("ended")
+
+    def hangup(self, cause: str = "normal") -> None:
+        log.debug("call %s: hang up (%s)", self.call_id, cause)
+        self._end_all("ended")
+
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
+        if self._caller is not None:
+            self._caller.media.play(play_id, clips, loop=loop)
+
+    def stop_playing(self) -> None:
+        if self._caller is not None:
+            self._caller.media.stop_playing()
+
+    def ringback(self, on: bool) -> None:
+        caller = self._caller
+        if caller is None or on == self._ringback:
+            return
+        self._ringback = on
+        if not on:
+            if caller.answered and self._connected is None:
+                caller.media.unbridge()
+                caller.media.stop_playing()
+            self._early = None
+        elif caller.answered:
+            self._start_ringback()
+        else:
+            caller.ring()
+
+    def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None) -> None:
+        if self._over or leg_id in self._legs:
+            return
+        party = self._make_party(self, leg_id, target, caller_id)
+        if isinstance(party, LegFailed):
+            self._tell(party)
+        else:
+            self._legs[leg_id] = party
+
+    def drop(self, leg_id: str, reason: DropReason) -> None:
+        party = self._legs.pop(leg_id, None)
+        if party is None:
+            return
+        if party is self._connected:
+            self.disconnect()
+        self._part_early(party)
+        party.end(reason)
+        self._reports.append(party.report())
+        self._held.discard(leg_id)
+
+    def connect(self, leg_id: str) -> None:
+        party = self._legs.get(leg_id)
+        caller = self._caller
+        if party is None or caller is None or not party.answered or not caller.answered:
+            return
+        if self._connected is not None:
+            self.disconnect()
+        self._ringback = False
+        self._early = None
+        caller.media.stop_playing()
+        self._connected = party
+        self._rejoin()
+
+    def disconnect(self) -> None:
+        party, self._connected = self._connected, None
+        if party is not None and self._caller is not None:
+            self._caller.media.unbridge()
+            for media in (self._caller.media, party.media):
+                media.stop_playing()
+
+    # What parties tell --------------------------------------------------------------------------------
+
+    def party_ringing(self, party: Party) -> None:
+        self._tell(LegRinging(party.leg_id))
+
+    def party_early_media(self, party: Party) -> None:
+        caller = self._caller
+        if self._ringback and caller is not None and caller.answered and self._connected is None and self._early is None:
+            # What the far end plays (an announcement, its own ring-back) is truer than our tone.
+            self._early = party
+            caller.media.stop_playing()
+            caller.media.bridge(party.media)
+
+    def party_answered(self, party: Party) -> None:
+        if party.role == "agent":
+            self._part_early(party)
+            self._tell(LegAnswered(party.leg_id))
+
+    def party_failed(self, party: Party, outcome: LegOutcome, status: int | None, text: str) -> None:
+        if self._legs.pop(party.leg_id, None) is not None:
+            self._part_early(party)
+            self._reports.append(party.report())
+            self._tell(LegFailed(party.leg_id, outcome, status, text))
+
+    def party_left(self, party: Party, *, network: bool, cause: str) -> None:
+        if party is self._caller:
+            self._tell(CallerLeft("network" if network else "caller", cause))
+            self._caller_gone(party)
+        elif self._legs.pop(party.leg_id, None) is not None:
+            if party is self._connected:
+                self.disconnect()
+            self._held.discard(party.leg_id)
+            self._reports.append(party.report())
+            self._tell(LegEnded(party.leg_id, "network" if network else "agent"))
+
+    def party_held(self, party: Party, held: bool) -> None:
+        if held == (party.leg_id in self._held):
+            return
+        (self._held.add if held else self._held.discard)(party.leg_id)
+        if party is self._caller:
+            self._tell(CallerHeld() if held else CallerRetrieved())
+        else:
+            self._tell(LegHeld(party.leg_id) if held else LegRetrieved(party.leg_id))
+        if self._connected is not None:
+            self._rejoin()
+
+    def party_key(self, party: Party, key: str) -> None:
+        self._key(party, key, "info")
+
+    # What the media engine tells ----------------------------------------------------------------------
+
+    def media_started(self, party: Party) -> None:
+        self._tell(MediaStarted(self._leg_name(party)))
+
+    def media_key(self, party: Party, key: str, inband: bool) -> None:
+        self._key(party, key, "inband" if inband else "rfc4733")
+
+    def media_play_ended(self, party: Party, play_id: int, heard_ms: int, completed: bool) -> None:
+        if play_id > 0 and party is self._caller:
+            self._tell(PlayEnded(play_id, heard_ms, completed))
+
+    # --------------------------------------------------------------------------------------------------
+
+    def _tell(self, event: CallEvent) -> None:
+        if not self._over:
+            self._post(self, event)
+
+    def _leg_name(self, party: Party) -> str | None:
+        return None if party is self._caller else party.leg_id
+
+    def _key(self, party: Party, key: str, source: KeySource) -> None:
+        self._tell(KeyPressed(key, source, self._leg_name(party)))
+
+    def _start_ringback(self) -> None:
+        assert self._caller is not None
+        self._caller.media.play(_RINGBACK, [self._ringback_tone], loop=True)
+
+    def _part_early(self, party: Party) -> None:
+        if party is self._early and self._caller is not None:
+            self._early = None
+            self._caller.media.unbridge()
+            if self._ringback:
+                self._start_ringback()
+
+    def _rejoin(self) -> None:
+        """Let caller and connected party hear each other, or the one hear music whom the other has on hold."""
+        caller, party = self._caller, self._connected
+        assert caller is not None
+        assert party is not None
+        if not self._held & {caller.leg_id, party.leg_id}:
+            for media in (caller.media, party.media):
+                media.stop_playing()
+            caller.media.bridge(party.media)
+            return
+        caller.media.unbridge()
+        for waiting, other in ((caller, party), (party, caller)):
+            if other.leg_id in self._held and waiting.leg_id not in self._held:
+                waiting.media.play(_HOLD, [self._hold_music], loop=True)
+
+    def _caller_gone(self, party: Party) -> None:
+        """The caller has left; legs stay until the owner drops them, which it does on CallerLeft."""
+        self.disconnect()
+        self._ringback = False
+        self._reports.append(party.report())
+        self._caller = None
+        self._status = self._reports[-1].status
+
+    def _end_all(self, reason: DropReason) -> None:
+        if self._over:
+            return
+        self.disconnect()
+        for leg_id in list(self._legs):
+            party = self._legs[leg_id]
+            self.drop(leg_id, "ended" if party.answered else "cancelled")
+        caller, self._caller = self._caller, None
+        if caller is not None:
+            caller.end(reason)
+            report = caller.report()
+            self._reports.append(report)
+            self._status = report.status if self._status is None else self._status
+        self._tell(CallEnded(self._status, tuple(self._reports)))
+        self._over = True

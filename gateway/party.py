@@ -1,0 +1,59 @@
+"""One party of a call, whatever protocol it speaks: the shape that a call sees. Signalling lives in its makers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
+from gateway.media.engine import MediaLeg
+
+
+class Party(Protocol):
+    """A party owns its signalling and its media leg, and tells :class:`PartyOwner` what happens to it."""
+
+    @property
+    def leg_id(self) -> str: ...
+    @property
+    def kind(self) -> LegKind: ...
+    @property
+    def role(self) -> LegRole: ...
+    @property
+    def media(self) -> MediaLeg: ...
+    @property
+    def answered(self) -> bool: ...
+    @property
+    def codec(self) -> str | None: ...
+
+    def ring(self) -> None:
+        """Caller only: tell him that it rings."""
+
+    def answer(self) -> None:
+        """Caller only: take the call."""
+
+    def reject(self, status: int, text: str) -> None:
+        """Caller only: refuse the call that is not answered yet."""
+
+    def end(self, reason: DropReason) -> None:
+        """Hang up, or stop ringing. Nothing is told to the owner afterwards but the report."""
+
+    def report(self) -> LegReport:
+        """Valid once the party is over."""
+
+
+class PartyOwner(Protocol):
+    """The call, as its parties see it."""
+
+    def party_ringing(self, party: Party) -> None: ...
+    def party_early_media(self, party: Party) -> None:
+        """The far end sends sound before it answers (announcements, its own ring-back)."""
+
+    def party_answered(self, party: Party) -> None: ...
+    def party_failed(self, party: Party, outcome: LegOutcome, status: int | None, text: str) -> None:
+        """A dialled party ended before it answered."""
+
+    def party_left(self, party: Party, *, network: bool, cause: str) -> None:
+        """An answered party, or a caller at any time, is gone."""
+
+    def party_held(self, party: Party, held: bool) -> None: ...
+    def party_key(self, party: Party, key: str) -> None:
+        """A key that came by signalling (SIP INFO)."""

@@ -1,0 +1,340 @@
+"""SIP callers and dialled SIP parties: the signalling of one party of a call, and its outcomes in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
+from gateway.media.engine import LegStatistics, MediaLeg
+from gateway.negotiation import Negotiation
+from gateway.party import PartyOwner
+from gateway.sdp import Refused
+from gateway.sip.events import (
+    SessionAnswered,
+    SessionConfirmed,
+    SessionEnded,
+    SessionEvent,
+    SessionFailed,
+    SessionInfo,
+    SessionOffer,
+    SessionProgress,
+)
+from gateway.sip.session import Session
+
+_REASONS: dict[DropReason, str] = {
+    "answered_elsewhere": 'SIP;cause=200;text="Call completed elsewhere"',
+    "cancelled": 'SIP;cause=487;text="Caller gave up"',
+    "no_answer": 'SIP;cause=480;text="No answer"',
+    "ended": 'Q.850;cause=16;text="Normal call clearing"',
+}
+
+_OUTCOMES: dict[int, LegOutcome] = {
+    486: "busy",
+    600: "busy",
+    603: "refused",
+    403: "refused",
+    401: "failed",
+    407: "failed",
+    480: "offline",
+    404: "offline",
+    410: "offline",
+    604: "offline",
+    408: "no_answer",
+    487: "no_answer",
+}
+
+# Of several telephones of one seat, the outcome that says most about the person wins.
+_TELLING: tuple[LegOutcome, ...] = ("refused", "busy", "no_answer", "failed", "offline")
+
+
+def outcome_of(status: int | None, cause: str) -> LegOutcome:
+    """What a final SIP status, or its absence, says of the dialled party."""
+    if cause == "timeout":
+        return "offline"
+    if status is None:
+        return "failed"
+    return _OUTCOMES.get(status, "failed")
+
+
+class SipParty:
+    """What both directions share: one media leg, what was agreed for it, and its end."""
+
+    role: LegRole
+
+    def __init__(
+        self,
+        owner: PartyOwner,
+        media: MediaLeg,
+        negotiation: Negotiation,
+        *,
+        leg_id: str,
+        kind: LegKind,
+        account: str | None,
+        remote: str,
+        signalling_id: str = "",
+    ) -> None:
+        self.owner = owner
+        self.media = media
+        self.leg_id = leg_id
+        self.kind: LegKind = kind
+        self.answered = False
+        self._negotiation = negotiation
+        self._account = account
+        self._remote = remote
+        self._signalling_id = signalling_id
+        self._status: int | None = None
+        self._over = False
+        self._hangup_by: str = "local"
+        self._statistics: LegStatistics | None = None
+
+    @property
+    def codec(self) -> str | None:
+        return self._negotiation.codec
+
+    @property
+    def over(self) -> bool:
+        return self._over
+
+    def report(self) -> LegReport:
+        s = self._statistics or self.media.statistics()
+        hangup_by = self._hangup_by
+        return LegReport(
+            leg_id=self.leg_id,
+            kind=self.kind,
+            role=self.role,
+            account=self._account,
+            remote=self._remote,
+            signalling_id=self._signalling_id,
+            status=self._status,
+            hangup_by="remote" if hangup_by == "remote" else "network" if hangup_by == "network" else "local",
+            codec=self.codec if self.answered else None,
+            packets_received=s.packets_received,
+            packets_sent=s.packets_sent,
+            packets_lost=s.packets_lost,
+            jitter_ms=s.jitter_ms,
+            round_trip_ms=s.round_trip_ms,
+            audio_received_ms=s.audio_received_ms,
+            audio_sent_ms=s.audio_sent_ms,
+        )
+
+    def _close(self, by: str) -> None:
+        if not self._over:
+            self._over = True
+            self._hangup_by = by
+            self._statistics = self.media.close()
+
+    def _renegotiate(self, session: Session, offer: bytes | None) -> None:
+        """A re-INVITE or UPDATE: hold, retrieve, a new address, or a question what we can do."""
+        if offer is None:
+            session.answer_offer(self._negotiation.offer())
+            return
+        answer = self._negotiation.answer(offer)
+        if isinstance(answer, Refused):
+            session.refuse_offer(answer.status)
+            return
+        session.answer_offer(answer)
+        self.owner.party_held(self, self._negotiation.held)
+
+    def _in_session(self, session: Session, event: SessionEvent) -> None:
+        """What can happen at any time of an answered party."""
+        match event:
+            case SessionOffer():
+                self._renegotiate(session, event.sdp)
+            case SessionConfirmed() if event.sdp is not None:
+                if self._negotiation.accept(event.sdp) is not None:
+                    session.bye()
+                    self._gone("network", "no_common_codec")
+                else:
+                    self.owner.party_held(self, self._negotiation.held)
+            case SessionInfo():
+                for key in event.keys:
+                    self.owner.party_key(self, key)
+            case SessionEnded():
+                self._gone("remote" if event.by == "remote" else "network", event.cause)
+            case _:
+                pass
+
+    def _gone(self, by: str, cause: str) -> None:
+        if not self._over:
+            self._close(by)
+            self.owner.party_left(self, network=by == "network", cause=cause)
+
+    def media_lost(self) -> None:
+        """No packet for so long that the party must be gone."""
+
+
+class SipCaller(SipParty):
+    """Who called us."""
+
+    role: LegRole = "caller"
+
+    def __init__(self, session: Session, owner: PartyOwner, media: MediaLeg, negotiation: Negotiation,
+                 *, kind: LegKind, account: str | None, remote: str, signalling_id: str) -> None:
+        super().__init__(owner, media, negotiation, leg_id="caller", kind=kind, account=account, remote=remote,
+                         signalling_id=signalling_id)
+        self._session = session
+        self._sdp: bytes | None = None
+
+    def prepare(self, offer: bytes | None) -> Refused | None:
+        """Work out the answer to the INVITE's offer, so that a call we cannot talk to is refused at once."""
+        if offer is None:
+            return None
+        answer = self._negotiation.answer(offer, apply=False)
+        if isinstance(answer, Refused):
+            return answer
+        self._sdp = answer
+        return None
+
+    def ring(self) -> None:
+        if not self.answered and not self._over:
+            self._session.ring()
+
+    def answer(self) -> None:
+        if self.answered or self._over:
+            return
+        self.answered = True
+        self._status = 200
+        if self._sdp is None:
+            self._session.answer(self._negotiation.offer())
+        else:
+            self._session.answer(self._sdp)
+            self._negotiation.commit()
+
+    def reject(self, status: int, text: str) -> None:
+        if not self._over:
+            self._status = status
+            self._session.reject(status, text or None)
+            self._close("local")
+
+    def end(self, reason: DropReason) -> None:
+        if self._over:
+            return
+        if self.answered:
+            self._session.bye(_REASONS[reason])
+            self._close("local")
+        else:
+            self.reject(480, "Temporarily Unavailable")
+
+    def media_lost(self) -> None:
+        if self.answered and not self._over:
+            self._session.bye('SIP;cause=408;text="No media"')
+            self._gone("network", "media_timeout")
+
+    def session_event(self, session: Session, event: SessionEvent) -> None:
+        if self._over:
+            return
+        if isinstance(event, SessionFailed):
+            self._status = event.status or 487
+            self._gone("remote" if event.cause == "cancelled" else "network",
+                       "cancel" if event.cause == "cancelled" else event.cause)
+        else:
+            self._in_session(session, event)
+
+
+class SipCallee(SipParty):
+    """Whom we dial: a seat, which may have several telephones, or a number through a trunk.
+
+    All telephones get the same offer and share the media leg; the first that answers has the call.
+    """
+
+    role: LegRole = "agent"
+
+    def __init__(self, owner: PartyOwner, media: MediaLeg, negotiation: Negotiation,
+                 *, leg_id: str, kind: LegKind, account: str | None, remote: str) -> None:
+        super().__init__(owner, media, negotiation, leg_id=leg_id, kind=kind, account=account, remote=remote)
+        self._branches: list[Session] = []
+        self._winner: Session | None = None
+        self._rang = False
+        self._outcomes: list[tuple[LegOutcome, int | None, str]] = []
+
+    def start(self, invite: Callable[[bytes], Iterable[Session]]) -> None:
+        """Send the offer to every telephone by the function given."""
+        self._branches = list(invite(self._negotiation.offer()))
+        if self._branches:
+            self._signalling_id = self._branches[0].call_id
+
+    def ring(self) -> None:
+        raise TypeError("only a caller is told that it rings")
+
+    def answer(self) -> None:
+        raise TypeError("only a caller's call is taken")
+
+    def reject(self, status: int, text: str) -> None:
+        raise TypeError("only a caller's call is refused")
+
+    def end(self, reason: DropReason) -> None:
+        if self._over:
+            return
+        if self._winner is not None:
+            self._winner.bye(_REASONS[reason])
+        else:
+            self._cancel(self._branches, reason)
+        self._branches = []
+        self._close("local")
+
+    def media_lost(self) -> None:
+        if self._winner is not None and not self._over:
+            self._winner.bye('SIP;cause=408;text="No media"')
+            self._gone("network", "media_timeout")
+
+    def session_event(self, session: Session, event: SessionEvent) -> None:
+        if self._over or (self._winner is not None and session is not self._winner):
+            return
+        match event:
+            case SessionProgress():
+                self._progress(event)
+            case SessionAnswered():
+                self._answered(session, event)
+            case SessionFailed():
+                self._failed(session, event)
+            case SessionEnded() if self._winner is None:
+                self._branch_over(session, "failed", None, event.cause)
+            case _:
+                self._in_session(session, event)
+
+    def _progress(self, event: SessionProgress) -> None:
+        if event.status < 180:
+            return
+        if event.sdp is not None and self._negotiation.agreed is None and self._negotiation.accept(event.sdp) is None:
+            self.owner.party_early_media(self)
+        if not self._rang:
+            self._rang = True
+            self.owner.party_ringing(self)
+
+    def _answered(self, session: Session, event: SessionAnswered) -> None:
+        refused = None
+        if event.sdp is not None:
+            refused = self._negotiation.accept(event.sdp)
+        elif self._negotiation.agreed is None:
+            refused = Refused("399 The answer has no session description")
+        if refused is not None:
+            session.bye('SIP;cause=488;text="No common codec"')
+            self._branch_over(session, "failed", 488, refused.warning)
+            return
+        self._winner = session
+        self._status = 200
+        self.answered = True
+        self._signalling_id = session.call_id
+        self._cancel([other for other in self._branches if other is not session], "answered_elsewhere")
+        self._branches = [session]
+        self.owner.party_answered(self)
+
+    def _failed(self, session: Session, event: SessionFailed) -> None:
+        self._branch_over(session, outcome_of(event.status, event.cause), event.status, event.reason)
+
+    def _branch_over(self, session: Session, outcome: LegOutcome, status: int | None, text: str) -> None:
+        self._branches = [other for other in self._branches if other is not session]
+        self._outcomes.append((outcome, status, text))
+        if status is not None and status >= 600:
+            # A global refusal speaks for every telephone of the seat (RFC 3261 section 21.6).
+            self._cancel(self._branches, "cancelled")
+            self._branches = []
+        if not self._branches:
+            outcome, status, text = min(self._outcomes, key=lambda entry: _TELLING.index(entry[0]))
+            self._status = status
+            self._close("remote")
+            self.owner.party_failed(self, outcome, status, text)
+
+    def _cancel(self, sessions: Iterable[Session], reason: DropReason) -> None:
+        for session in sessions:
+            session.cancel(_REASONS[reason])

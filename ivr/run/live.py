@@ -1,0 +1,380 @@
+"""A flow on a real call: carries events to the interpreter and its actions to the telephone, sound and records.
+
+One :class:`LiveCall` owns one call and everything it started: when the call ends, nothing of it is left running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, assert_never
+
+from gateway.call import (
+    Answered,
+    Call,
+    CallEnded,
+    CallerHeld,
+    CallerLeft,
+    CallerRetrieved,
+    CallEvent,
+    Clip,
+    KeyPressed,
+    LegAnswered,
+    LegFailed,
+    LegHeld,
+    LegOutcome,
+    LegReport,
+    LegRetrieved,
+    LegRinging,
+    PlayEnded,
+)
+from ivr.records.events import EventType, RecordEvent
+from ivr.run.actions import (
+    Action,
+    Answer,
+    Connect,
+    Dial,
+    Disconnect,
+    Drop,
+    Ended,
+    Hangup,
+    Log,
+    OfferEnded,
+    OfferStarted,
+    Play,
+    PlayItem,
+    Reject,
+    Ringback,
+    Ringing,
+    StepDone,
+    StepRecord,
+    StopPlaying,
+    Tag,
+)
+from ivr.run.events import PlayFailed
+from ivr.run.flow_run import FlowRun
+
+log = logging.getLogger("ivr.call")
+
+
+class Sounds(Protocol):
+    """Where clips come from."""
+
+    def ready(self, item: PlayItem) -> Clip | None:
+        """What can be played at once, None if it must be made first. Raises LookupError if it cannot be made."""
+
+    async def make(self, item: PlayItem) -> Clip:
+        """Make it; raises an exception whose words an operator understands if that is impossible."""
+
+
+class Journal(Protocol):
+    """Where events are written down; never waits and never fails."""
+
+    def append(self, event: RecordEvent) -> None: ...
+
+
+class LiveCall:
+    """Owns a call from arrival to :class:`~gateway.call.CallEnded`; ``on_over`` is called once, at the very end."""
+
+    def __init__(
+        self,
+        call: Call,
+        run: FlowRun,
+        *,
+        flow: str,
+        flow_version: str,
+        language: str,
+        node_id: str,
+        sounds: Sounds,
+        journal: Journal,
+        loop: asyncio.AbstractEventLoop,
+        on_over: Callable[[LiveCall], None],
+    ) -> None:
+        self.call = call
+        self._run = run
+        self._flow_version = flow_version
+        self._sounds = sounds
+        self._journal = journal
+        self._loop = loop
+        self._on_over = on_over
+        self._timer: asyncio.TimerHandle | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._play_id: int | None = None
+        # Steps carry seconds of the loop's clock; records want the time of day.
+        self._epoch_ms = time.time() * 1000 - loop.time() * 1000
+        self._offers: set[str] = set()
+        self._connected: str | None = None
+        self._ended: Ended | None = None
+        self._over = False
+        self._record(
+            "call.arrived",
+            data={
+                "mode": "ivr",
+                "node_id": node_id,
+                "did": call.did,
+                "caller": call.caller,
+                "caller_name": call.caller_name,
+                "flow": flow,
+                "flow_version": flow_version,
+                "language": language,
+            },
+        )
+        self._record("leg.created", "caller", {"role": "caller", "kind": "sip", "account": call.caller_account})
+
+    def begin(self) -> None:
+        """Run the flow's first steps."""
+        self._do(self._run.start(self._loop.time()))
+
+    def call_event(self, event: CallEvent) -> None:
+        self._note(event)
+        if isinstance(event, CallEnded):
+            self._finish(event)
+        elif isinstance(event, PlayEnded) and event.play_id != self._play_id:
+            pass
+        else:
+            if isinstance(event, PlayEnded):
+                self._play_id = None
+            self._do(self._run.handle(event, self._loop.time()))
+
+    # From the interpreter -----------------------------------------------------------------------------
+
+    def _do(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            self._act(action)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._run.next_timer()
+        if due is not None and not self._over:
+            self._timer = self._loop.call_at(due, self._timer_due)
+
+    def _timer_due(self) -> None:
+        self._timer = None
+        self._do(self._run.handle_timer(self._loop.time()))
+
+    def _act(self, action: Action) -> None:
+        call = self.call
+        match action:
+            case Answer():
+                call.answer()
+            case Ringing():
+                call.ringing()
+            case Reject(status, text):
+                call.reject(status, text)
+            case Hangup(cause):
+                call.hangup(cause)
+            case Play():
+                self._play(action)
+            case StopPlaying():
+                self._stop_playing()
+            case Ringback(on):
+                call.ringback(on)
+            case Dial(leg_id, target, caller_id):
+                self._record(
+                    "leg.created",
+                    leg_id,
+                    {
+                        "role": "agent",
+                        "kind": "pstn" if target.scheme == "tel" else target.scheme,
+                        "account": target.name,
+                        "remote": str(target),
+                    },
+                )
+                call.dial(leg_id, target, caller_id=caller_id)
+            case Drop(leg_id, reason):
+                if leg_id == self._connected:
+                    self._connected = None
+                    self._record("bridge.leave", leg_id)
+                call.drop(leg_id, reason)
+            case Connect(leg_id):
+                call.connect(leg_id)
+                self._connected = leg_id
+                self._record("bridge.join", leg_id)
+            case Disconnect():
+                call.disconnect()
+                if self._connected is not None:
+                    self._record("bridge.leave", self._connected)
+                    self._connected = None
+            case Log(text, place, error):
+                (log.warning if error else log.info)("call %s %s: %s", call.call_id, place, text)
+                self._record("error" if error else "log", data={"text": text, "place": place})
+            case Tag(name, value):
+                self._record("tag", data={"name": name, "value": value})
+            case StepDone(record):
+                self._step(record)
+            case OfferStarted(leg_id, target):
+                self._offers.add(leg_id)
+                if len(self._offers) == 1:
+                    self._record("offer.start", leg_id, {"targets": [str(target)]})
+            case OfferEnded(leg_id, outcome):
+                self._offers.discard(leg_id)
+                if not self._offers:
+                    self._record("offer.end", leg_id, {"outcome": outcome})
+            case Ended():
+                self._ended = action
+                call.hangup(action.cause)
+            case _:
+                assert_never(action)
+
+    def _play(self, action: Play) -> None:
+        self._cancel_making()
+        self._play_id = action.play_id
+        try:
+            clips = [self._sounds.ready(item) for item in action.items]
+        except LookupError as error:
+            self._loop.call_soon(self._play_failed, action.play_id, str(error))
+            return
+        ready = [clip for clip in clips if clip is not None]
+        if len(ready) == len(clips):
+            self.call.play(action.play_id, ready, loop=action.loop)
+        else:
+            self._making = self._loop.create_task(self._make_and_play(action))
+
+    async def _make_and_play(self, action: Play) -> None:
+        try:
+            clips = [self._sounds.ready(item) or await self._sounds.make(item) for item in action.items]
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # Whatever a speech engine or a file can raise is the flow's to handle, never the server's.
+            self._play_failed(action.play_id, str(error))
+            return
+        if self._play_id == action.play_id:
+            self._making = None
+            self.call.play(action.play_id, clips, loop=action.loop)
+
+    def _play_failed(self, play_id: int, reason: str) -> None:
+        if self._play_id == play_id and not self._over:
+            self._play_id = None
+            self._do(self._run.handle(PlayFailed(play_id, reason), self._loop.time()))
+
+    def _stop_playing(self) -> None:
+        if self._making is None:
+            self.call.stop_playing()
+            return
+        self._cancel_making()
+        if self._play_id is not None:
+            self._loop.call_soon(self.call_event, PlayEnded(self._play_id, 0, False))
+
+    def _cancel_making(self) -> None:
+        if self._making is not None:
+            self._making.cancel()
+            self._making = None
+
+    # For the records ----------------------------------------------------------------------------------
+
+    def _record(self, kind: EventType, leg_id: str | None = None, data: dict[str, object] | None = None) -> None:
+        at = round(self._epoch_ms + self._loop.time() * 1000)
+        leg = None if leg_id is None else f"{self.call.call_id}-{leg_id}"
+        self._journal.append(RecordEvent(at, kind, self.call.call_id, leg, data or {}))
+
+    def _note(self, event: CallEvent) -> None:
+        match event:
+            case Answered():
+                self._record("call.answered")
+                self._record("leg.answered", "caller")
+            case KeyPressed(key, source, leg_id):
+                # Which key it was may be secret; the step's row says it where it may be said.
+                self._record("key", leg_id or "caller", {"source": source})
+            case LegRinging(leg_id):
+                self._record("leg.ringing", leg_id)
+            case LegAnswered(leg_id):
+                self._record("leg.answered", leg_id)
+            case LegFailed(leg_id, outcome, status, text):
+                self._leg_failed(leg_id, outcome, status, text)
+            case LegHeld(leg_id):
+                self._record("leg.held", leg_id)
+            case LegRetrieved(leg_id):
+                self._record("leg.retrieved", leg_id)
+            case CallerHeld():
+                self._record("leg.held", "caller")
+            case CallerRetrieved():
+                self._record("leg.retrieved", "caller")
+            case _:
+                pass
+
+    def _leg_failed(self, leg_id: str, outcome: LegOutcome, status: int | None, text: str) -> None:
+        log.info("call %s: leg %s %s (%s %s)", self.call.call_id, leg_id, outcome, status or "-", text)
+        self._record(
+            "leg.ended",
+            leg_id,
+            {"hangup_by": "remote", "sip_status": status, "outcome": outcome, "text": text},
+        )
+
+    def _step(self, step: StepRecord) -> None:
+        self._record(
+            "flow.step",
+            data={
+                "seq": step.seq,
+                "flow": step.flow,
+                "flow_version": self._flow_version,
+                "block": step.block,
+                "step": step.step,
+                "verb": step.verb,
+                "line": step.line,
+                "from_at": round(self._epoch_ms + step.began * 1000),
+                "until_at": round(self._epoch_ms + step.ended * 1000),
+                "try_no": step.try_no,
+                "input_mode": step.input_mode,
+                "input": step.input,
+                "barged_in": step.barged_in,
+                "heard_ms": step.heard_ms,
+                "exit": step.exit,
+                "next_block": step.next_block,
+                "error": step.error,
+            },
+        )
+
+    def _leg_report(self, report: LegReport) -> None:
+        self._record(
+            "leg.ended",
+            report.leg_id,
+            {
+                "kind": report.kind,
+                "role": report.role,
+                "account": report.account,
+                "remote": report.remote,
+                "sip_call_id": report.signalling_id,
+                "sip_status": report.status,
+                "hangup_by": report.hangup_by,
+                "codec": report.codec,
+                "rx_pkts": report.packets_received,
+                "tx_pkts": report.packets_sent,
+                "lost_pkts": report.packets_lost,
+                "jitter_ms": report.jitter_ms,
+                "rtt_ms": report.round_trip_ms,
+                "audio_rx_ms": report.audio_received_ms,
+                "audio_tx_ms": report.audio_sent_ms,
+            },
+        )
+
+    def _finish(self, event: CallEnded) -> None:
+        if self._over:
+            return
+        if self._ended is None:
+            # The telephone side ended the call of itself (a shutdown): let the flow's silent handlers run.
+            self._do(self._run.handle(CallerLeft("network", "shutdown"), self._loop.time()))
+        self._over = True
+        self._cancel_making()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for report in event.legs:
+            self._leg_report(report)
+        ended = self._ended or Ended("system", "shutdown", self._run.last_block)
+        self._record(
+            "call.ended",
+            data={
+                "ended_by": ended.by,
+                "end_cause": ended.cause,
+                "sip_status": event.status,
+                "last_block": ended.last_block,
+            },
+        )
+        log.info("call %s: ended by %s (%s)", self.call.call_id, ended.by, ended.cause)
+        self._on_over(self)
