@@ -1,0 +1,76 @@
+"""Sound files that people record: where they are looked for, and how any WAV becomes a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from gateway.call import Clip
+from ivr.speech.level import resample, to_int16
+
+__all__ = ["RecordingError", "RecordingLibrary"]
+
+
+class RecordingError(Exception):
+    """A recording cannot be used; the message names the file and is meant for the operator."""
+
+
+class RecordingLibrary:
+    """A folder of recordings: ``LANGUAGE/NAME.wav``, else ``NAME.wav`` for all languages."""
+
+    def __init__(self, folder: Path, *, longest_s: float = 600.0) -> None:
+        """``longest_s``: seconds one recording may last."""
+        self._folder = folder
+        self._longest_s = longest_s
+
+    def looked_for(self, language: str, name: str) -> list[Path]:
+        """Where a recording may be, best place first. Raises RecordingError for a name that leaves the folder."""
+        places = [*([self._folder / language] if language else []), self._folder]
+        for part in (language, name):
+            if part.startswith(("/", "~")) or "\\" in part or "\0" in part or ".." in Path(part).parts:
+                raise RecordingError(f"{part!r} is no name of a recording: it leaves {self._folder}")
+        if not Path(name).name:
+            raise RecordingError("a recording needs a name")
+        return [place / f"{name.removesuffix('.wav')}.wav" for place in places]
+
+    def find(self, language: str, name: str) -> Path | None:
+        """The file that will be played, None if there is none in any place."""
+        return next((path for path in self.looked_for(language, name) if path.is_file()), None)
+
+    def load(self, language: str, name: str) -> Clip:
+        """Read and convert a recording: blocks for the time that takes (about 5 ms a second of studio sound).
+
+        Raises RecordingError if it is missing or no usable sound.
+        """
+        path = self.find(language, name)
+        if path is None:
+            places = ", ".join(str(place) for place in self.looked_for(language, name))
+            raise RecordingError(f"recording {name!r} is missing (looked for {places})")
+        return self._read(path, name)
+
+    def _read(self, path: Path, name: str) -> Clip:
+        try:
+            with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
+                # Known from the header: a day of sound is refused before it takes a gigabyte.
+                if file.frames > self._longest_s * file.samplerate:
+                    seconds = file.frames / file.samplerate
+                    raise RecordingError(f"{path}: {seconds:.0f} s long, {self._longest_s:.0f} s is the most")
+                sound = file.read(dtype="float32", always_2d=True)
+                rate = int(file.samplerate)
+        except soundfile.LibsndfileError as error:
+            raise RecordingError(f"{path}: not a sound file ({error.error_string.strip()})") from error
+        except OSError as error:
+            raise RecordingError(f"{path}: cannot be read ({error.strerror or error})") from error
+        if not len(sound):
+            raise RecordingError(f"{path}: empty, there is no sound in it")
+        if not np.isfinite(sound).all():
+            raise RecordingError(f"{path}: damaged, some of its samples are not numbers")
+        return Clip.from_pcm(to_int16(_unclipped(resample(sound.mean(axis=1), rate))), name)
+
+
+def _unclipped(sound: np.ndarray[tuple[int], np.dtype[np.float32]]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """The sound, made quieter only if a peak is beyond full scale: filters and float files overshoot."""
+    peak = float(np.abs(sound).max(initial=0))
+    return sound / np.float32(peak) if peak > 1 else sound

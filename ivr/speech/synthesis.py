@@ -1,0 +1,109 @@
+"""Engines that turn a text into a clip, by name. They are slow and may crash: calls use :mod:`ivr.speech.worker`.
+
+A new engine is one more entry of :data:`ENGINES`, or an entry point of the group :data:`ENTRY_POINTS` in another
+package: a class without arguments that fits :class:`Synthesizer`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points, version
+from typing import Protocol
+
+import numpy as np
+import pyttsx3
+
+from gateway.call import Clip
+from ivr.speech import espeak_driver
+from ivr.speech.level import NoSound, for_telephone
+from ivr.speech.voice import NothingToSay, SpeechError, UnknownVoice, Voice
+
+__all__ = ["ENGINES", "ENTRY_POINTS", "EspeakSynthesizer", "Synthesizer", "create"]
+
+ENTRY_POINTS = "ivr.synthesizers"
+ENGINES = {"espeak": "ivr.speech.synthesis:EspeakSynthesizer"}
+
+LONGEST_TEXT = 5000
+"""Characters of one prompt: about six minutes of speech, which no caller listens to."""
+
+
+class Synthesizer(Protocol):
+    """One engine. Used by one thread of one process; blocks."""
+
+    @property
+    def version(self) -> str:
+        """Changes when the same text and voice may sound different: cached sound of other versions is not used."""
+
+    def voices(self) -> Sequence[str]:
+        """Every name that :attr:`Voice.voice` may have, without variants (what follows a ``+``); empty if not known."""
+
+    def render(self, text: str, voice: Voice) -> Clip:
+        """The whole text as a clip at telephone level. Raises :class:`SpeechError`."""
+
+
+def create(engine: str) -> Synthesizer:
+    """The engine of that name, loaded. Raises :class:`SpeechError` if there is none or it does not start."""
+    target = ENGINES.get(engine, engine)
+    try:
+        if ":" in target:
+            factory = EntryPoint(name=engine, value=target, group=ENTRY_POINTS).load()
+        else:
+            (found,) = entry_points(group=ENTRY_POINTS, name=engine)
+            factory = found.load()
+    except ValueError:
+        raise SpeechError(f"no speech engine {engine!r} (there are: {', '.join(_names())})") from None
+    except (ImportError, AttributeError) as error:
+        raise SpeechError(f"speech engine {engine!r} does not load: {error}") from error
+    try:
+        synthesizer: Synthesizer = factory()
+    except Exception as error:
+        raise SpeechError(f"speech engine {engine!r} does not start: {error}") from error
+    return synthesizer
+
+
+def _names() -> list[str]:
+    return sorted({*ENGINES, *(point.name for point in entry_points(group=ENTRY_POINTS))})
+
+
+class EspeakSynthesizer:
+    """eSpeak NG through pyttsx3, with the driver of :mod:`ivr.speech.espeak_driver`."""
+
+    def __init__(self) -> None:
+        """Raises OSError if the library cannot be loaded."""
+        self._engine = pyttsx3.init(espeak_driver.register())
+        self._errors: list[Exception] = []
+        self._engine.connect("error", lambda name, exception: self._errors.append(exception))
+        self._voices = sorted({voice.languages[0] for voice in espeak_driver.espeak().voices()})
+
+    @property
+    def version(self) -> str:
+        return f"{espeak_driver.espeak().version} pyttsx3 {version('pyttsx3')}"
+
+    def voices(self) -> Sequence[str]:
+        return self._voices
+
+    def render(self, text: str, voice: Voice) -> Clip:
+        if not text.strip():
+            raise NothingToSay("the text is empty")
+        if len(text) > LONGEST_TEXT:
+            raise SpeechError(f"the text has {len(text)} characters; {LONGEST_TEXT} is the most")
+        wav = io.BytesIO()
+        self._errors.clear()
+        self._engine.setProperty("voice", voice.voice)
+        self._engine.setProperty("rate", voice.rate)
+        self._engine.setProperty("pitch", voice.pitch)
+        self._engine.save_to_file(text, wav)
+        self._engine.runAndWait()
+        if self._errors:
+            error = self._errors[0]
+            raise (UnknownVoice if isinstance(error, ValueError) else SpeechError)(str(error)) from error
+        samples = np.frombuffer(wav.getvalue()[_WAV_HEADER:], dtype="<i2")
+        try:
+            sound = for_telephone(samples, espeak_driver.SAMPLE_RATE, voice.volume)
+        except NoSound:
+            raise NothingToSay(f"voice {voice.voice} has no sound for the text {text[:60]!r}") from None
+        return Clip.from_pcm(sound, text[:60])
+
+
+_WAV_HEADER = 44  # as the module wave writes it for PCM

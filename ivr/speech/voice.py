@@ -1,0 +1,117 @@
+"""Who speaks: the settings of a voice, the voices that languages get unless a site says otherwise, what can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+__all__ = [
+    "NothingToSay",
+    "SpeechBusy",
+    "SpeechError",
+    "SpeechTimeout",
+    "UnknownVoice",
+    "Voice",
+    "nearest",
+    "voice_for",
+]
+
+
+class SpeechError(Exception):
+    """A text could not be made into sound; the message is meant for the operator."""
+
+
+class NothingToSay(SpeechError):
+    """The text holds nothing that the voice can pronounce (empty, or punctuation only)."""
+
+
+class UnknownVoice(SpeechError):
+    """The engine has no such voice."""
+
+
+class SpeechTimeout(SpeechError):
+    """The text was not spoken within its time."""
+
+
+class SpeechBusy(SpeechError):
+    """Too many texts are waiting to be spoken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One way of speaking. Raises ValueError for values that no engine takes."""
+
+    engine: str = "espeak"
+    """A name of :data:`ivr.speech.synthesis.ENGINES`, of an entry point, or ``module:attribute``."""
+    voice: str = "en-us"
+    """What the engine calls it; eSpeak NG takes variants too (``en-us+f3``)."""
+    rate: int = 150
+    """Words a minute, 80 to 450."""
+    volume: float = 1.0
+    """0 to 1, of the level that all speech is brought to."""
+    pitch: int = 50
+    """0 to 99."""
+
+    def __post_init__(self) -> None:
+        if not self.voice:
+            raise ValueError("a voice needs a name")
+        if not 80 <= self.rate <= 450:
+            raise ValueError(f"a voice speaks 80 to 450 words a minute, not {self.rate}")
+        if not 0 <= self.volume <= 1:
+            raise ValueError(f"a voice's volume is 0 to 1, not {self.volume}")
+        if not 0 <= self.pitch <= 99:
+            raise ValueError(f"a voice's pitch is 0 to 99, not {self.pitch}")
+
+
+# Languages whose code (ISO 639-1, or what people write) is not what eSpeak NG calls the voice.
+_ESPEAK_NAMES = {
+    "en": "en-us",
+    "en-au": "en-gb",
+    "en-nz": "en-gb",
+    "es-us": "es-419",
+    "es-mx": "es-419",
+    "es-ar": "es-419",
+    "es-co": "es-419",
+    "fr": "fr-fr",
+    "iw": "he",
+    "nn": "nb",
+    "no": "nb",
+    "zh": "cmn",
+    "zh-hk": "yue",
+    "zh-yue": "yue",
+}
+
+
+def voice_for(language: str, voices: Mapping[str, Voice]) -> Voice | None:
+    """A site's voice for a language among its ``voices`` by language code: ``zh-TW``'s own, else that of ``zh``."""
+    by_code = {"-".join(_parts(code)): voice for code, voice in voices.items()}
+    return next((by_code[code] for code in _codes(language) if code in by_code), None)
+
+
+def usual_voice(language: str, known: Collection[str]) -> Voice:
+    """The voice of a language for which a site names none: one of eSpeak NG's, whose voices are ``known``.
+
+    Raises :class:`UnknownVoice` if it has none for the language.
+    """
+    names = [_ESPEAK_NAMES.get(code, code) for code in _codes(language)]
+    for name in names:
+        if name in known:
+            return Voice(voice=name)
+    raise UnknownVoice(f"no voice for language {language!r}{nearest(names[0], known)}; name one under voices")
+
+
+def _parts(language: str) -> list[str]:
+    return language.lower().replace("_", "-").split("-")
+
+
+def _codes(language: str) -> list[str]:
+    """A language's code and those it is a part of, nearest first: ``zh-hant-tw``, ``zh-hant``, ``zh``."""
+    parts = _parts(language)
+    return ["-".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """A clause with the names most like ``name``, for the end of a message; empty if nothing is like it."""
+    matches = get_close_matches(name.lower(), sorted(set(known)), n=3, cutoff=0.5)
+    return f" (nearest: {', '.join(matches)})" if matches else ""
