@@ -1,0 +1,43 @@
+"""Ports nobody uses at the moment, on loopback."""
+
+from __future__ import annotations
+
+import random
+import socket
+from contextlib import ExitStack
+
+__all__ = ["free_port", "free_range"]
+
+# Below the kernel's ephemeral range, so that no outgoing connection takes a port between our look and its use.
+_FIRST, _LAST = 10240, 32000
+# Not the tests' own generator: two runs on one machine must not look at the same ports.
+_dice = random.SystemRandom()
+_given: set[int] = set()
+
+
+def free_port() -> int:
+    """A port that is free for UDP and TCP."""
+    return free_range(1).start
+
+
+def free_range(size: int) -> range:
+    """``size`` adjoining ports, the first one even, free for UDP and TCP and never given twice."""
+    for _ in range(200):
+        ports = range(first := _dice.randrange(_FIRST, _LAST - size) & ~1, first + size)
+        if _given.isdisjoint(ports) and all(map(_is_free, (ports.start, ports[-1]))):
+            if size <= 64 and not all(map(_is_free, ports)):
+                continue
+            _given.update(ports)
+            return ports
+    raise RuntimeError(f"no {size} free ports between {_FIRST} and {_LAST}")
+
+
+def _is_free(port: int) -> bool:
+    with ExitStack() as stack:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            trial = stack.enter_context(socket.socket(socket.AF_INET, kind))
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True

@@ -1,0 +1,143 @@
+"""Making tones and finding them again in what a telephone has recorded."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import wave
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RATE", "Sound", "Stretch", "tone_file", "write_tone"]
+
+RATE = 8000
+_FRAME = 320
+_HOP = 160
+_HOP_S = _HOP / RATE
+_SPECTRUM = 2048
+# A frame below this is silence: far under the quietest tone we make, far over G.711's idle noise.
+_SILENCE = 10 ** (-45 / 20)
+# A tone counts as heard if this share of its time shows it: the rest may be lost packets and what conceals them.
+_SHARE = 0.8
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a sound in which nothing changes. ``hz`` is 0 for silence."""
+
+    hz: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.hz} Hz {self.seconds:.2f} s" if self.hz else f"silence {self.seconds:.2f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Mono samples between -1 and 1 at 8 kHz."""
+
+    samples: Samples
+
+    @classmethod
+    def read(cls, *files: Path) -> Sound:
+        """The files one after the other. They may still be growing: the lengths in their headers are not believed."""
+        parts = [_pcm(file.read_bytes(), file) for file in files if file.exists()]
+        return cls(np.concatenate(parts) if parts else np.zeros(0, np.float32))
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / RATE
+
+    def after(self, seconds: float) -> Sound:
+        return Sound(self.samples[int(seconds * RATE) :])
+
+    def frequencies(self) -> npt.NDArray[np.float64]:
+        """The loudest frequency of every 20 ms, 0 where there is silence."""
+        if len(self.samples) < _FRAME:
+            return np.zeros(0)
+        frames = np.lib.stride_tricks.sliding_window_view(self.samples, _FRAME)[::_HOP]
+        level = np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
+        spectra = np.abs(np.fft.rfft(frames * np.hanning(_FRAME), _SPECTRUM, axis=1))
+        spectra[:, : _SPECTRUM * 60 // RATE] = 0
+        loudest: npt.NDArray[np.float64] = spectra.argmax(axis=1) * RATE / _SPECTRUM
+        loudest[level < _SILENCE] = 0
+        return loudest
+
+    def finds_tone(self, hz: float, at_least_s: float = 0.4) -> float | None:
+        """When (seconds from the start) the tone has been heard for that long; None if it has not."""
+        near = np.abs(self.frequencies() - hz) <= max(12.0, 0.02 * hz)
+        wanted = max(1, round(at_least_s / _HOP_S))
+        if len(near) < wanted:
+            return None
+        heard = np.convolve(near, np.ones(wanted), "valid") >= _SHARE * wanted
+        first = int(heard.argmax())
+        return (first + wanted) * _HOP_S if heard[first] else None
+
+    def contains_tone(self, hz: float, at_least_s: float = 0.4) -> bool:
+        return self.finds_tone(hz, at_least_s) is not None
+
+    def silences(self, at_least_s: float) -> list[tuple[float, float]]:
+        """From when until when (seconds) there is nothing to hear, for gaps of at least that length."""
+        gaps, at = [], 0
+        for silent, run in groupby(self.frequencies() == 0):
+            length = len(list(run))
+            if silent and length * _HOP_S >= at_least_s:
+                gaps.append((at * _HOP_S, (at + length) * _HOP_S))
+            at += length
+        return gaps
+
+    def story(self) -> list[Stretch]:
+        """What there is to hear from start to end, for a failure's message."""
+        rounded = (round(hz / 20) * 20 for hz in self.frequencies())
+        runs = [Stretch(hz, len(list(run)) * _HOP_S) for hz, run in groupby(rounded)]
+        return [run for run in runs if run.seconds > _HOP_S] or runs
+
+
+def _pcm(data: bytes, file: Path) -> Samples:
+    at = 12
+    while at + 8 <= len(data):
+        kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if kind == b"fmt ":
+            form, channels = data[at + 8], data[at + 10]
+            rate = int.from_bytes(data[at + 12 : at + 16], "little")
+            if (form, channels, rate) != (1, 1, RATE):
+                raise ValueError(f"{file} is not mono PCM at {RATE} Hz (format {form}, {channels}, {rate})")
+        if kind == b"data":
+            body = data[at + 8 :]
+            return np.frombuffer(body[: len(body) & ~1], "<i2").astype(np.float32) / np.float32(32768)
+        at += 8 + size + (size & 1)
+    return np.zeros(0, np.float32)
+
+
+def write_tone(file: Path, hz: float, seconds: float, *, level_db: float = -9.0) -> Path:
+    """A WAV file with one pure tone; whole numbers of both make it loop without a click."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    samples = np.sin(2 * np.pi * hz * time) * 10 ** (level_db / 20) * 32767
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with wave.open(str(file), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes(samples.astype("<i2").tobytes())
+    return file
+
+
+@cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tones-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def tone_file(hz: int, seconds: int = 150) -> Path:
+    """A shared file with a tone that outlasts every test: what a telephone of ours says."""
+    return write_tone(_folder() / f"{hz}-{seconds}.wav", hz, seconds)
