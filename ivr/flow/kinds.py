@@ -1,0 +1,198 @@
+"""Kinds of settings that flows and the site file share: durations, numbers, yes or no, names, texts, lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ivr.flow.problem import closest, listed
+from ivr.flow.settings import Kind, Reader, scalar
+from ivr.flow.source import Node, ScalarNode, SequenceNode
+
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_YES_NO: Final = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+
+
+def seconds_as_text(seconds: float) -> str:
+    """A duration as one would write it: ``300ms``, ``5s``, ``2m``."""
+    if seconds and seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    for unit in ("h", "m"):
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{seconds / _UNITS[unit]:g}{unit}"
+    return f"{seconds:g}s"
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A time span with its unit; seconds as float."""
+
+    least: float = 0.0
+    most: float = 86_400.0
+
+    def read(self, node: Node, reader: Reader) -> float | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)", text.text)
+        if found is None:
+            if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text.text):
+                reader.problem(
+                    "E021", text, f"'{text.text}' has no unit", f"write {text.text}s or {text.text}m"
+                )
+            else:
+                reader.problem(
+                    "E021", text, f"'{text.text[:40]}' is not a time span", "write 300ms, 5s, 2m or 1h"
+                )
+            return None
+        seconds = float(found[1]) * _UNITS[found[2]]
+        if not self.least <= seconds <= self.most:
+            bounds = f"{seconds_as_text(self.least)} to {seconds_as_text(self.most)}"
+            reader.problem("E022", text, f"'{text.text}' is out of bounds", f"write {bounds}")
+            return None
+        return seconds
+
+    def describe(self) -> str:
+        return f"a time span with its unit, {seconds_as_text(self.least)} to {seconds_as_text(self.most)}"
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number."""
+
+    least: int
+    most: int
+
+    def read(self, node: Node, reader: Reader) -> int | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        if not re.fullmatch(r"[0-9]{1,18}", text.text):
+            reader.problem(
+                "E022", text, f"'{text.text[:40]}' is not a whole number", f"write {self.describe()}"
+            )
+            return None
+        value = int(text.text)
+        if not self.least <= value <= self.most:
+            reader.problem("E022", text, f"{value} is out of bounds", f"write {self.describe()}")
+            return None
+        return value
+
+    def describe(self) -> str:
+        return f"a number from {self.least} to {self.most}"
+
+
+@dataclass(frozen=True)
+class YesNo:
+    def read(self, node: Node, reader: Reader) -> bool | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        value = _YES_NO.get(text.text.lower())
+        if value is None:
+            reader.problem("E023", text, f"'{text.text[:40]}' is neither yes nor no", "write yes or no")
+        return value
+
+    def describe(self) -> str:
+        return "yes or no"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One word of a few."""
+
+    words: tuple[str, ...]
+    later: tuple[str, ...] = ()
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        if text.text in self.words:
+            return text.text
+        if text.text in self.later:
+            help = f"use {listed(self.words)}"
+            reader.problem("E014", text, f"'{text.text}' is not in this version yet", help)
+            return None
+        close = closest(text.text, self.words)
+        help = f"did you mean '{close}'?" if close else f"write {self.describe()}"
+        reader.problem("E024", text, f"'{text.text[:40]}' is not one of the choices", help)
+        return None
+
+    def describe(self) -> str:
+        return " or ".join(self.words)
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name: lower case, digits, underscore."""
+
+    of: str = "a name"
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.of)
+        if text is None:
+            return None
+        if not NAME.fullmatch(text.text):
+            bad_name(text, reader)
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return self.of
+
+
+def bad_name(node: ScalarNode, reader: Reader) -> None:
+    """Report a name that is not written as names are, with one that would be."""
+    suggestion = re.sub(r"[^a-z0-9]+", "_", node.text.lower()).strip("_")[:64]
+    help = f"write '{suggestion}'" if NAME.fullmatch(suggestion) else "begin with a letter"
+    message = f"'{node.text[:40]}' is not a name: small letters, digits and _ only"
+    reader.problem("E016", node, message, help)
+
+
+@dataclass(frozen=True)
+class Text:
+    """Any text on one line."""
+
+    of: str = "a text"
+    most: int = 500
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.of)
+        if text is None:
+            return None
+        if len(text.text) > self.most or any(not c.isprintable() for c in text.text):
+            help = f"one line, at most {self.most} characters"
+            reader.problem(
+                "E025", text, "this text is too long or has characters that cannot be printed", help
+            )
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return self.of
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list; one item alone may stand without brackets."""
+
+    item: Kind[Any]
+    least: int = 0
+    most: int = 1_000
+
+    def read(self, node: Node, reader: Reader) -> tuple[Any, ...] | None:
+        items: Sequence[Node] = node.items if isinstance(node, SequenceNode) else (node,)
+        if not self.least <= len(items) <= self.most:
+            help = f"write {self.least} to {self.most} items"
+            reader.problem("E025", node, f"{len(items)} items stand here", help)
+            return None
+        values = [self.item.read(item, reader) for item in items]
+        return None if any(value is None for value in values) else tuple(values)
+
+    def describe(self) -> str:
+        return f"{self.item.describe()}, or a list of them"

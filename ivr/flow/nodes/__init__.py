@@ -1,0 +1,24 @@
+"""The registry of verbs: what can stand in a block. One entry in a family adds a verb; nothing else is edited.
+
+Loader, checks and reference read :data:`VERBS`. How a verb behaves in a call is told elsewhere; what it is called,
+what can be set and where it can lead is told here only.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ivr.flow.nodes import answering, control, dialling, marking, questions, speaking
+from ivr.flow.nodes.verb import Exit, Verb
+
+__all__ = ["PLANNED", "VERBS", "Exit", "Verb"]
+
+FAMILIES: Final = (answering, speaking, questions, control, dialling, marking)
+
+VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
+
+PLANNED: Final = frozenset(
+    "early language ask hours call return split limit http lookup queue conference message record callback dial_out "
+    "keys_out notify disposition plugin".split()
+)
+"""Verbs of the language that this version does not have yet: named as such, not as typing errors."""

@@ -1,0 +1,53 @@
+"""Verbs of the beginning of a call: let it ring, take it, refuse it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ivr.flow.kinds import Text, Whole
+from ivr.flow.nodes.verb import NEXT, Verb
+from ivr.flow.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Take the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """Tell the caller that it rings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Refuse the call with a SIP status."""
+
+    code: int = setting(Whole(400, 699), "SIP status the caller's telephone is told", default=603)
+    text: str = setting(Text("a short reason", 60), "reason sent beside the status", default="")
+
+
+VERBS = (
+    Verb(
+        "answer",
+        Answer,
+        "Takes the call. Every verb that speaks answers too, if nothing did before.",
+        (NEXT,),
+        example="- answer",
+    ),
+    Verb(
+        "ringing",
+        Ringing,
+        "Lets the caller hear that it rings. No effect once the call is answered.",
+        (NEXT,),
+        example="- ringing",
+    ),
+    Verb(
+        "reject",
+        Reject,
+        "Refuses the call; the caller pays nothing. A call that was answered is hung up.",
+        short="code",
+        ends=True,
+        example="- reject: {code: 486, text: busy}",
+    ),
+)

@@ -1,0 +1,340 @@
+"""Kinds of settings that only verbs have: prompts, texts with holes, expressions, keys, cases, assignments."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ivr.flow.expression import Expression, parse_expression
+from ivr.flow.keys import KeyPatternError, KeyPatterns, parse_pattern
+from ivr.flow.kinds import NAME, bad_name
+from ivr.flow.model import InputSettings, Prompt, Recording, Speech
+from ivr.flow.problem import Problem
+from ivr.flow.settings import Reader, scalar
+from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
+from ivr.flow.template import Template, parse_template
+
+_SOUND_FILE: Final = re.compile(r"(?P<name>[^/]*)\.(?:wav|opus|mp3|ogg|flac)")
+
+
+@dataclass(frozen=True)
+class TemplateText:
+    """A text with holes."""
+
+    of: str = "a text, with {variable} where values go"
+
+    def read(self, node: Node, reader: Reader) -> Template | None:
+        text = scalar(node, reader, self.of)
+        if text is None:
+            return None
+        template, problems = parse_template(text.text, text.place_at)
+        reader.problems.extend(problems)
+        return None if problems else template
+
+    def describe(self) -> str:
+        return self.of
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An expression."""
+
+    of: str = "an expression"
+
+    def read(self, node: Node, reader: Reader) -> Expression | None:
+        text = scalar(node, reader, self.of)
+        if text is None:
+            return None
+        expression = parse_expression(text.text, text.place_at)
+        if isinstance(expression, Problem):
+            reader.problems.append(expression)
+            return None
+        return expression
+
+    def describe(self) -> str:
+        return self.of
+
+
+@dataclass(frozen=True)
+class OnePrompt:
+    """A bare name is a recording; ``{say: 'text'}`` is spoken."""
+
+    def read(self, node: Node, reader: Reader) -> Prompt | None:
+        if isinstance(node, MappingNode):
+            return self._speech(node, reader)
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        if NAME.fullmatch(text.text):
+            return Recording(text.text, text.place)
+        sound_file = _SOUND_FILE.fullmatch(text.text)
+        if sound_file is not None:
+            help = f"write '{sound_file['name']}': the file is found by the call's language"
+            reader.problem("E026", text, "a recording is named without the ending of its file", help)
+        elif text.text.startswith("@"):
+            reader.problem(
+                "E026", text, "a recording is named without @ in this spelling", f"write {text.text[1:]}"
+            )
+        elif " " in text.text:
+            help = f"write {{say: '{text.text[:40]}'}} to have it spoken"
+            reader.problem("E026", text, "this is a text, not the name of a recording", help)
+        else:
+            bad_name(text, reader)
+        return None
+
+    def _speech(self, node: MappingNode, reader: Reader) -> Prompt | None:
+        if [key.text for key, _ in node.entries] != ["say"]:
+            reader.problem(
+                "E026",
+                node,
+                "a prompt is a recording or {say: 'text'}",
+                "write the name of a recording, or {say: 'text'}",
+            )
+            return None
+        text = TemplateText("a text to speak").read(node.entries[0][1], reader)
+        return None if text is None else Speech(text, node.place)
+
+    def describe(self) -> str:
+        return "a recording, or {say: 'text'}"
+
+
+@dataclass(frozen=True)
+class KeyChoices:
+    """Keys and where each leads: an exit per pattern. Gives the patterns, compiled."""
+
+    def read(self, node: Node, reader: Reader) -> KeyPatterns | None:
+        if not isinstance(node, MappingNode) or not node.entries:
+            reader.problem("E020", node, "keys are missing", "write '1': block_name, one per line")
+            return None
+        good = [key for key, value in node.entries if self._choice(key, value, reader)]
+        if len(good) < len(node.entries):
+            return None
+        patterns = KeyPatterns(key.text for key in good)
+        for first, second in patterns.equal():
+            key = next(key for key in good if key.text == second)
+            help = "only one of the two can hold: remove one"
+            reader.problem("E120", key, f"key pattern '{second}' means the same keys as '{first}'", help)
+        return patterns
+
+    def _choice(self, key: ScalarNode, value: Node, reader: Reader) -> bool:
+        try:
+            parse_pattern(key.text)
+        except KeyPatternError as error:
+            help = "keys are 0-9 * # A-D; X is 0-9, Z is 1-9, N is 2-9, [1-5] is 1 to 5"
+            reader.problem_at("E121", key, error.offset, str(error), help)
+            return False
+        if isinstance(value, MappingNode):
+            return self._mapping(key, value, reader)
+        reader.wire(key.text, value)
+        return True
+
+    def _mapping(self, key: ScalarNode, value: MappingNode, reader: Reader) -> bool:
+        complete = True
+        for name, _ in value.entries:
+            if name.text in ("say", "do"):
+                reader.problem(
+                    "E014", name, f"'{name.text}' is not in this version yet", "leave it out for now"
+                )
+                complete = False
+            elif name.text != "go":
+                reader.problem(
+                    "E011", name, f"a key has no setting '{name.text[:60]}'", "write go: block_name"
+                )
+                complete = False
+        target = value.get("go")
+        if target is None:
+            reader.problem(
+                "E012", value, f"key '{key.text}' does not say where it leads", "add go: block_name"
+            )
+            return False
+        reader.wire(key.text, target)
+        return complete
+
+    def describe(self) -> str:
+        return "'key or pattern': block"
+
+
+@dataclass(frozen=True)
+class OneKey:
+    """One key of a telephone; ``none`` where a finish key can be done without."""
+
+    allow_none: bool = False
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, "a key, in quotes")
+        if text is None:
+            return None
+        if len(text.text) == 1 and text.text in "0123456789*#ABCD":
+            return text.text
+        if self.allow_none and text.text == "none":
+            return ""
+        reader.problem("E121", text, f"'{text.text[:40]}' is not a key", f"write {self.describe()}")
+        return None
+
+    def describe(self) -> str:
+        return "'#', '*' or a digit" + (", or none" if self.allow_none else "")
+
+
+@dataclass(frozen=True, slots=True)
+class DigitCount:
+    """How many digits are taken."""
+
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        return str(self.least) if self.least == self.most else f"{self.least}..{self.most}"
+
+
+@dataclass(frozen=True)
+class Digits:
+    """``8`` or ``4..8``."""
+
+    most: int = 64
+
+    def read(self, node: Node, reader: Reader) -> DigitCount | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        found = re.fullmatch(r"([0-9]{1,3})(?:\s*\.\.\s*([0-9]{1,3}))?", text.text)
+        if found is None:
+            reader.problem("E022", text, f"'{text.text[:40]}' is not a number of digits", "write 8, or 4..8")
+            return None
+        count = DigitCount(int(found[1]), int(found[2] or found[1]))
+        if not 1 <= count.least <= count.most <= self.most:
+            help = f"the smaller number first, from 1 to {self.most}"
+            reader.problem("E022", text, f"'{text.text}' is not a number of digits", help)
+            return None
+        return count
+
+    def describe(self) -> str:
+        return "a number of digits: 8, or 4..8"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """``name: expression`` of a ``set``."""
+
+    name: str
+    value: Expression
+
+
+@dataclass(frozen=True)
+class Assignments:
+    def read(self, node: Node, reader: Reader) -> tuple[Assignment, ...] | None:
+        if not isinstance(node, MappingNode) or not node.entries:
+            reader.problem(
+                "E020", node, "a variable and its value are missing", "write set: {tier: \"'gold'\"}"
+            )
+            return None
+        values = [(key, Condition().read(value, reader)) for key, value in node.entries]
+        good = tuple(Assignment(key.text, value) for key, value in values if value is not None)
+        return good if len(good) == len(values) else None
+
+    def describe(self) -> str:
+        return "variable: expression"
+
+
+@dataclass(frozen=True, slots=True)
+class TagValue:
+    """``name: text`` of a ``tag``."""
+
+    name: str
+    value: Template
+
+
+@dataclass(frozen=True)
+class TagValues:
+    def read(self, node: Node, reader: Reader) -> tuple[TagValue, ...] | None:
+        if not isinstance(node, MappingNode) or not node.entries:
+            reader.problem("E020", node, "a tag and its value are missing", "write tag: {topic: sales}")
+            return None
+        complete = True
+        tags = []
+        for key, value in node.entries:
+            text = TemplateText().read(value, reader)
+            if not NAME.fullmatch(key.text):
+                bad_name(key, reader)
+                complete = False
+            elif text is None:
+                complete = False
+            else:
+                tags.append(TagValue(key.text, text))
+        return tuple(tags) if complete else None
+
+    def describe(self) -> str:
+        return "name: text"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One value of a ``switch`` and the exit taken for it."""
+
+    value: str
+    exit: str
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Values and where each leads: an exit ``case VALUE`` per value."""
+
+    def read(self, node: Node, reader: Reader) -> tuple[Case, ...] | None:
+        if not isinstance(node, MappingNode) or not node.entries:
+            reader.problem("E020", node, "cases are missing", "write value: block_name, one per line")
+            return None
+        for key, value in node.entries:
+            reader.wire(f"case {key.text}", value)
+        return tuple(Case(key.text, f"case {key.text}") for key, _ in node.entries)
+
+    def describe(self) -> str:
+        return "value: block"
+
+
+@dataclass(frozen=True)
+class TargetText:
+    """Whom to ring: ``sip:SEAT`` or ``tel:NUMBER``; holes after the colon only."""
+
+    def read(self, node: Node, reader: Reader) -> Template | None:
+        if isinstance(node, SequenceNode):
+            reader.problem(
+                "E020", node, "transfer rings one target", "to ring several, make a group and use ring"
+            )
+            return None
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        template = TemplateText().read(text, reader)
+        if template is None:
+            return None
+        scheme, colon, rest = text.text.partition(":")
+        if scheme == "rtc" and colon:
+            reader.problem("E014", text, "'rtc:' is not in this version yet", "use sip: or tel:")
+        elif scheme not in ("sip", "tel") or not rest.strip():
+            help = (
+                f"write sip:{text.text[:30]} or tel:{text.text[:30]}"
+                if not colon
+                else "write sip:SEAT or tel:NUMBER"
+            )
+            reader.problem("E112", text, f"'{text.text[:40]}' does not say what to ring", help)
+        else:
+            return template
+        return None
+
+    def describe(self) -> str:
+        return "'sip:SEAT' or 'tel:NUMBER'"
+
+
+@dataclass(frozen=True)
+class RecordingName:
+    """A prompt that must be a recording."""
+
+    def read(self, node: Node, reader: Reader) -> Recording | None:
+        prompt = OnePrompt().read(node, reader)
+        if isinstance(prompt, Speech):
+            reader.problem("E026", node, "a recording is needed here", "write the name of a recording")
+            return None
+        return prompt
+
+    def describe(self) -> str:
+        return "the name of a recording"

@@ -1,0 +1,45 @@
+"""Verbs that leave something behind for those who read records, and that the caller does not notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ivr.flow.nodes.kinds import TagValue, TagValues, TemplateText
+from ivr.flow.nodes.verb import NEXT, Verb
+from ivr.flow.settings import setting
+from ivr.flow.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Write a line into the trace of the call."""
+
+    text: Template = setting(TemplateText(), "the line")
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Mark the call with names and values that reports can count."""
+
+    values: tuple[TagValue, ...] = setting(TagValues(), "names and texts")
+
+
+VERBS = (
+    Verb(
+        "log",
+        Log,
+        "Writes a line into the trace of the call.",
+        (NEXT,),
+        short="text",
+        example="- log: 'order {order}'",
+    ),
+    Verb(
+        "tag",
+        Tag,
+        "Marks the call with names and values that reports can count.",
+        (NEXT,),
+        short="values",
+        whole=True,
+        example="- tag: {topic: sales, order: '{order}'}",
+    ),
+)

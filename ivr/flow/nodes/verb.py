@@ -1,0 +1,60 @@
+"""What a verb is: its settings, its exits, its manners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Unwired = Literal["next", "must", "on_error", "failed", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """One way out of a step.
+
+    ``unwired`` says what becomes of it where the flow names no block: ``next`` goes on with the next step; ``must``
+    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed`` takes the exit ``failed``;
+    ``error`` goes to ``on_error`` if there is one, else ends the call.
+    """
+
+    name: str
+    meaning: str
+    unwired: Unwired = "must"
+    needs_caller: bool = False
+    """Taken only because the caller or the party called did something: a loop through it cannot run on its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One entry of the registry."""
+
+    name: str
+    settings: type[Any]
+    summary: str
+    exits: tuple[Exit, ...] = ()
+    short: str | None = None
+    """The setting or exit meant by ``- verb: value`` when the value is no mapping."""
+    whole: bool = False
+    """The value, even a mapping, belongs to ``short`` as a whole."""
+    wires_keys: bool = False
+    """Has further exits, one per key or case."""
+    speaks: bool = False
+    """Needs a caller who listens: refused in what ``on_hangup`` leads to."""
+    ends: bool = False
+    """Nothing comes after it."""
+    decides: bool = False
+    """Chooses by what is known: a loop through it is taken to be meant."""
+    example: str = ""
+    later: tuple[str, ...] = ()
+    """Settings of the language that this version does not have yet."""
+
+    def exit(self, name: str) -> Exit | None:
+        return next((exit for exit in self.exits if exit.name == name), None)
+
+    @property
+    def continues(self) -> bool:
+        """Whether the next step can follow."""
+        return any(exit.unwired == "next" for exit in self.exits)
+
+
+NEXT = Exit("next", "done", "next")

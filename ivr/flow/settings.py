@@ -1,0 +1,201 @@
+"""Settings: typed values read from the nodes of a file into frozen dataclasses.
+
+A dataclass says with :func:`setting` how each of its fields is written; :func:`read_record` does the rest: unknown
+and missing names, wrong types, all reported with place and remedy. Verbs and the site file are read by this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from ivr.flow.model import InputSettings
+from ivr.flow.problem import Problem, did_you_mean
+from ivr.flow.source import MappingNode, Node, ScalarNode
+
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R")
+
+
+class Reader:
+    """Collects what is found on the way: problems, and the exits that kinds of settings bring with them."""
+
+    def __init__(self, input: InputSettings | None = None) -> None:
+        self.problems: list[Problem] = []
+        self.wires: dict[str, ScalarNode] = {}
+        """Exits of the step being read: name to the node that names the block."""
+        self.input = input or InputSettings()
+        """The flow's defaults for waiting for keys."""
+
+    def problem(self, code: str, node: Node, message: str, help: str = "") -> None:
+        length = node.length if isinstance(node, ScalarNode) else 1
+        self.problems.append(Problem(code, node.place, message, help, length))
+
+    def problem_at(
+        self, code: str, node: ScalarNode, offset: int, message: str, help: str = "", length: int = 1
+    ) -> None:
+        self.problems.append(Problem(code, node.place_at(offset), message, help, length))
+
+    def wire(self, exit: str, node: Node) -> None:
+        """The exit leads to the block this node names."""
+        if isinstance(node, ScalarNode) and node.text:
+            self.wires[exit] = node
+        else:
+            self.problem(
+                "E020", node, f"the name of a block is missing for '{exit}'", f"write {exit}: block_name"
+            )
+
+
+class Kind(Protocol[T_co]):
+    """How one type of value is written."""
+
+    def read(self, node: Node, reader: Reader) -> T_co | None:
+        """The value, or None after reporting why there is none."""
+
+    def describe(self) -> str:
+        """For the reference: what can be written, in a few words."""
+
+
+@dataclass(frozen=True)
+class Setting(Generic[R]):
+    """What is known of one field."""
+
+    name: str
+    """As written in the file; differs from the field's name where that would be a Python word."""
+    kind: Kind[R]
+    doc: str
+    required: bool
+    inherits: bool
+    """Unset, it takes the flow's ``input`` default of the same name."""
+
+
+class Group(Protocol[T_co]):
+    """Several settings that stand beside the others and make one value."""
+
+    names: Mapping[str, tuple[Kind[Any], str]]
+    """Name to kind and doc."""
+
+    def read_from(self, node: MappingNode, reader: Reader) -> T_co | None:
+        """The value, or None after reporting why there is none."""
+
+
+def setting(
+    kind: Kind[Any],
+    doc: str,
+    *,
+    default: Any = MISSING,
+    name: str | None = None,
+    inherits: bool = False,
+    repr: bool = True,
+) -> Any:
+    """A dataclass field that is read from a file. Without ``default`` the operator must write it."""
+    metadata = {"kind": kind, "doc": doc, "name": name, "inherits": inherits}
+    if isinstance(default, dict | list):
+        raise TypeError("a default is shared: give a tuple or a mapping proxy")
+    return dataclasses.field(default=default, metadata=metadata, repr=repr)
+
+
+def settings_group(group: Group[Any], default: Any) -> Any:
+    """A dataclass field made of several settings."""
+    return dataclasses.field(default=default, metadata={"group": group})
+
+
+def groups_of(record: type[Any]) -> tuple[tuple[str, Group[Any]], ...]:
+    """The fields of a dataclass that are made of several settings."""
+    return tuple(
+        (field.name, field.metadata["group"])
+        for field in dataclasses.fields(record)
+        if "group" in field.metadata
+    )
+
+
+def settings_of(record: type[Any]) -> tuple[tuple[dataclasses.Field[Any], Setting[Any]], ...]:
+    """The fields of a dataclass that are read from a file, in order."""
+    found = []
+    for field in dataclasses.fields(record):
+        if "kind" not in field.metadata:
+            continue
+        meta = field.metadata
+        required = field.default is MISSING and field.default_factory is MISSING
+        found.append(
+            (
+                field,
+                Setting(meta["name"] or field.name, meta["kind"], meta["doc"], required, meta["inherits"]),
+            )
+        )
+    return tuple(found)
+
+
+def read_record(
+    record: type[R],
+    node: Node,
+    reader: Reader,
+    what: str,
+    *,
+    others: Collection[str] = (),
+    later: Collection[str] = (),
+    given: Mapping[str, object] | None = None,
+) -> R | None:
+    """An instance of the dataclass, or None if something in it is wrong.
+
+    ``what`` names the thing in messages; ``others`` are names that stand beside the settings and are read elsewhere;
+    ``later`` are names this version does not have yet; ``given`` are values of fields that are not in the file.
+    """
+    if not isinstance(node, MappingNode):
+        reader.problem(
+            "E013", node, f"{what} needs settings", f"write {what}: and below it, indented, name: value"
+        )
+        return None
+    fields = settings_of(record)
+    values: dict[str, object] = dict(given or {})
+    groups = groups_of(record)
+    known = [one.name for _, one in fields] + [name for _, group in groups for name in group.names]
+    complete = _unknown(node, reader, what, [*known, *others], later)
+    for field, one in fields:
+        value_node = node.get(one.name)
+        if value_node is not None:
+            value = one.kind.read(value_node, reader)
+            if value is None:
+                complete = False
+            else:
+                values[field.name] = value
+        elif one.inherits:
+            values[field.name] = getattr(reader.input, one.name)
+        elif one.required and field.name not in values:
+            reader.problem(
+                "E012", node, f"{what} needs '{one.name}'", f"add {one.name}: {one.kind.describe()}"
+            )
+            complete = False
+    for field_name, group in groups:
+        values[field_name] = group.read_from(node, reader)
+        complete = complete and values[field_name] is not None
+    return record(**values) if complete else None
+
+
+def _unknown(
+    node: MappingNode, reader: Reader, what: str, known: Collection[str], later: Collection[str]
+) -> bool:
+    complete = True
+    for key, _ in node.entries:
+        if key.text in known:
+            continue
+        complete = False
+        if key.text in later:
+            reader.problem("E014", key, f"'{key.text}' is not in this version yet", "leave it out for now")
+        else:
+            help = did_you_mean(key.text, known, "names")
+            reader.problem("E011", key, f"{what} has no setting '{key.text[:60]}'", help)
+    return complete
+
+
+def scalar(node: Node, reader: Reader, wanted: str) -> ScalarNode | None:
+    """The node if it is a word or text that is not empty, else None after reporting."""
+    if not isinstance(node, ScalarNode):
+        reader.problem("E020", node, f"a list or mapping stands where {wanted} should", f"write {wanted}")
+        return None
+    if not node.text and node.plain:
+        reader.problem("E020", node, "the value is missing", f"write {wanted}")
+        return None
+    return node

@@ -1,0 +1,318 @@
+"""YAML as operators mean it: every value is text until something types it, and every word knows its place.
+
+Reads a file into mappings, sequences and scalars. No implicit types, no anchors, no tags, no key twice, bounded
+size and depth. Faults are collected as problems, never raised; what can be read in spite of them is returned.
+Knows nothing of flows: the site file is read by the same code.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from ivr.flow.model import Place
+from ivr.flow.problem import Problem, has_errors, with_lines
+from ivr.flow.spelling import Spelling, mend
+
+SIZE_LIMIT = 1_000_000
+"""Bytes. The largest hand-written flow seen is a hundredth of this."""
+DEPTH_LIMIT = 20
+
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode:
+    """A word or text. ``plain`` is False if it stood in quotes or was a block of text."""
+
+    text: str
+    place: Place
+    plain: bool = True
+    length: int = 1
+    """Characters it takes up on its first line, quotes included."""
+    exact: bool = True
+    """Whether character *n* of ``text`` stands *n* characters after its beginning in the file."""
+
+    def place_at(self, offset: int) -> Place:
+        """Where character ``offset`` of the text stands; the beginning if that cannot be told."""
+        if not self.exact:
+            return self.place
+        column = self.place.column + offset + (0 if self.plain else 1)
+        return Place(self.place.file, self.place.line, column)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNode:
+    items: tuple[Node, ...]
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class MappingNode:
+    """Keys in the order of the file; a key that stood twice is here once."""
+
+    entries: tuple[tuple[ScalarNode, Node], ...]
+    place: Place
+
+    def get(self, key: str) -> Node | None:
+        return next((value for name, value in self.entries if name.text == key), None)
+
+
+Node = ScalarNode | SequenceNode | MappingNode
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One file as read."""
+
+    file: str
+    lines: tuple[str, ...]
+    root: Node | None
+    """None if the file is empty or could not be read at all."""
+    problems: tuple[Problem, ...]
+
+
+def read_source(path: Path, file: str | None = None) -> Source:
+    """Read a file; ``file`` is the name shown in problems."""
+    file = str(path) if file is None else file
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return _unreadable(
+            file, f"this file cannot be read: {reason}", "check that it exists and may be read"
+        )
+    return parse_source(content, file)
+
+
+def parse_source(content: bytes | str, file: str) -> Source:
+    """Read what a file contains."""
+    if len(content) > SIZE_LIMIT:
+        return _unreadable(
+            file, f"this file is larger than {SIZE_LIMIT // 1_000_000} MB", "split it into several files"
+        )
+    if isinstance(content, bytes):
+        try:
+            content = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            return _unreadable(file, "this file is not UTF-8 text", "save it as UTF-8 in the editor", line)
+    lines = tuple(_LINE_BREAK.split(content))
+    spelling = mend(lines, file)
+    composer = _Composer(file, spelling, len(lines))
+    root = composer.compose()
+    problems = [*spelling.problems, *composer.problems]
+    return Source(file, lines, root, tuple(with_lines(problems, {file: lines})))
+
+
+def _unreadable(file: str, message: str, help: str, line: int = 1) -> Source:
+    return Source(file, (), None, (Problem("E010", Place(file, line), message, help),))
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection that is being read."""
+
+    place: Place
+    is_mapping: bool
+    items: list[Node] = field(default_factory=list)
+    entries: dict[str, tuple[ScalarNode, Node]] = field(default_factory=dict)
+    key: ScalarNode | None = None
+    key_expected: bool = True
+
+
+class _Composer:
+    """Makes nodes of the parser's events, with an explicit stack: depth costs no recursion."""
+
+    def __init__(self, file: str, spelling: Spelling, line_count: int) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
+        self._spelling = spelling
+        self._line_count = line_count
+        self._stack: list[_Open] = []
+        self._root: Node | None = None
+
+    def compose(self) -> Node | None:
+        documents = 0
+        try:
+            for event in self._events():
+                if isinstance(event, yaml.DocumentStartEvent):
+                    documents += 1
+                    if documents > 1:
+                        self._problem(
+                            "E010", event, "a second document starts here", "remove the line ---", 3
+                        )
+                        break
+                elif not self._take(event):
+                    break
+        except yaml.YAMLError as error:
+            self._explain(error)
+        while self._stack:
+            self._close()
+        return self._root
+
+    def _events(self) -> Iterator[yaml.Event]:
+        yield from yaml.parse("\n".join(self._spelling.lines), Loader=_YAML_LOADER)
+
+    def _take(self, event: yaml.Event) -> bool:
+        if isinstance(event, yaml.AliasEvent):
+            help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
+            self._problem(
+                "E009", event, "'*' before a name refers to another place; that is not used here", help
+            )
+            self._add(ScalarNode("", self._place(event), exact=False))
+            return True
+        if isinstance(event, yaml.NodeEvent):
+            self._refuse_marks(event)
+        if isinstance(event, yaml.ScalarEvent):
+            self._add(self._scalar(event))
+        elif isinstance(event, yaml.CollectionStartEvent):
+            if len(self._stack) >= DEPTH_LIMIT:
+                help = "nothing in these files needs that; a bracket is probably not closed"
+                self._problem("E010", event, f"more than {DEPTH_LIMIT} levels deep", help)
+                return False
+            self._stack.append(_Open(self._place(event), isinstance(event, yaml.MappingStartEvent)))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._close()
+        return True
+
+    def _refuse_marks(self, event: yaml.NodeEvent) -> None:
+        if event.anchor is not None:
+            help = f"write it in quotes if it is text: '&{event.anchor}'"
+            self._problem(
+                "E009", event, "'&' before a name marks a place to refer to; that is not used here", help
+            )
+        tag = getattr(event, "tag", None)
+        if tag is not None and tag != "!":
+            self._problem(
+                "E009", event, "'!' before a word names a type; types are not written here", "remove it"
+            )
+
+    def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
+        plain = event.style in (None, "")
+        place = self._place(event)
+        one_line = event.start_mark.line == event.end_mark.line
+        length = event.end_mark.column - event.start_mark.column if one_line else 1
+        exact = (
+            one_line and length == len(event.value) + (0 if plain else 2) and event.style not in ("|", ">")
+        )
+        return ScalarNode(event.value, place, plain, max(length, 1), exact)
+
+    def _add(self, node: Node) -> None:
+        if not self._stack:
+            self._root = node
+            return
+        top = self._stack[-1]
+        if not top.is_mapping:
+            top.items.append(node)
+        elif top.key_expected:
+            top.key_expected = False
+            top.key = self._key(node, top)
+        else:
+            top.key_expected = True
+            if top.key is not None:
+                top.entries[top.key.text] = (top.key, node)
+            top.key = None
+
+    def _key(self, node: Node, mapping: _Open) -> ScalarNode | None:
+        if not isinstance(node, ScalarNode):
+            help = "write a name before the colon"
+            self.problems.append(
+                Problem("E001", node.place, "a list or mapping stands where a name should", help)
+            )
+            return None
+        if node.text in mapping.entries:
+            first = mapping.entries[node.text][0].place.line
+            message = f"'{node.text}' is there twice (first at line {first})"
+            help = "only one of the two can hold: remove or rename one"
+            self.problems.append(Problem("E003", node.place, message, help, node.length))
+            return None
+        return node
+
+    def _close(self) -> None:
+        closed = self._stack.pop()
+        if closed.is_mapping:
+            entries = tuple(closed.entries.values())
+            for key, value in entries:
+                self._missing_space(key, value)
+            self._add(MappingNode(entries, closed.place))
+        else:
+            self._add(SequenceNode(tuple(closed.items), closed.place))
+
+    def _missing_space(self, key: ScalarNode, value: Node) -> None:
+        """``{to:main}`` is, to YAML, the key 'to:main' without a value."""
+        empty = isinstance(value, ScalarNode) and not value.text and value.plain
+        if empty and key.plain and (glued := re.fullmatch(r"(\w+):(\S+)", key.text)):
+            help = f"write '{glued[1]}: {glued[2]}'"
+            place = key.place_at(len(glued[1]))
+            self.problems.append(Problem("E001", place, "no space after the colon", help))
+
+    def _place(self, event: yaml.Event) -> Place:
+        return self._spelling.place(self._file, event.start_mark.line, event.start_mark.column)
+
+    def _problem(self, code: str, event: yaml.Event, message: str, help: str, length: int = 1) -> None:
+        self.problems.append(Problem(code, self._place(event), message, help, length))
+
+    def _explain(self, error: yaml.YAMLError) -> None:
+        """One problem for the syntax error, in words an operator can use; none if its cause is known already."""
+        if has_errors(self._spelling.problems) or has_errors(self.problems):
+            return
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        position = getattr(error, "position", None)
+        if mark is not None:
+            place = self._spelling.place(self._file, min(mark.line, self._line_count - 1), mark.column)
+        else:
+            place = self._place_of_character(position or 0)
+        message, help = _in_words(error, self._spelling.lines, place)
+        self.problems.append(Problem("E001", place, message, help))
+
+    def _place_of_character(self, position: int) -> Place:
+        before = "\n".join(self._spelling.lines)[:position]
+        line = before.count("\n")
+        return self._spelling.place(self._file, line, len(before) - (before.rfind("\n") + 1))
+
+
+def _in_words(error: yaml.YAMLError, lines: tuple[str, ...], place: Place) -> tuple[str, str]:
+    text = f"{getattr(error, 'context', None) or ''} {getattr(error, 'problem', None) or error}".lower()
+    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    at = line[place.column - 1 : place.column]
+    context = getattr(error, "context_mark", None)
+    since = f" that opened in line {context.line + 1}" if context is not None else ""
+    if "mapping values are not allowed" in text:
+        return "a second colon in this line", "put text that contains ': ' in quotes"
+    if "cannot start any token" in text:
+        return f"nothing can begin with {at!r}", "leave it out, or put the whole text in quotes"
+    if "quoted scalar" in text:
+        return (
+            f"a quote{since} is never closed",
+            "close it with the same quote; write '' for a quote inside '…'",
+        )
+    if "flow mapping" in text or "flow sequence" in text:
+        bracket, name = ("}", "brace {") if "flow mapping" in text else ("]", "bracket [")
+        return f"the {name}{since} is not closed here", f"a comma or {bracket} is missing before this place"
+    if "block mapping" in text or "block sequence" in text or "block collection" in text:
+        return (
+            "this line is indented differently from the lines it belongs to",
+            f"compare it with line {_line_of(context, place)}",
+        )
+    if "could not find expected ':'" in text:
+        return "this line has no colon", "write 'name: value'"
+    if "special characters" in text or "control characters" in text or "invalid" in text:
+        return (
+            "a character that cannot stand in a text file",
+            "delete it; copying from another program brings such characters",
+        )
+    return (
+        f"this cannot be read as YAML: {getattr(error, 'problem', None) or 'unknown'}",
+        "compare it with the lines around",
+    )
+
+
+def _line_of(mark: yaml.Mark | None, place: Place) -> int:
+    return mark.line + 1 if mark is not None else max(place.line - 1, 1)

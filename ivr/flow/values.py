@@ -1,0 +1,96 @@
+"""Values that flows hold, and how one kind becomes another. What cannot be raises :class:`EvaluationError`."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Final
+
+TEXT_LIMIT: Final = 10_000
+"""Characters of a text that an expression makes."""
+
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,9})?")
+_LARGEST: Final = Decimal(10) ** 30
+
+
+class EvaluationError(Exception):
+    """An expression has no value: a variable is not set, a text is not a number, ... The message is for operators."""
+
+
+def plain(value: object) -> object:
+    """The value as expressions see it: numbers as Decimal, a point in time as the time of day."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float | Decimal):
+        return as_number(value)
+    if isinstance(value, datetime):
+        return value.time().replace(tzinfo=None)
+    return value
+
+
+def as_number(value: object) -> Decimal:
+    if isinstance(value, Decimal | int | float) and not isinstance(value, bool):
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise EvaluationError("the number is too large")
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        if not number.is_finite() or abs(number) > _LARGEST:
+            raise EvaluationError("the number is too large")
+        return number
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return Decimal(value.strip())
+    raise EvaluationError(f"{shown(value)} is not a number")
+
+
+def as_text(value: object) -> str:
+    """The value as it stands in a log line or an address."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "yes" if value else "no"
+        case int() | float() | Decimal():
+            number = as_number(value)
+            return f"{number.normalize():f}" if number else "0"
+        case datetime():
+            return value.isoformat(" ", "minutes")
+        case time():
+            return value.isoformat("minutes")
+        case date():
+            return value.isoformat()
+        case list() | tuple():
+            return ", ".join(as_text(item) for item in value[:100])
+        case _:
+            raise EvaluationError(f"{shown(value)} cannot be written as text")
+
+
+def as_yes_no(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise EvaluationError(f"{shown(value)} is neither yes nor no")
+
+
+def as_date(text: str) -> date:
+    """Raises ValueError unless it is ``2026-03-05``."""
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise ValueError(text)
+    return date.fromisoformat(text)
+
+
+def as_time(text: str) -> time:
+    """Raises ValueError unless it is ``22:30`` or ``22:30:05``."""
+    if not re.fullmatch(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", text):
+        raise ValueError(text)
+    return time.fromisoformat(text)
+
+
+def shown(value: object) -> str:
+    """A value in a message, cut to size."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a record"
+    text = (
+        str(value) if isinstance(value, str | int | float | Decimal | date | time) else type(value).__name__
+    )
+    return f"'{text[:40]}…'" if len(text) > 40 else f"'{text}'"
