@@ -43,6 +43,12 @@ _DIRECTIONS: dict[str, Direction] = {
     "recvonly": "recvonly",
     "inactive": "inactive",
 }
+_DIRECTIONS: dict[str, Direction] = {
+    "sendrecv": "sendrecv",
+    "sendonly": "sendonly",
+    "recvonly": "recvonly",
+    "inactive": "inactive",
+}
 _DEFAULT_PTIME = 20
 
 
