@@ -282,6 +282,14 @@ class Message:
             value = self._cache[name] = parse(self)
         return value  # type: ignore[return-value]  # one name, one parser
 
+    def _note_source(self, via: Via) -> None:
+        """Put a top Via in place that says where the message came from; what else was parsed stays known."""
+        if via is not self.top_via:
+            self.headers._replace_top_via(str(via))
+            self._cache_edits = self.headers.edits
+            self._cache["top_via"] = via
+            self._cache.pop("vias", None)
+
     def _one(self, name: str) -> str:
         value = self.headers.get(name)
         if value is None:

@@ -22,10 +22,11 @@ _LENGTH: Final = re.compile(rb"\r\n(?:content-length|l)[ \t]*:((?:[ \t]|\r\n[ \t
 class KeepAlive(Enum):
     """What stands between messages (RFC 5626 3.5.1 and 4.4.1)."""
 
-    PING = b"\r\n\r\n"
+    PING = "second CRLF in a row"
     """To be answered with one CRLF."""
-    PONG = b"\r\n"
-    """The answer to a ping of ours, or a stray end of line before a message (RFC 3261 7.5): both need nothing."""
+    PONG = "single CRLF"
+    """The answer to a ping of ours, the first half of a ping, or a stray end of line before a message
+    (RFC 3261 7.5): none of them needs anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,13 @@ class FramingError:
 class StreamFramer:
     """Owns the bytes of one connection that are not a whole message yet: 64 KiB at most."""
 
-    __slots__ = ("_buffer", "_length", "_scanned", "broken")
+    __slots__ = ("_buffer", "_half_ping", "_length", "_scanned", "broken")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._scanned = 0
         self._length: int | None = None
+        self._half_ping = False
         self.broken = False
         """After a FramingError: whatever comes is ignored."""
 
@@ -69,9 +71,12 @@ class StreamFramer:
 
     def _next(self) -> bytes | KeepAlive | FramingError | None:
         buffer = self._buffer
+        if not buffer:
+            return None
         if self._length is None:
             if buffer.startswith(b"\r"):
                 return self._line_ends()
+            self._half_ping = False
             end = buffer.find(_END, max(0, self._scanned - 3))
             self._scanned = len(buffer)
             if end < 0:
@@ -92,19 +97,14 @@ class StreamFramer:
 
     def _line_ends(self) -> KeepAlive | FramingError | None:
         buffer = self._buffer
-        if buffer.startswith(_END):
-            del buffer[:4]
-            return KeepAlive.PING
-        if _END.startswith(buffer) and len(buffer) != 2:
+        if buffer == b"\r":
             return None
         if not buffer.startswith(b"\r\n"):
             return self._fail("stray CR")
-        if len(buffer) == 3:
-            return None
-        # Two bytes alone may be a pong or half a ping; a ping in halves is then two pongs, and its sender
-        # repeats it. Waiting for the second half would leave a pong unseen for as long as nothing is sent.
+        # Counted one by one, so that a ping that comes in pieces is a ping too.
         del buffer[:2]
-        return KeepAlive.PONG
+        self._half_ping = not self._half_ping
+        return KeepAlive.PONG if self._half_ping else KeepAlive.PING
 
     def _measure(self, end: int) -> str:
         """Find where the message ends that has its headers before `end`; words if it cannot be found."""
