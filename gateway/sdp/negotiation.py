@@ -8,7 +8,7 @@ mid-call.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.sdp.description import (
@@ -43,22 +43,16 @@ _DIRECTIONS: dict[str, Direction] = {
     "recvonly": "recvonly",
     "inactive": "inactive",
 }
-_DIRECTIONS: dict[str, Direction] = {
-    "sendrecv": "sendrecv",
-    "sendonly": "sendonly",
-    "recvonly": "recvonly",
-    "inactive": "inactive",
-}
 _DEFAULT_PTIME = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """An encoding we can send and receive."""
+    """An encoding we can send and receive. Equal whatever the number it goes by."""
 
     name: str
     clock_rate: int
-    payload_type: int
+    payload_type: int = field(compare=False)
     """The number we offer it under; the other side's number is used in an answer."""
     channels: int = 1
 

@@ -1,8 +1,8 @@
 """Everything the SIP side tells its owner. Whoever reads this file knows what can happen.
 
 A session begins with :class:`IncomingCall` or with :meth:`UserAgent.invite`, and ends with exactly one
-:class:`SessionFailed` (placed and never answered) or :class:`SessionEnded` (all others). Nothing is told of a
-session after that. Bodies are SDP as bytes: what they mean is not this side's business.
+:class:`SessionFailed` (never answered, whoever placed it) or :class:`SessionEnded` (answered). Nothing is told
+of a session after that. Bodies are SDP as bytes: what they mean is not this side's business.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "SessionAnswered",
     "SessionConfirmed",
     "SessionEnded",
+    "SessionEvent",
     "SessionFailed",
     "SessionInfo",
     "SessionOffer",
@@ -90,15 +91,17 @@ class SessionConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class SessionFailed:
-    """A call that was placed is over without an answer."""
+    """A session is over without an answer: ours to a call that came in, or the peer's to one that was placed."""
 
     session: Session
     status: int | None
-    """None: no final response came."""
+    """The final response, sent or received; None: there was none."""
     reason: str
     cause: FailureCause
+    """``cancelled``: whoever placed the call gave it up. ``rejected``: the other side refused it. ``timeout``:
+    no response, no PRACK, or the time the INVITE allowed is over. ``loop``: 482 or 483."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Of the final response: Contact (3xx), Reason, Retry-After, Warning."""
+    """Of the response (or the CANCEL): Contact (3xx), Reason, Retry-After, Warning."""
     q850: int | None = None
     """The ISDN cause from a Reason header (RFC 3326, RFC 6432): 16 normal, 17 busy, 1 unknown number ..."""
 
@@ -142,15 +145,15 @@ class SessionInfo:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """A session that came in, or that was answered, is over."""
+    """A session that was answered is over."""
 
     session: Session
     by: Literal["remote", "local", "network"]
     cause: str
-    """``bye``, ``cancel``, ``rejected``, ``no_ack``, ``session_expired``, ``timeout``, ``transport``,
-    ``expired`` (the INVITE's Expires passed), ``no_prack``, ``dialog_lost`` (the peer answered 481)."""
+    """``bye``, ``no_ack``, ``session_expired``, ``timeout`` (a request within the session got no response),
+    ``transport``, ``dialog_lost`` (the peer answered 481 to one)."""
     status: int | None = None
-    """The final response to the INVITE, where it was not a 2xx."""
+    """The response that ended it, where one did."""
     reason_header: str | None = None
     """The peer's Reason header (RFC 3326), e.g. ``SIP;cause=200;text="Call completed elsewhere"``."""
 
@@ -185,7 +188,7 @@ class TrunkRegistrationFailed:
     """Seconds until the next attempt; None: there is none."""
 
 
-Event = (
+SessionEvent = (
     IncomingCall
     | SessionProgress
     | SessionAnswered
@@ -196,7 +199,6 @@ Event = (
     | SessionOfferRefused
     | SessionInfo
     | SessionEnded
-    | RegistrationChanged
-    | TrunkRegistered
-    | TrunkRegistrationFailed
 )
+
+Event = SessionEvent | RegistrationChanged | TrunkRegistered | TrunkRegistrationFailed

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.sip.grammar import parse_uint, split_list
-from gateway.sip.message import Message, Request, Response, SipParseError
+from gateway.sip.message import Message, Request, Response
 
 __all__ = ["Refresh", "SessionTimerSettings", "TooSmall", "agree", "agreed", "propose"]
 
 OPTION_TAG = "timer"
 LOWEST_INTERVAL = 90
 """Seconds; RFC 4028 section 5 allows no smaller Min-SE, and no Min-SE means this."""
+LONGEST_INTERVAL = 86_400
+"""Seconds; what is written beyond that is not meant."""
 
 Refresher = Literal["uac", "uas"]
 
@@ -145,8 +147,4 @@ def _min_se(message: Message) -> int | None:
 
 
 def _seconds(text: str, name: str) -> int:
-    seconds = parse_uint(text, name)
-    if seconds > 7 * 86_400:
-        # Nobody means it, and a sum of such numbers with a clock loses the clock.
-        raise SipParseError(f"{name} is absurd")
-    return seconds
+    return min(parse_uint(text, name), LONGEST_INTERVAL)

@@ -78,8 +78,8 @@ class UserAgentConfig:
     accounts: Mapping[str, str] | Callable[[str], str | None] | None = None
     """Passwords of the seats by account. None: nobody can register."""
     screen: Screen | None = None
-    registrar: RegistrarSettings = RegistrarSettings()
-    session_timer: SessionTimerSettings = SessionTimerSettings()
+    registrar: RegistrarSettings = field(default_factory=RegistrarSettings)
+    session_timer: SessionTimerSettings = field(default_factory=SessionTimerSettings)
     offer_reliable_provisionals: bool = False
     """Say ``Supported: 100rel`` in INVITEs of ours. A caller that requires it is always served."""
     max_sessions: int = 10_000
