@@ -57,6 +57,8 @@ class BridgedCall:
         caller_account: str | None,
         make_party: MakeParty,
         post: Post,
+        acted: Callable[[], None],
+        forget: Callable[[Party], None],
         ringback_tone: Clip,
         hold_music: Clip,
     ) -> None:
@@ -68,6 +70,8 @@ class BridgedCall:
         self.owner: CallOwner | None = None
         self._make_party = make_party
         self._post = post
+        self._acted = acted
+        self._forget = forget
         self._ringback_tone = ringback_tone
         self._hold_music = hold_music
         self._caller: Party | None = None
@@ -87,16 +91,23 @@ class BridgedCall:
     def over(self) -> bool:
         return self._over
 
+    @property
+    def codec(self) -> str | None:
+        """What the caller speaks, once that is agreed."""
+        return None if self._caller is None else self._caller.codec
+
     # What the owner asks for --------------------------------------------------------------------------
 
     def ringing(self) -> None:
         if self._caller is not None and not self._caller.answered:
             self._caller.ring()
+            self._acted()
 
     def answer(self) -> None:
         caller = self._caller
         if caller is not None and not caller.answered:
             caller.answer()
+            self._acted()
             if caller.answered:
                 self._tell(Answered())
                 if self._ringback:
@@ -139,11 +150,13 @@ class BridgedCall:
             self._start_ringback()
         else:
             caller.ring()
+            self._acted()
 
     def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None) -> None:
         if self._over or leg_id in self._legs:
             return
         party = self._make_party(self, leg_id, target, caller_id)
+        self._acted()
         if isinstance(party, LegFailed):
             self._tell(party)
         else:
@@ -157,8 +170,9 @@ class BridgedCall:
             self.disconnect()
         self._part_early(party)
         party.end(reason)
-        self._reports.append(party.report())
+        self._report(party)
         self._held.discard(leg_id)
+        self._acted()
 
     def connect(self, leg_id: str) -> None:
         party = self._legs.get(leg_id)
@@ -187,7 +201,13 @@ class BridgedCall:
 
     def party_early_media(self, party: Party) -> None:
         caller = self._caller
-        if self._ringback and caller is not None and caller.answered and self._connected is None and self._early is None:
+        if (
+            self._ringback
+            and caller is not None
+            and caller.answered
+            and self._connected is None
+            and self._early is None
+        ):
             # What the far end plays (an announcement, its own ring-back) is truer than our tone.
             self._early = party
             caller.media.stop_playing()
@@ -201,7 +221,7 @@ class BridgedCall:
     def party_failed(self, party: Party, outcome: LegOutcome, status: int | None, text: str) -> None:
         if self._legs.pop(party.leg_id, None) is not None:
             self._part_early(party)
-            self._reports.append(party.report())
+            self._report(party)
             self._tell(LegFailed(party.leg_id, outcome, status, text))
 
     def party_left(self, party: Party, *, network: bool, cause: str) -> None:
@@ -212,7 +232,7 @@ class BridgedCall:
             if party is self._connected:
                 self.disconnect()
             self._held.discard(party.leg_id)
-            self._reports.append(party.report())
+            self._report(party)
             self._tell(LegEnded(party.leg_id, "network" if network else "agent"))
 
     def party_held(self, party: Party, held: bool) -> None:
@@ -283,9 +303,13 @@ class BridgedCall:
         """The caller has left; legs stay until the owner drops them, which it does on CallerLeft."""
         self.disconnect()
         self._ringback = False
-        self._reports.append(party.report())
+        self._report(party)
         self._caller = None
         self._status = self._reports[-1].status
+
+    def _report(self, party: Party) -> None:
+        self._reports.append(party.report())
+        self._forget(party)
 
     def _end_all(self, reason: DropReason) -> None:
         if self._over:
@@ -297,8 +321,9 @@ class BridgedCall:
         caller, self._caller = self._caller, None
         if caller is not None:
             caller.end(reason)
-            report = caller.report()
-            self._reports.append(report)
-            self._status = report.status if self._status is None else self._status
+            self._report(caller)
+            if self._status is None:
+                self._status = self._reports[-1].status
         self._tell(CallEnded(self._status, tuple(self._reports)))
         self._over = True
+        self._acted()

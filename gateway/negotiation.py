@@ -55,9 +55,7 @@ class Negotiation:
             theirs = parse_sdp(offer)
         except SdpError as error:
             return Refused(f"399 {error}", 400, "Bad Session Description")
-        outcome = answer_offer(
-            theirs, self._capabilities(theirs), session_id=self._session_id, previous=self._ours
-        )
+        outcome = answer_offer(theirs, self._capabilities(theirs), session_id=self._session_id, previous=self._ours)
         if not isinstance(outcome, Answer):
             return outcome
         self._ours = outcome.sdp
@@ -101,9 +99,7 @@ class Negotiation:
             codecs.sort(key=lambda codec: rank.get(codec, len(wanted)))
             if self.agreed is not None and self.agreed.codec in rank:
                 codecs.sort(key=lambda codec: codec != self.agreed.codec if self.agreed else 0)
-        return AudioCapabilities(
-            address=self._address, rtp_port=self.media.port, codecs=tuple(codecs), ptimes=_PTIMES
-        )
+        return AudioCapabilities(address=self._address, rtp_port=self.media.port, codecs=tuple(codecs), ptimes=_PTIMES)
 
     def _apply(self, agreed: Agreed) -> None:
         codec: Codec = "PCMA" if agreed.codec == PCMA else "PCMU"

@@ -17,6 +17,7 @@ from gateway.sip.events import (
     SessionFailed,
     SessionInfo,
     SessionOffer,
+    SessionOfferAnswered,
     SessionProgress,
 )
 from gateway.sip.session import Session
@@ -146,6 +147,9 @@ class SipParty:
                     self._gone("network", "no_common_codec")
                 else:
                     self.owner.party_held(self, self._negotiation.held)
+            case SessionOfferAnswered() if event.sdp is not None:
+                if self._negotiation.accept(event.sdp) is None:
+                    self.owner.party_held(self, self._negotiation.held)
             case SessionInfo():
                 for key in event.keys:
                     self.owner.party_key(self, key)
@@ -168,10 +172,27 @@ class SipCaller(SipParty):
 
     role: LegRole = "caller"
 
-    def __init__(self, session: Session, owner: PartyOwner, media: MediaLeg, negotiation: Negotiation,
-                 *, kind: LegKind, account: str | None, remote: str, signalling_id: str) -> None:
-        super().__init__(owner, media, negotiation, leg_id="caller", kind=kind, account=account, remote=remote,
-                         signalling_id=signalling_id)
+    def __init__(
+        self,
+        session: Session,
+        owner: PartyOwner,
+        media: MediaLeg,
+        negotiation: Negotiation,
+        *,
+        kind: LegKind,
+        account: str | None,
+        remote: str,
+    ) -> None:
+        super().__init__(
+            owner,
+            media,
+            negotiation,
+            leg_id="caller",
+            kind=kind,
+            account=account,
+            remote=remote,
+            signalling_id=session.call_id,
+        )
         self._session = session
         self._sdp: bytes | None = None
 
@@ -225,8 +246,10 @@ class SipCaller(SipParty):
             return
         if isinstance(event, SessionFailed):
             self._status = event.status or 487
-            self._gone("remote" if event.cause == "cancelled" else "network",
-                       "cancel" if event.cause == "cancelled" else event.cause)
+            self._gone(
+                "remote" if event.cause == "cancelled" else "network",
+                "cancel" if event.cause == "cancelled" else event.cause,
+            )
         else:
             self._in_session(session, event)
 
@@ -239,8 +262,17 @@ class SipCallee(SipParty):
 
     role: LegRole = "agent"
 
-    def __init__(self, owner: PartyOwner, media: MediaLeg, negotiation: Negotiation,
-                 *, leg_id: str, kind: LegKind, account: str | None, remote: str) -> None:
+    def __init__(
+        self,
+        owner: PartyOwner,
+        media: MediaLeg,
+        negotiation: Negotiation,
+        *,
+        leg_id: str,
+        kind: LegKind,
+        account: str | None,
+        remote: str,
+    ) -> None:
         super().__init__(owner, media, negotiation, leg_id=leg_id, kind=kind, account=account, remote=remote)
         self._branches: list[Session] = []
         self._winner: Session | None = None

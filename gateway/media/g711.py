@@ -1,8 +1,8 @@
 """G.711: 16-bit sound to and from the bytes of PCMU (mu-law) and PCMA (A-law); nothing of RTP lives here.
 
-The tables are built from the segments of ITU-T G.711 (tables 1 and 2), scaled to 16 bits: mu-law's 14-bit values
-times 4, A-law's 13-bit values times 8. A sample that lies on a decision value goes to the louder interval, for
-both signs alike.
+The tables are built from the segments of ITU-T G.711 (tables 1 and 2), scaled to 16 bits: the 14-bit values of
+mu-law times 4, the 13-bit values of A-law times 8. A sample that lies on a decision value goes to the louder
+interval, for both signs alike.
 """
 
 from __future__ import annotations
