@@ -33,6 +33,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import get_args
 
 from sqlalchemy import Table
@@ -265,9 +266,11 @@ class CallRecord:
             if leg["ended_at"] is None:
                 leg["ended_at"] = self.now
             for column, convert in _LEG_ENDED_COLUMNS:
-                value = convert(data.get(column))
+                value = data.get(column)
                 if value is not None:
-                    leg[column] = value
+                    leg[column] = convert(value)
+            if leg["role"] == "caller":
+                self._caller_leg = leg_id
         self._held.discard(leg_id)
         if leg_id is not None and leg_id == self._caller_leg:
             self._caller_gone = True
@@ -478,6 +481,11 @@ _LEG_CREATED_COLUMNS = (
     "transfer_of",
 )
 _LEG_ENDED_COLUMNS: tuple[tuple[str, Callable[[object], Value]], ...] = (
+    ("kind", partial(word, words=_LEG_KINDS)),
+    ("role", partial(word, words=_LEG_ROLES)),
+    ("account", text),
+    ("remote", text),
+    ("sip_call_id", text),
     ("hangup_by", text),
     ("outcome", text),
     ("codec", text),

@@ -31,10 +31,39 @@ EventType = Literal[
 
 @dataclass(frozen=True, slots=True)
 class RecordEvent:
-    """One thing that happened. ``at`` is UTC epoch milliseconds; ``data`` holds JSON values only."""
+    """One thing that happened. ``at`` is UTC epoch milliseconds; ``data`` holds JSON values only.
+
+    What ``data`` may hold, by type; a value that is missing or None is unknown. Times are UTC epoch milliseconds.
+
+    ================  ==============================================================================================
+    call.arrived      mode, node_id, did, caller, caller_name, language, flow, flow_version (start of its digest),
+                      conversation_id, variant, trace_id
+    call.answered     nothing
+    call.ended        ended_by, end_cause, sip_status, last_block, goal, disposition, language (the last one spoken)
+    leg.created       kind, role, account, remote, sip_call_id, rtc_channel, parent_leg, transfer_of, transfer_kind
+    leg.ringing       nothing
+    leg.answered      codec
+    leg.held          nothing; no leg_id: the caller's leg
+    leg.retrieved     as leg.held
+    leg.ended         hangup_by, outcome (if never answered), sip_status, q850, codec, rx_pkts, tx_pkts, lost_pkts,
+                      jitter_ms, rtt_ms, mos, audio_rx_ms, audio_tx_ms; kind, role, account, remote, sip_call_id if
+                      better known by now. May come twice: when the leg ends, and again with what was measured
+    flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode,
+                      input (None if secret), confidence, barged_in, heard_ms, exit, next_block (None unless another
+                      visit of a block begins), error
+    offer.start       targets
+    offer.end         outcome
+    bridge.join       leg (or the event's leg_id)
+    bridge.leave      nothing
+    tag               name, value
+    key, prompt.end,  anything; kept, nothing derives from it
+    log, error
+    ================  ==============================================================================================
+    """
 
     at: int
     type: EventType
     call_id: str
+    """Never used for another call; empty if the event belongs to none. At most 200 characters count."""
     leg_id: str | None = None
     data: Mapping[str, object] = field(default_factory=dict)

@@ -78,54 +78,20 @@ _junk = st.one_of(
 )
 _leg_ids = st.sampled_from([None, "a", "b", "c"])
 _words = st.sampled_from(["caller", "agent", "sip", "flow", "ivr", "seat1", "menu", "main"])
-_keys = st.sampled_from(
-    [
-        "kind",
-        "role",
-        "account",
-        "leg",
-        "seq",
-        "block",
-        "flow",
-        "from_at",
-        "until_at",
-        "mode",
-        "caller",
-        "node_id",
-        "ended_by",
-        "codec",
-        "rx_pkts",
-        "jitter_ms",
-        "name",
-        "value",
-        "barged_in",
-        "sip_status",
-        "input",
-    ]
+
+
+def _words_of(line: str) -> st.SearchStrategy[str]:
+    return st.sampled_from(line.split())
+
+
+_keys = _words_of(
+    "kind role account leg seq block flow from_at until_at mode caller node_id ended_by codec rx_pkts jitter_ms name"
+    " value barged_in sip_status input"
 )
-_types = st.sampled_from(
-    [
-        "call.arrived",
-        "call.answered",
-        "leg.created",
-        "leg.ringing",
-        "leg.answered",
-        "leg.held",
-        "leg.retrieved",
-        "leg.ended",
-        "flow.step",
-        "key",
-        "prompt.end",
-        "offer.start",
-        "offer.end",
-        "bridge.join",
-        "bridge.leave",
-        "tag",
-        "log",
-        "error",
-        "call.ended",
-        "of.tomorrow",
-    ]
+_data = st.dictionaries(_keys, st.one_of(_words, _junk), max_size=5)
+_types = _words_of(
+    "call.arrived call.answered leg.created leg.ringing leg.answered leg.held leg.retrieved leg.ended flow.step key"
+    " prompt.end offer.start offer.end bridge.join bridge.leave tag log error call.ended of.tomorrow"
 )
 _steps = st.integers(-2_000, 5_000)
 

@@ -1,0 +1,181 @@
+"""Reads finished calls. Short reads only: the writer is never kept waiting, nor its log from being tidied up."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, Row, Select, select, tuple_
+
+from ivr.records import model
+
+_CALLS_AT_A_TIME = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LegSummary:
+    kind: str | None
+    role: str | None
+    account: str | None
+    answered_at: int | None
+    """UTC epoch ms, as all that end in ``_at``."""
+    ended_at: int | None
+    codec: str | None
+    packets: int | None
+    """Received."""
+    lost: int | None
+    """Missing among what should have been received."""
+    jitter_ms: float | None
+
+    def as_json(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class CallSummary:
+    """A finished call in one look."""
+
+    call_id: str
+    caller: str | None
+    did: str | None
+    arrived_at: int
+    answered_at: int | None
+    ended_at: int
+    ended_by: str
+    """``caller``, ``agent``, ``flow``, ``system`` or ``network``."""
+    end_cause: str | None
+    flow: str | None
+    path: tuple[str, ...]
+    """Blocks in the order they were entered; one that was entered again is there again."""
+    legs: tuple[LegSummary, ...]
+    """In the order they were created."""
+
+    def as_json(self) -> dict[str, object]:
+        values: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        values["path"] = list(self.path)
+        values["legs"] = [leg.as_json() for leg in self.legs]
+        return values
+
+
+def finished_calls(engine: Engine, *, since: int | None = None, limit: int | None = None) -> Iterator[CallSummary]:
+    """Calls that have ended, in the order they did, newest last.
+
+    ``since``: only those that ended then (UTC epoch ms) or later. ``limit``: only the newest so many.
+    """
+    calls = model.Call
+    place = tuple_(calls.ended_at, calls.call_id)
+    ended: Select[*_Ended] = select(
+        calls.call_id,
+        calls.caller,
+        calls.did,
+        calls.arrived_at,
+        calls.answered_at,
+        calls.ended_at,
+        calls.ended_by,
+        calls.end_cause,
+        calls.flow,
+    ).where(calls.ended_at.is_not(None))
+    if since is not None:
+        ended = ended.where(calls.ended_at >= since)
+    if limit is not None:
+        if limit <= 0:
+            return
+        newest = ended.with_only_columns(calls.ended_at, calls.call_id)
+        with engine.connect() as connection:
+            oldest = connection.execute(
+                newest.order_by(calls.ended_at.desc(), calls.call_id.desc()).offset(limit - 1).limit(1)
+            ).first()
+        if oldest is not None:
+            ended = ended.where(place >= tuple_(*oldest))
+    ended = ended.order_by(calls.ended_at, calls.call_id)
+    left = limit
+    page = ended
+    while left is None or left > 0:
+        size = _CALLS_AT_A_TIME if left is None else min(left, _CALLS_AT_A_TIME)
+        with engine.connect() as connection:
+            rows = connection.execute(page.limit(size)).all()
+            summaries = _summaries(connection, rows)
+        yield from summaries
+        if len(rows) < _CALLS_AT_A_TIME:
+            return
+        if left is not None:
+            left -= len(rows)
+        page = ended.where(place > tuple_(rows[-1].ended_at, rows[-1].call_id))
+
+
+_Ended = tuple[str, str | None, str | None, int, int | None, int | None, str | None, str | None, str | None]
+
+
+def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[CallSummary]:
+    call_ids = [row.call_id for row in rows]
+    legs, steps = model.Leg, model.FlowStep
+    legs_of: dict[str, list[LegSummary]] = defaultdict(list)
+    for leg in connection.execute(
+        select(
+            legs.call_id,
+            legs.kind,
+            legs.role,
+            legs.account,
+            legs.answered_at,
+            legs.ended_at,
+            legs.codec,
+            legs.rx_pkts,
+            legs.lost_pkts,
+            legs.jitter_ms,
+        )
+        .where(legs.call_id.in_(call_ids))
+        .order_by(legs.call_id, legs.created_at, legs.leg_id)
+    ):
+        legs_of[leg.call_id].append(
+            LegSummary(
+                leg.kind,
+                leg.role,
+                leg.account,
+                leg.answered_at,
+                leg.ended_at,
+                leg.codec,
+                leg.rx_pkts,
+                leg.lost_pkts,
+                leg.jitter_ms,
+            )
+        )
+    steps_of: dict[str, list[_Step]] = defaultdict(list)
+    for call_id, flow, block, next_block in connection.execute(
+        select(steps.call_id, steps.flow, steps.block, steps.next_block)
+        .where(steps.call_id.in_(call_ids))
+        .order_by(steps.call_id, steps.seq)
+    ):
+        steps_of[call_id].append((flow, block, next_block))
+    return [
+        CallSummary(
+            row.call_id,
+            row.caller,
+            row.did,
+            row.arrived_at,
+            row.answered_at,
+            row.ended_at or row.arrived_at,
+            row.ended_by or "system",
+            row.end_cause,
+            row.flow,
+            _path(steps_of[row.call_id]),
+            tuple(legs_of[row.call_id]),
+        )
+        for row in rows
+    ]
+
+
+_Step = tuple[str | None, str | None, str | None]
+
+
+def _path(steps: Iterable[_Step]) -> tuple[str, ...]:
+    """Blocks entered: steps of one visit follow each other, and none but the last names a next block."""
+    path: list[str] = []
+    here: tuple[str | None, str | None] | None = None
+    for flow, block, next_block in steps:
+        if block is None:
+            continue
+        if (flow, block) != here:
+            path.append(block)
+        here = None if next_block is not None else (flow, block)
+    return tuple(path)
