@@ -15,16 +15,18 @@ pyttsx3 reports errors through ``engine.connect("error", ...)`` and calls the me
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import importlib
+import itertools
 import os
 import sys
 import threading
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 from pyttsx3.voice import Voice as ListedVoice
 
@@ -48,6 +50,8 @@ _EE_OK = 0
 
 # The library keeps its data's folder in 160 bytes and adds file names to it; longer ones are cut off silently.
 _LONGEST_DATA_PATH = 120
+
+T = TypeVar("T")
 
 _Samples = ctypes.POINTER(ctypes.c_short)
 _SynthCallback = ctypes.CFUNCTYPE(ctypes.c_int, _Samples, ctypes.c_int, ctypes.c_void_p)
@@ -98,33 +102,50 @@ class Espeak:
         return cast(bytes, self._library.espeak_Info(None)).decode()
 
     def voices(self) -> list[ListedVoice]:
-        """The voices of all languages; the first of ``languages`` is a name that :meth:`set_voice` takes."""
-        return self._listed(None)
+        """The voices of all languages, with the languages each is for, most fitting first."""
+        return self._listed(None, _listed_voice)
 
     def variants(self) -> list[str]:
         """What may follow a voice's name and a plus sign, such as ``f3``."""
         spec = _CVoice(languages=ctypes.cast(ctypes.c_char_p(b"variant"), ctypes.c_void_p))
-        return [voice.id.removeprefix("!v/") for voice in self._listed(ctypes.byref(spec))]
+        return [name.removeprefix("!v/") for name in self._listed(ctypes.byref(spec), _identifier)]
 
-    def _listed(self, spec: Any) -> list[ListedVoice]:
+    @functools.cached_property
+    def names(self) -> dict[str, str]:
+        """Everything a voice may be called, in small letters (``en-us``, ``zh``, ``gmw/en-us``), and its identifier.
+
+        The library itself finds a voice by some of its languages and not by others.
+        """
+        voices = self._listed(None, lambda voice: (_identifier(voice), _languages(voice)))
+        names = {identifier.lower(): identifier for identifier, _ in voices}
+        ranked = [(rank, language, identifier) for identifier, known in voices for rank, language in known]
+        # The sort is stable: of voices that fit a language equally well the first listed gets its name.
+        for _, language, identifier in sorted(ranked, key=lambda entry: entry[0]):
+            names.setdefault(language.lower(), identifier)
+        return names
+
+    def _listed(self, spec: Any, take: Callable[[_CVoice], T]) -> list[T]:
+        """What ``take`` makes of every voice; the library frees the list at the next call for one."""
         with self._lock:
             array = self._library.espeak_ListVoices(spec)
-            found: list[ListedVoice] = []
-            while array[len(found)]:
-                found.append(_listed_voice(array[len(found)].contents))
-            return found
+            found = itertools.takewhile(bool, map(array.__getitem__, itertools.count()))
+            return [take(voice.contents) for voice in found]
 
     def set_voice(self, name: str) -> None:
-        """Speak with this voice from now on. Raises ValueError if there is none of that name."""
+        """Speak with this voice of :attr:`names`, ``+VARIANT`` if wanted. Raises ValueError if there is none."""
+        base, _, variant = name.partition("+")
+        identifier = self.names.get(base.lower())
+        if identifier is None:
+            raise ValueError(f"eSpeak NG has no voice {base!r}{nearest(base, self.names)}")
+        wanted = f"{identifier}+{variant}" if variant else identifier
         with self._lock:
-            if self._library.espeak_SetVoiceByName(name.encode()) != _EE_OK:
-                known = [voice.languages[0] for voice in self.voices()]
-                raise ValueError(f"eSpeak NG has no voice {name!r}{nearest(name, known)}")
-            current = cast(bytes, self._library.espeak_GetCurrentVoice().contents.identifier).decode()
-            variant = name.partition("+")[2]
-            # An unknown variant is ignored by the library: the wrong person would speak.
-            if variant and not current.endswith("+" + variant):
-                raise ValueError(f"eSpeak NG has no variant {variant!r}{nearest(variant, self.variants())}")
+            status = self._library.espeak_SetVoiceByName(wanted.encode())
+            current = _identifier(self._library.espeak_GetCurrentVoice().contents)
+        if status != _EE_OK:
+            raise ValueError(f"eSpeak NG cannot load its voice {name!r}")
+        # An unknown variant is ignored by the library: the wrong person would speak.
+        if variant and not current.endswith(f"+{variant}"):
+            raise ValueError(f"eSpeak NG has no variant {variant!r}{nearest(variant, self.variants())}")
 
     def synthesize(self, text: str, voice: str, rate: int, volume: float, pitch: int, ssml: bool = False) -> bytes:
         """16-bit samples of the text, one channel at :data:`SAMPLE_RATE`.
@@ -192,14 +213,27 @@ def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
+def _identifier(voice: _CVoice) -> str:
+    return cast(bytes, voice.identifier).decode()
+
+
+def _languages(voice: _CVoice) -> list[tuple[int, str]]:
+    """Rank (lower fits better) and code of every language the voice is for."""
+    found: list[tuple[int, str]] = []
+    at = voice.languages
+    while at and (rank := ctypes.string_at(at, 1)) != b"\0":
+        code = ctypes.string_at(at + 1)
+        found.append((rank[0], code.decode()))
+        at += len(code) + 2
+    return found
+
+
 def _listed_voice(voice: _CVoice) -> ListedVoice:
-    # The list of languages is a priority byte and a name for each; only the first can be asked for by name.
-    language = ctypes.string_at(voice.languages + 1).decode() if voice.languages else ""
     return ListedVoice(
-        id=voice.identifier.decode(),
+        id=_identifier(voice),
         name=voice.name.decode().strip(),
-        languages=[language],
-        gender=(None, "Male", "Female")[voice.gender] if voice.gender < 3 else None,
+        languages=[code for _, code in sorted(_languages(voice), key=lambda entry: entry[0])],
+        gender={1: "Male", 2: "Female"}.get(voice.gender),
         age=voice.age or None,
     )
 
@@ -231,7 +265,10 @@ class _Driver:
         """Render to a WAV file, given by its path or open for writing."""
         self._proxy.notify("started-utterance")
         pcm = espeak().synthesize(text, **self._properties)
-        with wave.open(os.fspath(target) if isinstance(target, os.PathLike) else target, "wb") as file:
+        with (
+            open(target, "wb") if isinstance(target, str | os.PathLike) else contextlib.nullcontext(target) as opened,
+            wave.open(opened, "wb") as file,
+        ):
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(SAMPLE_RATE)

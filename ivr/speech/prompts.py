@@ -79,6 +79,7 @@ class PromptLibrary:
         self._recent = recent or RecentClips()
         self._engines: dict[str, EngineDescription] = {}
         self._rendering: dict[str, asyncio.Task[Clip]] = {}
+        self._storing: set[asyncio.Task[None]] = set()
         self._default_music: Clip | None = None
         # Calls in progress finish on the prompts they started with: one set back is kept.
         self._current, self._previous = PromptSet(), PromptSet()
@@ -163,7 +164,7 @@ class PromptLibrary:
         tasks = list(self._rendering.values())
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._storing, return_exceptions=True)
 
     def _ready(self, item: PromptItem) -> Clip | None:
         return self._current.clips.get(item) or self._previous.clips.get(item)
@@ -220,7 +221,10 @@ class PromptLibrary:
         if clip is None:
             clip = await self._worker.synthesize(text, voice, deadline=_PREPARE_DEADLINE_S)
             if self._cache is not None:
-                await asyncio.to_thread(self._cache.put, key, clip)
+                # No caller waits for the disk.
+                storing = asyncio.create_task(asyncio.to_thread(self._cache.put, key, clip))
+                self._storing.add(storing)
+                storing.add_done_callback(self._storing.discard)
         self._recent.put(key, clip)
         return clip
 

@@ -74,7 +74,7 @@ class EspeakSynthesizer:
         self._engine = pyttsx3.init(espeak_driver.register())
         self._errors: list[Exception] = []
         self._engine.connect("error", lambda name, exception: self._errors.append(exception))
-        self._voices = sorted({voice.languages[0] for voice in espeak_driver.espeak().voices()})
+        self._voices = sorted(espeak_driver.espeak().names)
 
     @property
     def version(self) -> str:

@@ -64,22 +64,18 @@ class Voice:
             raise ValueError(f"a voice's pitch is 0 to 99, not {self.pitch}")
 
 
-# Languages whose code (ISO 639-1, or what people write) is not what eSpeak NG calls the voice.
+# Language codes (ISO 639-1, or what people write) that eSpeak NG does not know, or not as the voice to have for them.
 _ESPEAK_NAMES = {
     "en": "en-us",
     "en-au": "en-gb",
     "en-nz": "en-gb",
-    "es-us": "es-419",
-    "es-mx": "es-419",
     "es-ar": "es-419",
     "es-co": "es-419",
-    "fr": "fr-fr",
+    "es-us": "es-419",
     "iw": "he",
     "nn": "nb",
-    "no": "nb",
     "zh": "cmn",
     "zh-hk": "yue",
-    "zh-yue": "yue",
 }
 
 

@@ -1,0 +1,68 @@
+"""Engines that misbehave, to be named in a voice as ``tests.speech.engines:Hanging``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.call import Clip
+from ivr.speech.voice import Voice
+
+
+class Patient:
+    """Says the text's bytes. ``sleep S`` takes S seconds first."""
+
+    version = "1"
+
+    def voices(self) -> Sequence[str]:
+        return []
+
+    def render(self, text: str, voice: Voice) -> Clip:
+        if text.startswith("sleep "):
+            time.sleep(float(text.split()[1]))
+        return Clip(text.encode(), text)
+
+
+class Deadly:
+    """Kills its process: at every text, or at the first one if the text is the path of a file to remember it in."""
+
+    version = "1"
+
+    def voices(self) -> Sequence[str]:
+        return []
+
+    def render(self, text: str, voice: Voice) -> Clip:
+        before = Path(text)
+        if before.is_absolute():
+            if before.exists():
+                return Clip(b"alive", text)
+            before.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("killed")
+
+
+class Chatty:
+    """Prints where replies go."""
+
+    version = "1"
+
+    def voices(self) -> Sequence[str]:
+        print("voices? what voices?")
+        return ["anna", "bruno"]
+
+    def render(self, text: str, voice: Voice) -> Clip:
+        print("Audio saved")
+        os.write(1, b"native chatter\n")
+        sys.stdout.flush()
+        return Clip(text.encode(), text)
+
+
+class Broken:
+    version = "1"
+
+    def __init__(self) -> None:
+        raise OSError("libvoice.so.3: cannot open shared object file")
