@@ -1,0 +1,362 @@
+/* What the files of the engine share. Units: times are nanoseconds of CLOCK_MONOTONIC, sound is samples at 8,000 Hz.
+ *
+ * `Engine.mutex` guards everything but the fields marked otherwise. Functions below expect it to be held unless
+ * they say that they take it. */
+#ifndef CORE_H
+#define CORE_H
+
+#include "media.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define SECOND INT64_C(1000000000)
+#define MILLISECOND INT64_C(1000000)
+#define SLOT (5 * MILLISECOND)
+#define NS_PER_SAMPLE 125000
+
+enum {
+    SLOTS = 4,           /* slots in the 20 ms after which every leg has its turn again */
+    SAMPLES_PER_MS = 8,
+    FRAME = 160,         /* samples of 20 ms */
+    FRAME_MAX = 480,     /* samples of 60 ms, the longest packet we send */
+    PAYLOAD_MAX = 960,   /* bytes of 120 ms, the longest packet that we take for sound */
+    PACKET_MAX = 1500,   /* bytes; nothing longer can be RTP of ours */
+    RTP_HEADER = 12,
+    KEYS_MAX = 128,      /* keys that may wait to be sent */
+    CHUNK = 800,         /* samples of the 100 ms that listening delivers at a time */
+};
+
+typedef union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} Address;
+
+static inline uint16_t get16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
+static inline uint32_t get32(const uint8_t *at) { return (uint32_t)get16(at) << 16 | get16(at + 2); }
+static inline void put16(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+static inline void put32(uint8_t *at, uint32_t value)
+{
+    put16(at, value >> 16);
+    put16(at + 2, value);
+}
+
+/* g711.c ------------------------------------------------------------------------------------------------------- */
+
+enum { PCMU_SILENCE = 0xFF, PCMA_SILENCE = 0xD5 };
+
+extern int16_t g711_decoded[2][256];     /* by codec */
+extern uint8_t g711_transcoded[2][256];  /* by codec transcoded from */
+void g711_initialise(void);
+uint8_t g711_encode_pcmu(int sample);
+
+/* rtp.c: reading one packet, and what RFC 3550 keeps about a sender ------------------------------------------- */
+
+typedef struct {
+    uint8_t payload_type;
+    bool marker;
+    uint16_t sequence;
+    uint32_t timestamp;
+    uint32_t ssrc;
+    const uint8_t *payload;
+    size_t size;
+} RtpPacket;
+
+bool rtp_parse(const uint8_t *data, size_t size, RtpPacket *packet);
+
+typedef enum {
+    SEQUENCE_NEXT,      /* ahead of everything seen */
+    SEQUENCE_LATE,      /* fills a gap */
+    SEQUENCE_DUPLICATE,
+    SEQUENCE_DOUBTFUL,  /* so far off that only a second one in a row makes it true (RFC 3550 A.1) */
+} Sequence;
+
+typedef struct {
+    uint32_t ssrc;
+    bool started;
+    uint16_t max_sequence;
+    uint32_t base_sequence;
+    uint32_t cycles;
+    uint32_t bad_sequence;
+    uint32_t received;   /* with duplicates, as A.3 wants it */
+    uint32_t distinct;
+    int64_t lost_before; /* of the streams before this one */
+    uint64_t seen;       /* bit n: max_sequence - n has been received */
+    uint32_t expected_prior;
+    uint32_t received_prior;
+    bool transit_known;
+    uint32_t transit;
+    double jitter;       /* samples, A.8 */
+} Reception;
+
+void reception_start(Reception *reception, uint32_t ssrc);
+Sequence reception_update(Reception *reception, uint16_t sequence);
+void reception_jitter(Reception *reception, uint32_t timestamp, int64_t arrival);
+/* Of the present stream; never negative. */
+int64_t reception_lost(const Reception *reception);
+
+/* keys.c: RFC 4733 ---------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    bool any;
+    uint32_t newest;       /* timestamp of the newest event */
+    int code;
+    uint16_t duration;     /* longest seen of the newest event, samples */
+} KeysIn;
+
+/* The key character of a new press, 0 for anything else. */
+char keys_in_packet(KeysIn *keys, const RtpPacket *packet);
+
+typedef struct {
+    char waiting[KEYS_MAX];
+    uint16_t durations[KEYS_MAX]; /* samples */
+    uint16_t gaps[KEYS_MAX];
+    int head;
+    int count;
+    bool sounding;
+    int ends_left;           /* packets with the end bit still to send */
+    uint32_t timestamp;
+    uint32_t elapsed;        /* samples of the present key */
+    uint32_t gap_left;
+} KeysOut;
+
+static inline bool keys_out_active(const KeysOut *keys)
+{
+    return keys->count || keys->sounding || keys->ends_left;
+}
+
+extern const char KEY_OF_CODE[16];
+int key_code(char key);
+
+/* tones.c: keys as sound ----------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int code;     /* of the last block, -1 for none */
+    int hits;
+    int misses;
+    bool reported;
+} ToneDetector;
+
+void tone_start(ToneDetector *detector);
+/* The key character when this block of 20 ms makes a new press certain, else 0. */
+char tone_detect(ToneDetector *detector, const int16_t samples[FRAME]);
+void tone_make(int code, uint32_t from, uint8_t *pcmu, size_t samples);
+
+/* listener.c: jitter buffer and what hears its output ------------------------------------------------------------ */
+
+enum { RING = 4096, DEPTH_MIN = 160, DEPTH_START = 320, DEPTH_MAX = 1600 };
+
+typedef struct {
+    bool deliver;    /* chunks wanted */
+    bool detect;     /* keys wanted */
+    bool running;
+    uint32_t play;   /* RTP timestamp of the next sample to come out */
+    int depth;       /* samples between a packet's usual arrival and its turn */
+    int least_margin;
+    int window;      /* samples until least_margin is judged */
+    bool shrink;
+    int16_t ring[RING];
+    int16_t history[FRAME];
+    int history_at;
+    int16_t chunk[CHUNK];
+    int filled;
+    ToneDetector tones;
+} Listener;
+
+void listener_reset(Listener *listener);
+void listener_put(Listener *listener, uint32_t timestamp, const uint8_t *payload, size_t size, int codec);
+void listener_take(Listener *listener, int16_t *out, int samples);
+
+/* The leg -------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    const uint8_t *data;
+    size_t size;
+} Span;
+
+typedef struct {
+    bool active;
+    bool loop;
+    int64_t id;
+    Span *spans;     /* allocated and freed by commands */
+    int count;
+    int at;
+    size_t offset;
+    int64_t heard;   /* samples */
+} Play;
+
+typedef struct {
+    uint32_t ssrc;
+    uint16_t next_sequence;
+    uint32_t next_timestamp;  /* where the last packet's sound ends */
+    bool sent;
+    uint32_t sent_timestamp;  /* of the packet sent at sent_time: the stream's clock */
+    int64_t sent_time;
+} Stream;
+
+/* How a bridged packet's numbers become those of the stream it goes out in. */
+typedef struct {
+    bool based;
+    uint32_t ssrc;
+    uint16_t first;            /* oldest sequence number that the mapping holds for */
+    uint16_t newest;
+    uint16_t sequence_offset;
+    uint32_t timestamp_offset;
+    int64_t last;              /* when the last packet was passed on */
+} Forward;
+
+typedef struct {
+    int64_t next;
+    uint32_t sr_middle;        /* middle 32 bits of the last SR's NTP time, 0 before any */
+    int64_t sr_arrival;
+    int64_t packets_reported;  /* packets_sent at our last report */
+    char cname[25];
+} Rtcp;
+
+typedef struct Leg Leg;
+struct Leg {
+    bool open;
+    int64_t id;
+    int rtp_fd;
+    int rtcp_fd;
+
+    int phase;                 /* bucket the leg has its turn in; and the one two further when ticks are 10 ms */
+    int position[2];
+    int tick;                  /* samples between turns */
+    int packet_samples;        /* samples we put into a packet */
+    int waited;                /* samples since the last packet's turn */
+    int64_t last_slot;
+
+    bool has_remote;
+    MediaRemote remote;
+    Address signalled;
+    Address destination;
+    Address rtcp_destination;
+    bool rtcp_latched;
+
+    bool locked;
+    Address source;
+    Address former_source;     /* where media came from before signalling moved it */
+    int64_t former_until;
+    uint32_t former_ssrc;
+    int64_t former_ssrc_until;
+    Reception reception;
+    int64_t last_rtp;
+    int64_t last_valid;
+    bool started;
+    bool media_lost;
+
+    Stream out;
+    Play play;
+    KeysIn keys_in;
+    KeysOut keys_out;
+    Leg *peer;
+    Forward forward;           /* of what the peer sends to this leg */
+    Listener *listener;        /* allocated and freed by commands */
+    Rtcp rtcp;
+
+    int64_t samples_sent;
+    int64_t samples_received;
+    MediaLegStatistics statistics;
+};
+
+/* The engine ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    int *legs;
+    int count;
+} Bucket;
+
+typedef struct {
+    uint8_t *bytes;
+    size_t used;
+} EventBuffer;
+
+struct Engine {
+    pthread_mutex_t mutex;
+    pthread_t thread;
+    bool running;              /* of the starting thread */
+    atomic_bool stop;
+    bool ask_realtime;
+    bool send_silence;
+    int64_t media_timeout;     /* 0: never */
+    Address address;
+
+    int epoll_fd;
+    int timer_fd;
+    int event_fd;
+
+    Leg *legs;
+    int max_legs;
+    int *free_legs;
+    int free_count;
+    Bucket buckets[SLOTS];
+    int64_t slot;
+    int64_t due;               /* when the slot is */
+    int64_t realtime_offset;   /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
+    uint64_t random;
+
+    EventBuffer events[2];
+    int events_current;
+    bool events_signalled;
+    MediaEngineStatistics statistics;
+};
+
+/* Room for sound, and for everything else beyond it: a listener that nobody empties costs no key and no play. */
+enum { EVENTS_FOR_SOUND = 4 << 20, EVENTS_TOTAL = 6 << 20 };
+
+/* event.c */
+bool events_allocate(Engine *engine);
+void events_free(Engine *engine);
+void event_push(Engine *engine, const Leg *leg, uint32_t kind, int64_t value, int64_t extra);
+void event_push_sound(Engine *engine, const Leg *leg, const int16_t *samples, int count);
+void events_signal(Engine *engine);
+
+/* address.c */
+bool address_parse(const char *text, int port, Address *out);
+bool address_equal(const Address *one, const Address *other);
+bool address_same_host(const Address *one, const Address *other);
+int address_port(const Address *address);
+void address_set_port(Address *address, int port);
+socklen_t address_size(const Address *address);
+
+/* What a packet carries when it is not sound of a codec. */
+enum { CONTENT_EVENT = -1, CONTENT_NOISE = -2, CONTENT_UNKNOWN = -3 };
+
+/* receive.c */
+void leg_receive_rtp(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t arrival,
+                     int64_t now);
+/* Signalling has named another address: packets go there, and whoever answers from anywhere is latched onto. */
+void leg_move(Leg *leg, const Address *signalled, const Address *rtcp, int64_t now);
+
+/* send.c */
+void leg_send_due(Engine *engine, Leg *leg, int64_t now);
+uint32_t stream_clock(const Stream *stream, int64_t now);
+uint32_t stream_timestamp(const Stream *stream, int64_t now, bool *marker);
+void leg_send_packet(Leg *leg, int payload_type, bool marker, uint16_t sequence, uint32_t timestamp, uint8_t *packet,
+                     size_t size);
+void play_end(Engine *engine, Leg *leg, bool completed);
+
+/* bridge.c */
+bool bridge_carries(const Leg *to, int64_t now);
+void bridge_forward(Leg *from, Leg *to, const RtpPacket *packet, Sequence sequence, int content, bool new_event,
+                    int64_t now);
+
+/* rtcp.c */
+void rtcp_schedule(Engine *engine, Leg *leg, int64_t now, bool first);
+void rtcp_send(Engine *engine, Leg *leg, int64_t now, bool bye);
+void leg_receive_rtcp(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t now);
+
+/* engine.c */
+int64_t monotonic_now(void);
+uint64_t random_next(Engine *engine);
+void leg_heard(Engine *engine, Leg *leg, int64_t now);
+
+#endif

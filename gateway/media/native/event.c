@@ -1,0 +1,69 @@
+/* What Python is told: two buffers, one being filled while the other is being read. */
+#include "core.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool events_allocate(Engine *engine)
+{
+    for (int i = 0; i < 2; i++)
+        if (!(engine->events[i].bytes = malloc(EVENTS_TOTAL)))
+            return false;
+    return true;
+}
+
+void events_free(Engine *engine)
+{
+    for (int i = 0; i < 2; i++)
+        free(engine->events[i].bytes);
+}
+
+static void push(Engine *engine, const MediaEvent *event, const void *data, size_t limit)
+{
+    EventBuffer *buffer = &engine->events[engine->events_current];
+    size_t size = sizeof *event + ((event->size + 7u) & ~(size_t)7);
+    if (buffer->used + size > limit) {
+        engine->statistics.events_dropped++;
+        return;
+    }
+    memcpy(buffer->bytes + buffer->used, event, sizeof *event);
+    memcpy(buffer->bytes + buffer->used + sizeof *event, data, event->size);
+    buffer->used += size;
+}
+
+void event_push(Engine *engine, const Leg *leg, uint32_t kind, int64_t value, int64_t extra)
+{
+    MediaEvent event = {.kind = kind, .leg = leg->id, .value = value, .extra = extra};
+    push(engine, &event, "", EVENTS_TOTAL);
+}
+
+void event_push_sound(Engine *engine, const Leg *leg, const int16_t *samples, int count)
+{
+    MediaEvent event = {.kind = EVENT_AUDIO, .size = (uint32_t)count * 2, .leg = leg->id};
+    push(engine, &event, samples, EVENTS_FOR_SOUND);
+}
+
+void events_signal(Engine *engine)
+{
+    if (engine->events_signalled || !engine->events[engine->events_current].used)
+        return;
+    uint64_t one = 1;
+    engine->events_signalled = write(engine->event_fd, &one, sizeof one) == sizeof one;
+}
+
+size_t media_engine_events(Engine *engine, const uint8_t **out)
+{
+    uint64_t count;
+    pthread_mutex_lock(&engine->mutex);
+    /* Under the lock: a signal given between the read and the swap would be lost. */
+    if (read(engine->event_fd, &count, sizeof count) < 0)
+        count = 0;
+    EventBuffer *full = &engine->events[engine->events_current];
+    engine->events_current ^= 1;
+    engine->events[engine->events_current].used = 0;
+    engine->events_signalled = false;
+    pthread_mutex_unlock(&engine->mutex);
+    *out = full->bytes;
+    return full->used;
+}

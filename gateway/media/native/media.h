@@ -1,0 +1,103 @@
+/* What Python may call: the media engine as plain C functions, bound by ctypes in gateway/media/engine.py.
+ *
+ * Every function may be called from any thread. None waits longer than one batch of packets (below 1 ms). A leg is
+ * named by an id that is never used twice; a function given the id of a closed leg does nothing and returns
+ * -ENOENT. Failures are negative errno values. Times are milliseconds or seconds as the name says. */
+#ifndef MEDIA_H
+#define MEDIA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct Engine Engine;
+
+/* Raised with every change of what is declared here, so that a library left over from older sources is noticed. */
+enum { MEDIA_ABI = 1 };
+int media_abi(void);
+
+enum { CODEC_PCMU, CODEC_PCMA };
+
+enum { EVENT_KEY = 1, EVENT_PLAY_ENDED, EVENT_MEDIA_STARTED, EVENT_MEDIA_LOST, EVENT_MEDIA_BACK, EVENT_AUDIO };
+
+/* One event as it lies in the buffer that media_engine_events() hands out, followed by `size` bytes and padding
+ * to a multiple of 8. */
+typedef struct {
+    uint32_t kind;
+    uint32_t size;
+    int64_t leg;
+    int64_t value; /* key character; play id */
+    int64_t extra; /* key: 1 when heard in-band; play: heard milliseconds times 2, plus 1 when completed */
+} MediaEvent;
+
+typedef struct {
+    char address[64]; /* textual, of the engine's family */
+    int32_t port;
+    int32_t rtcp_port;       /* the RTP port itself when multiplexed (RFC 5761) */
+    int32_t codec;           /* CODEC_... */
+    int32_t payload_type;    /* in what we send */
+    int32_t payload_type_in; /* in what we are sent */
+    int32_t telephone_event; /* RFC 4733 payload type in what we send, -1 without */
+    int32_t telephone_event_in;
+    int32_t ptime_ms; /* of what we send: 10, 20 ... 60 */
+    int32_t send;
+    int32_t receive;
+    int32_t rtcp_mux;
+} MediaRemote;
+
+typedef struct {
+    int64_t packets_sent;
+    int64_t bytes_sent; /* payload, as RFC 3550 counts octets */
+    int64_t packets_received;
+    int64_t bytes_received;
+    int64_t lost;
+    int64_t duplicates;
+    int64_t reordered;
+    int64_t ignored;   /* from a source that is not the far end, or before it was known */
+    int64_t malformed; /* not RTP or RTCP, or of no payload type that was agreed on */
+    int64_t send_errors;
+    int64_t remote_lost; /* what the far end reports of our stream */
+    int64_t audio_sent_ms;
+    int64_t audio_received_ms;
+    double jitter_ms;
+    double remote_jitter_ms;
+    double round_trip_ms; /* negative while unknown */
+} MediaLegStatistics;
+
+typedef struct {
+    int64_t legs;
+    int64_t wake_ups;
+    int64_t late_slots;   /* run, but more than one slot after their time */
+    int64_t missed_slots; /* not run at all: their legs sent nothing */
+    int64_t events_dropped;
+    int64_t realtime; /* 1 when the thread runs under SCHED_RR */
+} MediaEngineStatistics;
+
+/* NULL with errno set when the address is none or memory or file descriptors have run out. */
+Engine *media_engine_new(const char *address, int max_legs, double media_timeout_s, int send_silence, int realtime);
+int media_engine_start(Engine *engine);
+void media_engine_stop(Engine *engine);
+void media_engine_free(Engine *engine);
+int media_engine_event_fd(const Engine *engine);
+void media_engine_statistics(Engine *engine, MediaEngineStatistics *out);
+
+/* Bytes of events at *out, valid until the next call. One thread at a time. */
+size_t media_engine_events(Engine *engine, const uint8_t **out);
+
+/* A new leg on `port` (RTP) and `port + 1` (RTCP): its id, or -errno (-EADDRINUSE, -EMFILE, ...). */
+int64_t media_leg_open(Engine *engine, int port);
+int media_leg_close(Engine *engine, int64_t leg, MediaLegStatistics *out);
+int media_leg_statistics(Engine *engine, int64_t leg, MediaLegStatistics *out);
+int media_leg_set_remote(Engine *engine, int64_t leg, const MediaRemote *remote);
+
+/* The clips stay the caller's and must stay readable until the play has ended, was replaced or stopped, or the leg
+ * is closed; when a function that does one of these returns, the engine does not look at them again. */
+int media_leg_play(Engine *engine, int64_t leg, int64_t play_id, const uint8_t *const *clips, const size_t *sizes,
+                   int count, int loop);
+int media_leg_stop_playing(Engine *engine, int64_t leg);
+int media_leg_send_keys(Engine *engine, int64_t leg, const char *keys, int duration_ms, int gap_ms);
+int media_leg_bridge(Engine *engine, int64_t leg, int64_t other);
+int media_leg_unbridge(Engine *engine, int64_t leg);
+int media_leg_listen(Engine *engine, int64_t leg, int on);
+int media_leg_detect_inband_keys(Engine *engine, int64_t leg, int on);
+
+#endif
