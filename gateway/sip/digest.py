@@ -304,7 +304,7 @@ class DigestClient:
             if challenge.scheme == "digest"
             and _supported(challenge)
             and challenge.get("nonce") not in self._refused
-            and (challenge.get("stale").lower() == "true" or not _tried(sent, challenge))
+            and (challenge.get("stale").lower() == "true" or not self._tried(sent, challenge))
         ]
         if not usable:
             return None
@@ -321,6 +321,14 @@ class DigestClient:
             if challenge.get("nonce") not in self._refused
         ]
 
+    def _tried(self, sent: list[AuthParams], challenge: AuthParams) -> bool:
+        """Whether the password itself was refused. A nonce that served before says nothing of the password when
+        it is refused, and not every server says `stale` then."""
+        return any(
+            credentials.get("realm") == challenge.get("realm") and self._counts.get(credentials.get("nonce"), 1) == 1
+            for credentials in sent
+        )
+
     def _credentials(self, request: Request, challenge: AuthParams) -> str:
         nonce = challenge.get("nonce")
         uri = request.uri_text
@@ -328,11 +336,9 @@ class DigestClient:
         qop = "auth" if "auth" in offered else "auth-int" if "auth-int" in offered else ""
         session = challenge.algorithm.endswith("-SESS")
         cnonce = self._random() if qop or session else ""
-        nc = ""
-        if qop:
-            count = self._counts.get(nonce, 0) + 1
-            _remember(self._counts, nonce, count)
-            nc = f"{count:08x}"
+        count = self._counts.get(nonce, 0) + 1
+        _remember(self._counts, nonce, count)
+        nc = f"{count:08x}" if qop else ""
         response = digest_response(
             algorithm=challenge.algorithm,
             username=self.username,
@@ -377,10 +383,6 @@ def _supported(challenge: AuthParams) -> bool:
     if _HASHES[algorithm.removesuffix("-SESS")] not in hashlib.algorithms_available:
         return False
     return not offered or "auth" in offered or "auth-int" in offered
-
-
-def _tried(sent: list[AuthParams], challenge: AuthParams) -> bool:
-    return any(credentials.get("realm") == challenge.get("realm") for credentials in sent)
 
 
 def _remember(memory: OrderedDict[_K, _V], key: _K, value: _V) -> None:
