@@ -14,6 +14,7 @@ all ``offline``                                     ``offline``
 all ``failed``, or ``failed`` and ``offline``       ``failed``
 the others (not offline, not failed) all ``busy``   ``busy``
 the others all ``refused``                          ``refused``
+the others ``busy`` or ``refused``                  ``busy``
 anything else                                       ``no_answer``
 ==================================================  =============
 
@@ -38,7 +39,9 @@ def outcome_of(outcomes: Iterable[LegOutcome]) -> LegOutcome:
     reached = kinds - {"offline", "failed"}
     if not reached:
         return "offline" if kinds == {"offline"} else "failed"
-    return reached.pop() if len(reached) == 1 else "no_answer"
+    if len(reached) == 1:
+        return reached.pop()
+    return "busy" if reached == {"busy", "refused"} else "no_answer"
 
 
 class Hunt:

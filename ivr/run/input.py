@@ -101,7 +101,7 @@ class Digits:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class PlayPrompt:
     """Play item ``item`` (from 0) of the list for ``after``, unless this is the first try, then the main prompt."""
 
     try_no: int
@@ -129,13 +129,13 @@ class TryOver:
     """No further try follows."""
 
 
-Ask = Prompt | CutPrompt | TryOver
+Ask = PlayPrompt | CutPrompt | TryOver
 
 
 class KeyInput:
     """Asks until something right is entered or the tries are used up.
 
-    The asker plays what :class:`Prompt` says and tells :meth:`prompt_ended` when it is over by itself; a prompt that
+    The asker plays what :class:`PlayPrompt` says and tells :meth:`prompt_ended` when it is over; a prompt that
     was cut needs no telling. ``timeout`` and ``gap`` are seconds.
     """
 
@@ -211,7 +211,7 @@ class KeyInput:
         item = 0
         if after is not None:
             item = max(0, min(self._failures[after], self._prompts_after(after)) - 1)
-        return [Prompt(self._try_no, after, item)]
+        return [PlayPrompt(self._try_no, after, item)]
 
     def _listen(self, now: float) -> list[Ask]:
         if self._settings.type_ahead == "clear":

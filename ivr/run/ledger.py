@@ -19,6 +19,7 @@ class Ledger:
         self._seq = 0
         self._waiting: deque[tuple[StepRecord, int | None]] = deque()
         self._heard: dict[int, int] = {}
+        self._last_over = 0
 
     def next_seq(self) -> int:
         self._seq += 1
@@ -30,8 +31,9 @@ class Ledger:
         return self._complete()
 
     def heard(self, play_id: int, milliseconds: int) -> list[StepDone]:
-        """A play is over."""
-        self._heard[play_id] = milliseconds
+        """A play is over. Plays end in order: an earlier one of which nothing was told is no longer waited for."""
+        self._heard = {play_id: milliseconds}
+        self._last_over = max(self._last_over, play_id)
         return self._complete()
 
     def close(self) -> list[StepDone]:
@@ -44,7 +46,7 @@ class Ledger:
         done = []
         while self._waiting:
             record, play_id = self._waiting[0]
-            if play_id is not None and play_id not in self._heard:
+            if play_id is not None and play_id > self._last_over:
                 break
             self._waiting.popleft()
             done.append(StepDone(self._filled(record, play_id)))
@@ -53,4 +55,4 @@ class Ledger:
     def _filled(self, record: StepRecord, play_id: int | None) -> StepRecord:
         if play_id is None:
             return record
-        return replace(record, heard_ms=self._heard.pop(play_id, None))
+        return replace(record, heard_ms=self._heard.get(play_id, record.heard_ms))

@@ -7,27 +7,16 @@ language that is not in the table.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+
+from ivr.flow.values import as_text
 
 Format = Callable[[object, str], str]
 """From a value, and what stands behind the format's name (``CNY`` in ``money CNY``), to words."""
 
 
 def plain(value: object, argument: str = "") -> str:
-    """A value as text: nothing for a missing one, no trailing zeros, ``yes`` and ``no``."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return str(value)
-        case float() | Decimal():
-            return f"{value:f}".rstrip("0").rstrip(".") if "." in f"{value:f}" else f"{value:f}"
-        case list() | tuple():
-            return ", ".join(plain(item) for item in value)
-        case _:
-            return str(value)
+    """A value as it would be written. Raises EvaluationError if it cannot be."""
+    return as_text(value)
 
 
 def one_by_one(names: Mapping[str, str] | None = None) -> Format:
@@ -53,20 +42,15 @@ PLAIN: Mapping[str, Format] = {
     "text": plain,
     "number": plain,
     "digits": one_by_one(),
-    "phone": one_by_one(),
     "spell": spelled_out,
 }
 
 LANGUAGES: Mapping[str, Mapping[str, Format]] = {
-    "en": {
-        "digits": one_by_one({"*": "star", "#": "hash", "+": "plus"}),
-        "phone": one_by_one({"*": "star", "#": "hash", "+": "plus", "-": ""}),
-    },
+    "en": {"digits": one_by_one({"*": "star", "#": "hash", "+": "plus"})},
 }
 
 
-def worded(value: object, name: str | None, argument: str, language: str) -> str:
-    """The words for ``value`` in the format of that name (None is ``text``); unknown formats are plain text."""
-    name = name or "text"
+def worded(value: object, name: str, argument: str, language: str) -> str:
+    """The words for ``value`` in the format of that name; an unknown format is plain text."""
     of_language = LANGUAGES.get(language.split("-")[0].lower(), {})
     return (of_language.get(name) or PLAIN.get(name) or plain)(value, argument)

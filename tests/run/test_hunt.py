@@ -129,7 +129,7 @@ def test_events_of_other_legs_are_passed_over() -> None:
         (["busy", "offline"], "busy"),
         (["refused", "failed"], "refused"),
         (["no_answer"], "no_answer"),
-        (["busy", "refused"], "no_answer"),
+        (["busy", "refused"], "busy"),
         (["busy", "no_answer", "offline"], "no_answer"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ivr.flow.model import InputSettings
-from ivr.run.input import CutPrompt, Digits, Failure, KeyInput, Matcher, Prompt, TryOver, TypedAhead
+from ivr.run.input import CutPrompt, Digits, Failure, KeyInput, Matcher, PlayPrompt, TryOver, TypedAhead
 
 SETTINGS = InputSettings(timeout=5.0, gap=3.0, tries=3)
 
@@ -37,7 +37,7 @@ class Caller:
     items: int = 2
     finish_empty: bool = False
     now: float = 100.0
-    asks: list[Prompt | CutPrompt | TryOver] = field(default_factory=list)
+    asks: list[PlayPrompt | CutPrompt | TryOver] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.typed_ahead = TypedAhead()
@@ -70,8 +70,8 @@ class Caller:
         self.now = until
 
     @property
-    def prompts(self) -> list[Prompt]:
-        return [ask for ask in self.asks if isinstance(ask, Prompt)]
+    def prompts(self) -> list[PlayPrompt]:
+        return [ask for ask in self.asks if isinstance(ask, PlayPrompt)]
 
     @property
     def tries(self) -> list[TryOver]:
@@ -94,7 +94,7 @@ MENU = Keys(("1", "2", "20", "2003", "*"))
 
 def test_the_prompt_is_played_first() -> None:
     caller = Caller(MENU)
-    assert caller.asks == [Prompt(1)]
+    assert caller.asks == [PlayPrompt(1)]
     assert caller.input.next_timer() is None
 
 
@@ -173,7 +173,7 @@ def test_the_finish_key_alone_is_no_input() -> None:
 def test_the_finish_key_cuts_the_prompt_too() -> None:
     caller = Caller(MENU)
     caller.presses("#")
-    assert caller.asks[:2] == [Prompt(1), CutPrompt()]
+    assert caller.asks[:2] == [PlayPrompt(1), CutPrompt()]
     assert caller.outcomes == [("no_input", "")]
 
 
@@ -221,12 +221,12 @@ def test_each_kind_of_failure_has_its_own_list_whose_last_item_repeats() -> None
         if not keys:
             caller.waits(5.0)
     assert caller.prompts == [
-        Prompt(1),
-        Prompt(2, "no_input", 0),
-        Prompt(3, "no_match", 0),
-        Prompt(4, "no_input", 1),
-        Prompt(5, "no_match", 1),
-        Prompt(6, "no_match", 1),
+        PlayPrompt(1),
+        PlayPrompt(2, "no_input", 0),
+        PlayPrompt(3, "no_match", 0),
+        PlayPrompt(4, "no_input", 1),
+        PlayPrompt(5, "no_match", 1),
+        PlayPrompt(6, "no_match", 1),
     ]
     assert caller.tries[-1].last
 
@@ -234,7 +234,7 @@ def test_each_kind_of_failure_has_its_own_list_whose_last_item_repeats() -> None
 def test_an_empty_list_has_no_item_to_name() -> None:
     caller = Caller(MENU, items=0)
     caller.presses("7")
-    assert caller.prompts[-1] == Prompt(2, "no_match", 0)
+    assert caller.prompts[-1] == PlayPrompt(2, "no_match", 0)
 
 
 def test_after_the_tries_nothing_more_is_asked() -> None:
@@ -272,7 +272,7 @@ def test_keys_typed_ahead_may_be_a_beginning() -> None:
 
 def test_keys_typed_ahead_can_be_thrown_away() -> None:
     caller = Caller(MENU, replace(SETTINGS, type_ahead="clear"), typed="1")
-    assert caller.asks == [Prompt(1)]
+    assert caller.asks == [PlayPrompt(1)]
     caller.presses("2#")
     assert caller.outcomes == [("matched", "2")]
 
@@ -280,14 +280,14 @@ def test_keys_typed_ahead_can_be_thrown_away() -> None:
 def test_keys_behind_an_unusable_one_are_forgotten() -> None:
     caller = Caller(MENU, typed="71")
     assert caller.outcomes == [("no_match", "7")]
-    assert caller.prompts == [Prompt(2, "no_match", 0)]
+    assert caller.prompts == [PlayPrompt(2, "no_match", 0)]
     assert caller.left_over == ""
 
 
 def test_a_prompt_that_must_be_heard_is_not_cut() -> None:
     caller = Caller(MENU, replace(SETTINGS, barge_in=False))
     caller.presses("1")
-    assert caller.asks == [Prompt(1)]
+    assert caller.asks == [PlayPrompt(1)]
     caller.hears_all()
     assert caller.outcomes == [("matched", "1")]
     assert not caller.tries[0].barged_in
@@ -295,7 +295,7 @@ def test_a_prompt_that_must_be_heard_is_not_cut() -> None:
 
 def test_a_prompt_that_must_be_heard_is_played_in_spite_of_keys_typed_ahead() -> None:
     caller = Caller(MENU, replace(SETTINGS, barge_in=False), typed="1")
-    assert caller.asks == [Prompt(1)]
+    assert caller.asks == [PlayPrompt(1)]
     caller.hears_all()
     assert caller.outcomes == [("matched", "1")]
 

@@ -1,0 +1,227 @@
+"""What a call is while its flow runs: its facts, variables, language, what plays, what was typed ahead.
+
+Steps act on a call only through a :class:`Conversation`; it collects what they ask for, in order. Where in the flow
+the call is, and what comes next, is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from gateway.call import Target
+from ivr.flow.model import Flow, Prompt, Recording
+from ivr.flow.template import Template
+from ivr.run.actions import Action, Answer, Play, PlayItem, PlayRecording, PlayText, StepRecord, StopPlaying
+from ivr.run.input import TypedAhead
+from ivr.run.ledger import Ledger
+from ivr.run.wording import worded
+
+MASK = "********"
+"""Stands for a secret value, whatever its length."""
+
+
+class StepError(Exception):
+    """A step cannot be done. The text is for the operator: what happened, without the place and the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What is known of a call when it arrives."""
+
+    call_id: str
+    caller: str
+    caller_name: str
+    caller_account: str | None
+    did: str
+    at: datetime
+    """Start of the call, aware, in the zone in which the flow's times are meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a step adds to its record."""
+
+    try_no: int | None = None
+    keys: str | None = None
+    """What was entered; None if nothing was, or nothing was asked."""
+    secret: bool = False
+    """The keys must not be written down."""
+    barged_in: bool | None = None
+    play_id: int | None = None
+    """The play whose heard time belongs to the row."""
+    heard_ms: int | None = None
+    """Heard time without, or before, word of the play."""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The step that is being done."""
+
+    block: str
+    step: int
+    """From 1."""
+    verb: str
+    line: int
+    began: float
+
+
+class Conversation:
+    """The state of one call that outlives a step. Times are seconds, as ``now`` is handed in."""
+
+    def __init__(self, flow: Flow, facts: CallFacts, groups: Mapping[str, tuple[Target, ...]]) -> None:
+        self.flow = flow
+        self.facts = facts
+        self.groups = groups
+        self.language = flow.languages[0] if flow.languages else "en"
+        self.variables: dict[str, object] = {name: variable.default for name, variable in flow.variables.items()}
+        self.secret_variables = {name for name, variable in flow.variables.items() if variable.secret}
+        self.typed_ahead = TypedAhead()
+        self.input: str | None = None
+        """The keys that matched last."""
+        self.previous_block: str | None = None
+        self.started = 0.0
+        self.now = 0.0
+        self.here: Here | None = None
+        self.answer_asked = False
+        self.answered = False
+        """The caller's leg is up."""
+        self.secret_input = False
+        """The keys pressed now must not be written down."""
+        self.seat_left: Literal["agent", "network"] | None = None
+        """How the last party left the caller, if he has heard, been asked and been offered nothing since."""
+        self.playing: int | None = None
+        """The play that has neither ended nor been stopped."""
+        self._play_began = 0.0
+        self._actions: list[Action] = []
+        self._ledger = Ledger()
+        self._plays = 0
+        self._legs = 0
+
+    # What is asked of the owner of the call.
+
+    def do(self, *actions: Action) -> None:
+        self._actions += actions
+
+    def taken(self) -> list[Action]:
+        """Everything asked for since the last time."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    def answer(self) -> None:
+        """Take the call, unless that has been asked already."""
+        if not self.answer_asked:
+            self.answer_asked = True
+            self.do(Answer())
+
+    def play(self, items: Sequence[PlayItem], *, loop: bool = False) -> int:
+        """Play in place of whatever plays. Returns the number of the play."""
+        self.stop_playing()
+        self.seat_left = None
+        self._plays += 1
+        self._play_began = self.now
+        self.playing = self._plays
+        self.do(Play(self._plays, tuple(items), loop))
+        return self._plays
+
+    def stop_playing(self) -> None:
+        if self.playing is not None:
+            self.playing = None
+            self.do(StopPlaying())
+
+    def playing_for_ms(self) -> int:
+        """How long ago the last play was asked for."""
+        return round((self.now - self._play_began) * 1000)
+
+    def play_over(self, play_id: int, heard_ms: int) -> None:
+        """The owner says that a play is over, by itself or because it was stopped."""
+        if play_id == self.playing:
+            self.playing = None
+        self.do(*self._ledger.heard(play_id, max(0, heard_ms)))
+
+    def new_leg(self) -> str:
+        """A name for a leg about to be dialled; no other of this call has it."""
+        self._legs += 1
+        self.seat_left = None
+        return f"leg{self._legs}"
+
+    # What steps say and compute.
+
+    def scope(self) -> dict[str, object]:
+        """What expressions see."""
+        return {
+            **self.variables,
+            "caller.number": self.facts.caller,
+            "caller.name": self.facts.caller_name,
+            "call.id": self.facts.call_id,
+            "call.did": self.facts.did,
+            "call.at": self.facts.at,
+            "input": self.input,
+            "last.block": self.previous_block,
+            "now": self.facts.at + timedelta(seconds=self.now - self.started),
+        }
+
+    def public_scope(self) -> dict[str, object]:
+        """The same for what is written down: secret values are masked."""
+        scope = self.scope()
+        for name in self.secret_variables:
+            if scope.get(name) is not None:
+                scope[name] = MASK
+        return scope
+
+    def items(self, prompts: Sequence[Prompt]) -> list[PlayItem]:
+        """Prompts as things to play, in the language of the call. Raises EvaluationError."""
+        return [
+            PlayRecording(prompt.name, self.language)
+            if isinstance(prompt, Recording)
+            else PlayText(self.words(prompt.text), self.language)
+            for prompt in prompts
+        ]
+
+    def words(self, template: Template) -> str:
+        """A text with its values worded for the ear. Raises EvaluationError."""
+        scope = self.scope()
+        return "".join(
+            part
+            if isinstance(part, str)
+            else worded(part.expression.evaluate(scope), part.format, part.argument, self.language)
+            for part in template.parts
+        )
+
+    # What is written down.
+
+    def record(self, row: Row, exit: str | None, next_block: str | None, error: str | None = None) -> None:
+        """Write a row for the present step, which began at ``here.began`` and ends now."""
+        here = self.here
+        if here is None:
+            return
+        record = StepRecord(
+            self._ledger.next_seq(),
+            self.flow.name,
+            here.block,
+            here.step,
+            here.verb,
+            here.line,
+            here.began,
+            self.now,
+            try_no=row.try_no,
+            input_mode=None if row.keys is None else "keys",
+            input=None if row.secret else row.keys,
+            barged_in=row.barged_in,
+            heard_ms=row.heard_ms,
+            exit=exit,
+            next_block=next_block,
+            error=error,
+        )
+        self.do(*self._ledger.add(record, row.play_id))
+
+    def next_try(self) -> None:
+        """What is recorded next for the present step begins now."""
+        if self.here is not None:
+            self.here = replace(self.here, began=self.now)
+
+    def close(self) -> None:
+        """Give out the rows that still wait."""
+        self.do(*self._ledger.close())

@@ -1,0 +1,20 @@
+"""How verbs behave in a call. One entry adds a verb; its settings and exits are declared in ``ivr.flow.nodes``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ivr.run.verbs import answering, asking, deciding, dialling, marking, speaking
+from ivr.run.verbs.behaviour import Behaviour
+
+__all__ = ["BEHAVIOURS", "Behaviour"]
+
+BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
+    **answering.BEHAVIOURS,
+    **speaking.BEHAVIOURS,
+    **asking.BEHAVIOURS,
+    **deciding.BEHAVIOURS,
+    **dialling.BEHAVIOURS,
+    **marking.BEHAVIOURS,
+}

@@ -1,0 +1,26 @@
+"""Lines and tags for those who read records. Secret values are masked."""
+
+from __future__ import annotations
+
+from ivr.flow.model import Step
+from ivr.flow.nodes import marking
+from ivr.run.actions import Log, Tag
+from ivr.run.activity import Exit, Outcome
+from ivr.run.conversation import Conversation
+from ivr.run.verbs.behaviour import Behaviour
+
+
+def log(talk: Conversation, step: Step) -> Outcome:
+    settings: marking.Log = step.settings
+    talk.do(Log(settings.text.fill(talk.public_scope()), str(step.place)))
+    return Exit()
+
+
+def tag(talk: Conversation, step: Step) -> Outcome:
+    settings: marking.Tag = step.settings
+    scope = talk.public_scope()
+    talk.do(*[Tag(value.name, value.value.fill(scope)) for value in settings.values])
+    return Exit()
+
+
+BEHAVIOURS = {"log": Behaviour(log), "tag": Behaviour(tag)}
