@@ -57,19 +57,21 @@ class SipTransports:
 
     def __init__(
         self,
+        listen: Iterable[Address],
+        *,
         received: Callable[[bytes, Hop], None],
         hop_lost: Callable[[Hop], None],
-        *,
         trace: Callable[[Direction, bytes, Hop], None] | None = None,
         limits: TransportLimits | None = None,
         advertised: str | None = None,
         server_tls: ssl.SSLContext | None = None,
         client_tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`received` gets each datagram and each message of a stream. `hop_lost` hears of a connection that ended
+        """`listen`: where, once started. `received` gets each datagram and each message of a stream. `hop_lost` hears of a connection that ended
         or could not be made; never from within `send`. `trace` sees all messages, credentials masked.
         `advertised`: the address that others reach us at, where it is not that of the socket.
         """
+        self._wanted = list(listen)
         self._received = received
         self._hop_lost = hop_lost
         self._trace = trace
@@ -97,44 +99,41 @@ class SipTransports:
         return len(self._connections)
 
     @property
-    def listening(self) -> list[Address]:
-        """Where, with the real ports."""
+    def addresses(self) -> list[Address]:
+        """Where it listens, in the order asked for, with the ports that port 0 became."""
         return list(self._listening)
 
-    async def listen(self, addresses: Iterable[Address]) -> list[Address]:
-        """Open sockets; OSError if one cannot be had, and then none of them is left open. Returns their
-        addresses in the same order, with the ports that port 0 became."""
-        loop = self._loop = asyncio.get_running_loop()
-        opened: list[Address] = []
+    async def start(self) -> None:
+        """Open the sockets; OSError if one cannot be had, ValueError for an unknown transport or TLS without a
+        certificate, and then none of them is left open."""
+        self._loop = asyncio.get_running_loop()
         try:
-            for kind, host, port in addresses:
-                family = socket.AF_INET6 if ":" in host else socket.AF_INET
-                if kind == "udp":
-                    # reuse_port stays off: two programs on one SIP port would each get half of the messages.
-                    _, datagrams = await loop.create_datagram_endpoint(
-                        lambda: _Datagrams(self), local_addr=(host, port), family=family
-                    )
-                    self._endpoints.append(datagrams)
-                    actual = datagrams.local
-                elif kind == "tcp" or kind == "tls":
-                    if kind == "tls" and self._server_tls is None:
-                        raise ValueError("listening for TLS needs a certificate")
-                    tls = self._server_tls if kind == "tls" else None
-                    server = await loop.create_server(
-                        self._accepting(kind), host, port, family=family, ssl=tls, backlog=512
-                    )
-                    self._servers.append(server)
-                    actual = server.sockets[0].getsockname()[:2]
-                else:
-                    raise ValueError(f"no such transport: {kind}")
-                opened.append((kind, actual[0], actual[1]))
+            for kind, host, port in self._wanted:
+                self._listening.append((kind, *await self._open(kind, host, port)))
         except BaseException:
             await self.close()
             raise
-        self._listening += opened
-        if self._sweep is None:
-            self._sweep_later()
-        return opened
+        self._sweep_later()
+
+    async def _open(self, kind: str, host: str, port: int) -> tuple[str, int]:
+        assert self._loop is not None
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if kind == "udp":
+            # reuse_port stays off: two programs on one SIP port would each get half of the messages.
+            _, datagrams = await self._loop.create_datagram_endpoint(
+                lambda: _Datagrams(self), local_addr=(host, port), family=family
+            )
+            self._endpoints.append(datagrams)
+            return datagrams.local
+        if kind not in ("tcp", "tls"):
+            raise ValueError(f"no such transport: {kind}")
+        if kind == "tls" and self._server_tls is None:
+            raise ValueError("listening for TLS needs a certificate")
+        tls = self._server_tls if kind == "tls" else None
+        server = await self._loop.create_server(self._accepting(kind), host, port, family=family, ssl=tls, backlog=512)
+        self._servers.append(server)
+        name = server.sockets[0].getsockname()
+        return name[0], name[1]
 
     def _accepting(self, kind: str) -> Callable[[], _Connection]:
         return lambda: _Connection(self, kind, None)
