@@ -67,9 +67,10 @@ class SipTransports:
         server_tls: ssl.SSLContext | None = None,
         client_tls: ssl.SSLContext | None = None,
     ) -> None:
-        """`listen`: where, once started. `received` gets each datagram and each message of a stream. `hop_lost` hears of a connection that ended
-        or could not be made; never from within `send`. `trace` sees all messages, credentials masked.
-        `advertised`: the address that others reach us at, where it is not that of the socket.
+        """`listen`: where, once started. `received` gets each datagram and each message of a stream. `hop_lost`
+        hears of a connection that ended or could not be made; never from within `send`. `trace` sees all
+        messages, credentials masked. `advertised`: the address that others reach us at, where it is not that of
+        the socket.
         """
         self._wanted = list(listen)
         self._received = received
