@@ -141,10 +141,7 @@ def _repeat(text: str, at: int) -> tuple[int, int | None, int]:
             end = text.find("}", at)
             least, comma, most = text[at + 1 : max(end, at + 1)].partition(",")
             counts = [part for part in (least, most) if part]
-            if (
-                not all(part.isascii() and part.isdigit() and int(part) <= REPEAT_LIMIT for part in counts)
-                or not least
-            ):
+            if not all(part.isascii() and part.isdigit() and int(part) <= REPEAT_LIMIT for part in counts) or not least:
                 raise PatternError(at, f"write {{2}} or {{2,4}}, at most {REPEAT_LIMIT}")
             if most and int(most) < int(least):
                 raise PatternError(at, "the second number is smaller than the first")

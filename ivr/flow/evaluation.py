@@ -36,10 +36,10 @@ def _value(term: Term, scope: Scope) -> object:
         case Constant(value):
             return value
         case Name():
-            value = _lookup(term, scope)
-            if value is None:
+            found = _lookup(term, scope)
+            if found is None:
                 raise EvaluationError(f"'{term.path}' is not set")
-            return plain(value)
+            return plain(found)
         case ListOf(items):
             return tuple(_value(item, scope) for item in items)
         case Span():
@@ -79,8 +79,7 @@ def _apply(function: str, arguments: tuple[Term, ...], scope: Scope) -> object:
         raise EvaluationError(f"no function '{function}'")
     now = scope.get("now")
     values = [
-        _or_none(argument, scope) if function == "coalesce" else _value(argument, scope)
-        for argument in arguments
+        _or_none(argument, scope) if function == "coalesce" else _value(argument, scope) for argument in arguments
     ]
     return known.call(values, now if isinstance(now, datetime) else None)
 

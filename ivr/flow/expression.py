@@ -48,12 +48,12 @@ class Expression:
     @cached_property
     def names(self) -> frozenset[str]:
         """Variables and built-in names it reads."""
-        return frozenset(name for name, _ in names_in(self.root))
+        return frozenset(name.root for name, _ in names_in(self.root))
 
     @cached_property
-    def required(self) -> frozenset[str]:
-        """Those of :attr:`names` that must be set: all but what ``coalesce()`` guards."""
-        return frozenset(name for name, guarded in names_in(self.root) if not guarded)
+    def required(self) -> Mapping[str, Place]:
+        """Those of :attr:`names` that must be set, and where they stand: all but what ``coalesce()`` guards."""
+        return {name.root: self.locate(name.offset) for name, guarded in names_in(self.root) if not guarded}
 
     def check(self, types: Mapping[str, VariableType]) -> tuple[Type | None, list[Problem]]:
         """Its type, None if that cannot be told, and what is wrong with it. ``types`` are the flow's variables."""

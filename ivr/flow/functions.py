@@ -15,9 +15,7 @@ from ivr.flow.values import EvaluationError, as_date, as_number, as_text
 _TEXTS: Final = frozenset[VariableType]({"text", "digits", "json"})
 _WRITABLE: Final = frozenset[VariableType]({"text", "digits", "number", "money", "json"})
 _COUNTABLE: Final = frozenset[VariableType]({"text", "digits", "list", "json"})
-_ANY: Final = frozenset[VariableType](
-    {"text", "digits", "number", "money", "date", "time", "yes_no", "list", "json"}
-)
+_ANY: Final = frozenset[VariableType]({"text", "digits", "number", "money", "date", "time", "yes_no", "list", "json"})
 _DATES: Final = frozenset[VariableType]({"date", "json"})
 
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -40,9 +38,7 @@ class Function:
 
     @property
     def usage(self) -> str:
-        names = (
-            ["x", "y", "z"][: len(self.arguments)] if len(self.arguments) > 1 else ["x"] * len(self.arguments)
-        )
+        names = ["x", "y", "z"][: len(self.arguments)] if len(self.arguments) > 1 else ["x"] * len(self.arguments)
         return f"{self.name}({', '.join(names)}{', …' if self.repeats else ''})"
 
 
@@ -116,9 +112,7 @@ FUNCTIONS: Final = {
     function.name: function
     for function in (
         Function("len", (_COUNTABLE,), "number", _len, "how many characters or list items"),
-        Function(
-            "digits", (_WRITABLE,), "digits", _digits, "only the digits of a text: '400-820' becomes '400820'"
-        ),
+        Function("digits", (_WRITABLE,), "digits", _digits, "only the digits of a text: '400-820' becomes '400820'"),
         Function("number", (_WRITABLE,), "number", _number, "a text as a number: '007' becomes 7"),
         Function("starts_with", (_TEXTS, _TEXTS), "yes_no", _starts_with, "whether x begins with y"),
         Function("lower", (_TEXTS,), "text", _lower, "in small letters"),

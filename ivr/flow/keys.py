@@ -60,9 +60,7 @@ def parse_pattern(text: str) -> tuple[frozenset[str], ...]:
             keys, at = frozenset(_LETTERS[character]), at + 1
         else:
             remedy = (
-                f": write {character.upper()}"
-                if character.upper() in _LETTERS or character.upper() in KEYS
-                else ""
+                f": write {character.upper()}" if character.upper() in _LETTERS or character.upper() in KEYS else ""
             )
             raise KeyPatternError(at, f"{character!r} is not on a telephone{remedy}")
         places.append(keys)

@@ -10,11 +10,11 @@ from typing import Any, Final
 from ivr.flow.problem import closest, listed
 from ivr.flow.settings import Kind, Reader, scalar
 from ivr.flow.source import Node, ScalarNode, SequenceNode
+from ivr.flow.values import YES_NO
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_YES_NO: Final = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
 
 
 def seconds_as_text(seconds: float) -> str:
@@ -41,13 +41,9 @@ class Duration:
         found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)", text.text)
         if found is None:
             if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text.text):
-                reader.problem(
-                    "E021", text, f"'{text.text}' has no unit", f"write {text.text}s or {text.text}m"
-                )
+                reader.problem("E021", text, f"'{text.text}' has no unit", f"write {text.text}s or {text.text}m")
             else:
-                reader.problem(
-                    "E021", text, f"'{text.text[:40]}' is not a time span", "write 300ms, 5s, 2m or 1h"
-                )
+                reader.problem("E021", text, f"'{text.text[:40]}' is not a time span", "write 300ms, 5s, 2m or 1h")
             return None
         seconds = float(found[1]) * _UNITS[found[2]]
         if not self.least <= seconds <= self.most:
@@ -72,9 +68,7 @@ class Whole:
         if text is None:
             return None
         if not re.fullmatch(r"[0-9]{1,18}", text.text):
-            reader.problem(
-                "E022", text, f"'{text.text[:40]}' is not a whole number", f"write {self.describe()}"
-            )
+            reader.problem("E022", text, f"'{text.text[:40]}' is not a whole number", f"write {self.describe()}")
             return None
         value = int(text.text)
         if not self.least <= value <= self.most:
@@ -92,7 +86,7 @@ class YesNo:
         text = scalar(node, reader, self.describe())
         if text is None:
             return None
-        value = _YES_NO.get(text.text.lower())
+        value = YES_NO.get(text.text.lower())
         if value is None:
             reader.problem("E023", text, f"'{text.text[:40]}' is neither yes nor no", "write yes or no")
         return value
@@ -167,9 +161,7 @@ class Text:
             return None
         if len(text.text) > self.most or any(not c.isprintable() for c in text.text):
             help = f"one line, at most {self.most} characters"
-            reader.problem(
-                "E025", text, "this text is too long or has characters that cannot be printed", help
-            )
+            reader.problem("E025", text, "this text is too long or has characters that cannot be printed", help)
             return None
         return text.text
 

@@ -26,6 +26,8 @@ class Reader:
         self.problems: list[Problem] = []
         self.wires: dict[str, ScalarNode] = {}
         """Exits of the step being read: name to the node that names the block."""
+        self.keys: dict[str, ScalarNode] = {}
+        """Key patterns of the step being read, and where they stand."""
         self.input = input or InputSettings()
         """The flow's defaults for waiting for keys."""
 
@@ -43,9 +45,7 @@ class Reader:
         if isinstance(node, ScalarNode) and node.text:
             self.wires[exit] = node
         else:
-            self.problem(
-                "E020", node, f"the name of a block is missing for '{exit}'", f"write {exit}: block_name"
-            )
+            self.problem("E020", node, f"the name of a block is missing for '{exit}'", f"write {exit}: block_name")
 
 
 class Kind(Protocol[T_co]):
@@ -105,9 +105,7 @@ def settings_group(group: Group[Any], default: Any) -> Any:
 def groups_of(record: type[Any]) -> tuple[tuple[str, Group[Any]], ...]:
     """The fields of a dataclass that are made of several settings."""
     return tuple(
-        (field.name, field.metadata["group"])
-        for field in dataclasses.fields(record)
-        if "group" in field.metadata
+        (field.name, field.metadata["group"]) for field in dataclasses.fields(record) if "group" in field.metadata
     )
 
 
@@ -144,9 +142,7 @@ def read_record(
     ``later`` are names this version does not have yet; ``given`` are values of fields that are not in the file.
     """
     if not isinstance(node, MappingNode):
-        reader.problem(
-            "E013", node, f"{what} needs settings", f"write {what}: and below it, indented, name: value"
-        )
+        reader.problem("E013", node, f"{what} needs settings", f"write {what}: and below it, indented, name: value")
         return None
     fields = settings_of(record)
     values: dict[str, object] = dict(given or {})
@@ -164,9 +160,7 @@ def read_record(
         elif one.inherits:
             values[field.name] = getattr(reader.input, one.name)
         elif one.required and field.name not in values:
-            reader.problem(
-                "E012", node, f"{what} needs '{one.name}'", f"add {one.name}: {one.kind.describe()}"
-            )
+            reader.problem("E012", node, f"{what} needs '{one.name}'", f"add {one.name}: {one.kind.describe()}")
             complete = False
     for field_name, group in groups:
         values[field_name] = group.read_from(node, reader)
@@ -174,9 +168,7 @@ def read_record(
     return record(**values) if complete else None
 
 
-def _unknown(
-    node: MappingNode, reader: Reader, what: str, known: Collection[str], later: Collection[str]
-) -> bool:
+def _unknown(node: MappingNode, reader: Reader, what: str, known: Collection[str], later: Collection[str]) -> bool:
     complete = True
     for key, _ in node.entries:
         if key.text in known:

@@ -23,6 +23,7 @@ SIZE_LIMIT = 1_000_000
 DEPTH_LIMIT = 20
 
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+_BEGINNING = yaml.Mark("", 0, 0, 0, None, 0)
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -85,9 +86,7 @@ def read_source(path: Path, file: str | None = None) -> Source:
             content = stream.read(SIZE_LIMIT + 1)
     except OSError as error:
         reason = error.strerror or str(error)
-        return _unreadable(
-            file, f"this file cannot be read: {reason}", "check that it exists and may be read"
-        )
+        return _unreadable(file, f"this file cannot be read: {reason}", "check that it exists and may be read")
     return parse_source(content, file)
 
 
@@ -101,7 +100,7 @@ def parse_source(content: bytes | str, file: str) -> Source:
         try:
             content = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            line = content[: error.start].count(b"\n") + 1
+            line = error.object[: error.start].count(b"\n") + 1
             return _unreadable(file, "this file is not UTF-8 text", "save it as UTF-8 in the editor", line)
     lines = tuple(_LINE_BREAK.split(content))
     spelling = mend(lines, file)
@@ -145,9 +144,7 @@ class _Composer:
                 if isinstance(event, yaml.DocumentStartEvent):
                     documents += 1
                     if documents > 1:
-                        self._problem(
-                            "E010", event, "a second document starts here", "remove the line ---", 3
-                        )
+                        self._problem("E010", event, "a second document starts here", "remove the line ---", 3)
                         break
                 elif not self._take(event):
                     break
@@ -163,9 +160,7 @@ class _Composer:
     def _take(self, event: yaml.Event) -> bool:
         if isinstance(event, yaml.AliasEvent):
             help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
-            self._problem(
-                "E009", event, "'*' before a name refers to another place; that is not used here", help
-            )
+            self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)
             self._add(ScalarNode("", self._place(event), exact=False))
             return True
         if isinstance(event, yaml.NodeEvent):
@@ -185,23 +180,18 @@ class _Composer:
     def _refuse_marks(self, event: yaml.NodeEvent) -> None:
         if event.anchor is not None:
             help = f"write it in quotes if it is text: '&{event.anchor}'"
-            self._problem(
-                "E009", event, "'&' before a name marks a place to refer to; that is not used here", help
-            )
+            self._problem("E009", event, "'&' before a name marks a place to refer to; that is not used here", help)
         tag = getattr(event, "tag", None)
         if tag is not None and tag != "!":
-            self._problem(
-                "E009", event, "'!' before a word names a type; types are not written here", "remove it"
-            )
+            self._problem("E009", event, "'!' before a word names a type; types are not written here", "remove it")
 
     def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         plain = event.style in (None, "")
         place = self._place(event)
-        one_line = event.start_mark.line == event.end_mark.line
-        length = event.end_mark.column - event.start_mark.column if one_line else 1
-        exact = (
-            one_line and length == len(event.value) + (0 if plain else 2) and event.style not in ("|", ">")
-        )
+        start, end = event.start_mark or _BEGINNING, event.end_mark or _BEGINNING
+        one_line = start.line == end.line
+        length = end.column - start.column if one_line else 1
+        exact = one_line and length == len(event.value) + (0 if plain else 2) and event.style not in ("|", ">")
         return ScalarNode(event.value, place, plain, max(length, 1), exact)
 
     def _add(self, node: Node) -> None:
@@ -223,9 +213,7 @@ class _Composer:
     def _key(self, node: Node, mapping: _Open) -> ScalarNode | None:
         if not isinstance(node, ScalarNode):
             help = "write a name before the colon"
-            self.problems.append(
-                Problem("E001", node.place, "a list or mapping stands where a name should", help)
-            )
+            self.problems.append(Problem("E001", node.place, "a list or mapping stands where a name should", help))
             return None
         if node.text in mapping.entries:
             first = mapping.entries[node.text][0].place.line
@@ -254,65 +242,70 @@ class _Composer:
             self.problems.append(Problem("E001", place, "no space after the colon", help))
 
     def _place(self, event: yaml.Event) -> Place:
-        return self._spelling.place(self._file, event.start_mark.line, event.start_mark.column)
+        mark = event.start_mark or _BEGINNING
+        return self._spelling.place(self._file, mark.line, mark.column)
 
     def _problem(self, code: str, event: yaml.Event, message: str, help: str, length: int = 1) -> None:
         self.problems.append(Problem(code, self._place(event), message, help, length))
 
     def _explain(self, error: yaml.YAMLError) -> None:
         """One problem for the syntax error, in words an operator can use; none if its cause is known already."""
-        if has_errors(self._spelling.problems) or has_errors(self.problems):
+        if has_errors(self._spelling.problems):
             return
-        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-        position = getattr(error, "position", None)
-        if mark is not None:
-            place = self._spelling.place(self._file, min(mark.line, self._line_count - 1), mark.column)
+        if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+            mark, opened = error.problem_mark, error.context_mark
         else:
-            place = self._place_of_character(position or 0)
-        message, help = _in_words(error, self._spelling.lines, place)
-        self.problems.append(Problem("E001", place, message, help))
+            mark, opened = self._mark_of_character(getattr(error, "position", 0) or 0), None
+        line = min(mark.line, self._line_count - 1)
+        before = opened.line if opened is not None else line
+        text = f"{getattr(error, 'context', None)} {getattr(error, 'problem', None)} {error}".lower()
+        lines = self._spelling.lines
+        message, help, at_opening = _in_words(text, lines, line, mark.column, before)
+        if at_opening and opened is not None:
+            line, column = opened.line, opened.column
+        else:
+            column = min(mark.column, len(lines[line]))
+        self.problems.append(Problem("E001", self._spelling.place(self._file, line, column), message, help))
 
-    def _place_of_character(self, position: int) -> Place:
+    def _mark_of_character(self, position: int) -> yaml.Mark:
         before = "\n".join(self._spelling.lines)[:position]
-        line = before.count("\n")
-        return self._spelling.place(self._file, line, len(before) - (before.rfind("\n") + 1))
+        column = len(before) - (before.rfind("\n") + 1)
+        return yaml.Mark("", position, before.count("\n"), column, None, position)
 
 
-def _in_words(error: yaml.YAMLError, lines: tuple[str, ...], place: Place) -> tuple[str, str]:
-    text = f"{getattr(error, 'context', None) or ''} {getattr(error, 'problem', None) or error}".lower()
-    line = lines[place.line - 1] if place.line <= len(lines) else ""
-    at = line[place.column - 1 : place.column]
-    context = getattr(error, "context_mark", None)
-    since = f" that opened in line {context.line + 1}" if context is not None else ""
+def _in_words(text: str, lines: tuple[str, ...], line: int, column: int, opened: int) -> tuple[str, str, bool]:
+    """Message, help, and whether the fault is best shown where the broken thing begins. Lines count from 0."""
     if "mapping values are not allowed" in text:
-        return "a second colon in this line", "put text that contains ': ' in quotes"
+        if line and ":" not in lines[line][:column] and ":" not in lines[line - 1]:
+            return f"line {line} has no colon", f"write '{lines[line - 1].strip()[:30]}: value' there", False
+        return "a second colon in this line", "put text that contains ': ' in quotes", False
     if "cannot start any token" in text:
-        return f"nothing can begin with {at!r}", "leave it out, or put the whole text in quotes"
-    if "quoted scalar" in text:
-        return (
-            f"a quote{since} is never closed",
-            "close it with the same quote; write '' for a quote inside '…'",
-        )
+        return f"nothing can begin with {lines[line][column : column + 1]!r}", "put the text in quotes", False
+    if "end of stream" in text and "quoted" in text:
+        return "this quote is never closed", "close it with the same quote; in '…' write '' for a quote", True
+    if "unknown escape" in text or "did not find expected hexdecimal" in text:
+        return "a backslash in double quotes", "use single quotes: '…' takes every character as it is", False
     if "flow mapping" in text or "flow sequence" in text:
-        bracket, name = ("}", "brace {") if "flow mapping" in text else ("]", "bracket [")
-        return f"the {name}{since} is not closed here", f"a comma or {bracket} is missing before this place"
-    if "block mapping" in text or "block sequence" in text or "block collection" in text:
+        opening, closing = ("{", "}") if "flow mapping" in text else ("[", "]")
         return (
-            "this line is indented differently from the lines it belongs to",
-            f"compare it with line {_line_of(context, place)}",
+            f"this {opening} is not closed",
+            f"a {closing} or a comma is missing before line {line + 1}, column {column + 1}",
+            True,
+        )
+    if "block mapping" in text or "block collection" in text:
+        if line == opened:
+            return "this does not belong to the value before it", "remove it, or put the whole value in quotes", False
+        return (
+            f"this does not line up with line {opened + 1}, to which it belongs",
+            "lines of one list begin in one column",
+            False,
         )
     if "could not find expected ':'" in text:
-        return "this line has no colon", "write 'name: value'"
-    if "special characters" in text or "control characters" in text or "invalid" in text:
+        return "this line has no colon", "write 'name: value'", False
+    if "not allowed" in text and "character" in text:
         return (
-            "a character that cannot stand in a text file",
-            "delete it; copying from another program brings such characters",
+            "a character that cannot stand in a text",
+            "delete it: copying from other programs brings such characters",
+            False,
         )
-    return (
-        f"this cannot be read as YAML: {getattr(error, 'problem', None) or 'unknown'}",
-        "compare it with the lines around",
-    )
-
-
-def _line_of(mark: yaml.Mark | None, place: Place) -> int:
-    return mark.line + 1 if mark is not None else max(place.line - 1, 1)
+    return "this cannot be read", "compare it with the lines around: a colon, quote or bracket is out of place", False

@@ -18,7 +18,7 @@ _SCHEMES = frozenset(
 )
 """Words that stand before a colon without a space and mean it."""
 
-_QUOTES = {"“": "”", "”": "”", "„": "“", "‘": "’", "’": "’", "«": "»"}  # noqa: RUF001
+_QUOTES = {"“": "”", "”": "”", "„": "“", "‘": "’", "’": "’", "«": "»"}
 _TOKEN_START = r"(?:^|(?<=[\[{,])|(?<=:\s)|(?<=-\s)|(?<=\?\s))\s*"
 _GLUED = re.compile(r"^(?P<before>\s*(?:- +)?)(?P<key>[a-z_][a-z0-9_]*):(?P<value>[^\s:/].*)$")
 _STAR = re.compile(r"(?:^\s*(?:- +)?|[{,]\s*)(?P<sign>[*#])(?=\s*:(?:\s|$))")

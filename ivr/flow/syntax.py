@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal
 
 from ivr.flow.model import Place
 from ivr.flow.problem import Problem
@@ -130,11 +130,11 @@ def parse(text: str, locate: Callable[[int], Place]) -> Term | Problem:
         return Problem("E130", locate(fault.offset), fault.message, fault.help, fault.length)
 
 
-def names_in(term: Term, guarded: bool = False) -> Iterator[tuple[str, bool]]:
+def names_in(term: Term, guarded: bool = False) -> Iterator[tuple[Name, bool]]:
     """Every variable and built-in name, and whether ``coalesce()`` makes up for its absence."""
     match term:
         case Name():
-            yield term.root, guarded
+            yield term, guarded
         case Application(function, arguments):
             for argument in arguments:
                 yield from names_in(argument, guarded or function == "coalesce")
@@ -165,7 +165,8 @@ class _SyntaxFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    kind: Literal["number", "text", "name", "sign", "end"]
+    kind: str
+    """number, text, name, sign or end."""
     text: str
     offset: int
 
@@ -199,13 +200,10 @@ def _words(text: str) -> list[_Word]:
     while at < len(text):
         found = _WORD.match(text, at)
         if found is None:
-            help = _MEANT.get(
-                text[at], "letters, digits, quotes and == != < <= > >= + - ( ) [ ] , .. can stand here"
-            )
+            help = _MEANT.get(text[at], "letters, digits, quotes and == != < <= > >= + - ( ) [ ] , .. can stand here")
             raise _SyntaxFault(at, f"{text[at]!r} has no meaning in an expression", help)
-        kind = found.lastgroup
-        if kind == "number" or kind == "text" or kind == "name" or kind == "sign":
-            words.append(_Word(kind, found[0], at))
+        if found.lastgroup is not None and found.lastgroup != "space":
+            words.append(_Word(found.lastgroup, found[0], at))
         at = found.end()
     words.append(_Word("end", "", len(text)))
     return words
@@ -214,9 +212,7 @@ def _words(text: str) -> list[_Word]:
 class _Parser:
     def __init__(self, text: str) -> None:
         if len(text) > EXPRESSION_LIMIT:
-            raise _SyntaxFault(
-                0, f"an expression has at most {EXPRESSION_LIMIT} characters", "split it with set"
-            )
+            raise _SyntaxFault(0, f"an expression has at most {EXPRESSION_LIMIT} characters", "split it with set")
         self._words = _words(text)
         self._at = 0
         self._depth = 0
@@ -226,7 +222,7 @@ class _Parser:
             raise _SyntaxFault(0, "an expression is missing", "write for example: tier == 'gold'")
         term = self._or()
         if self._word.kind != "end":
-            self._unexpected()
+            raise self._unexpected()
         return term
 
     @property
@@ -243,19 +239,17 @@ class _Parser:
 
     def _expect(self, sign: str) -> _Word:
         if not self._is(sign):
-            self._unexpected(f"a {sign!r} is missing here")
+            raise self._unexpected(f"a {sign!r} is missing here")
         return self._take()
 
-    def _unexpected(self, help: str = "") -> NoReturn:
+    def _unexpected(self, help: str = "") -> _SyntaxFault:
         word = self._word
         if word.kind == "end":
-            raise _SyntaxFault(
-                word.offset, "the expression stops too early", help or "something is missing at its end"
-            )
+            raise _SyntaxFault(word.offset, "the expression stops too early", help or "something is missing at its end")
         if self._is(*_COMPARISONS, "in") or (self._is("not") and self._at):
             help = "compare two at a time and join the comparisons with and"
         help = help or "an operator is missing before it: == != < > and or not in + -"
-        raise _SyntaxFault(word.offset, f"'{word.text[:40]}' does not fit here", help, len(word.text))
+        return _SyntaxFault(word.offset, f"'{word.text[:40]}' does not fit here", help, len(word.text))
 
     def _or(self) -> Term:
         return self._junction("or", self._and)
@@ -324,7 +318,7 @@ class _Parser:
             return self._list()
         if word.kind == "name" and word.text not in ("and", "or", "in", "not"):
             return self._name()
-        self._unexpected("a value is missing here: a name, a number, or a text in quotes")
+        raise self._unexpected("a value is missing here: a name, a number, or a text in quotes")
 
     def _number(self) -> Term:
         start = self._word.offset
@@ -333,7 +327,7 @@ class _Parser:
             return Constant(first, start, self._length_since(start))
         self._take()
         if self._word.kind != "number" and not self._is("-"):
-            self._unexpected("the last number of the range is missing")
+            raise self._unexpected("the last number of the range is missing")
         last = self._signed()
         if last < first:
             help = f"write {last}..{first}"
@@ -380,7 +374,7 @@ class _Parser:
         while not self._is(closing):
             if items:
                 if not self._is(","):
-                    self._unexpected(f"a comma or {closing!r} is missing here")
+                    raise self._unexpected(f"a comma or {closing!r} is missing here")
                 self._take()
             items.append(self._or())
         self._take()

@@ -75,9 +75,7 @@ def parse_template(text: str, locate: Callable[[int], Place] = _nowhere) -> tupl
     """The template and what is wrong with it; holes that cannot be read are left out. ``{{`` and ``}}`` are braces."""
     if len(text) > TEMPLATE_LIMIT:
         help = "split it into several steps"
-        return fixed(""), [
-            Problem("E136", locate(0), f"this text has more than {TEMPLATE_LIMIT} characters", help)
-        ]
+        return fixed(""), [Problem("E136", locate(0), f"this text has more than {TEMPLATE_LIMIT} characters", help)]
     reader = _Reader(text, locate)
     reader.read()
     return Template(text, tuple(reader.parts)), reader.problems
@@ -132,9 +130,7 @@ class _Reader:
             return len(self._text)
         inside = self._text[start + 1 : end if colon < 0 else colon]
         if not inside.strip():
-            self._problem(
-                "E136", start, "nothing stands between the braces", "write a name: {order}", end + 1 - start
-            )
+            self._problem("E136", start, "nothing stands between the braces", "write a name: {order}", end + 1 - start)
             return end + 1
         expression = parse_expression(inside, lambda offset: self._locate(start + 1 + offset))
         if isinstance(expression, Problem):
@@ -169,7 +165,5 @@ class _Reader:
             self._problem("E132", at, f"format '{name}' is not known", help, max(len(name), 1))
         elif argument.strip():
             help = f"write {{…:{name}}}"
-            self._problem(
-                "E132", at, f"format '{name}' takes nothing after its name", help, len(written.strip())
-            )
+            self._problem("E132", at, f"format '{name}' takes nothing after its name", help, len(written.strip()))
         return name, argument.strip()

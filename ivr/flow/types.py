@@ -10,7 +10,7 @@ from ivr.flow.functions import FUNCTIONS, Function, compiled
 from ivr.flow.model import Place, VariableType
 from ivr.flow.problem import Problem, did_you_mean
 from ivr.flow.syntax import Application, Compare, Constant, Junction, ListOf, Name, Not, Span, Sum, Term
-from ivr.flow.values import as_date, as_time
+from ivr.flow.values import DIGITS, TYPE_WORDS, as_date, as_time
 
 Type = VariableType | Literal["range"]
 
@@ -29,19 +29,6 @@ RESERVED: Final = frozenset(
     {"caller", "call", "last", "input", "now", "true", "false", "yes", "no", "and", "or", "not", "in"}
 )
 """Names that a variable cannot have."""
-
-TYPE_WORDS: Final[Mapping[Type, str]] = {
-    "text": "a text",
-    "digits": "digits",
-    "number": "a number",
-    "money": "an amount of money",
-    "date": "a date",
-    "time": "a time of day",
-    "yes_no": "yes or no",
-    "list": "a list",
-    "json": "a record",
-    "range": "a range",
-}
 
 _NUMBERS: Final = ("number", "money")
 _TEXTS: Final = ("text", "digits")
@@ -110,9 +97,7 @@ class TypeCheck:
     def _yes_no(self, term: Term) -> Type:
         found = self.type_of(term)
         if found is not None and found not in ("yes_no", "json"):
-            self._problem(
-                "E134", term, f"this is {TYPE_WORDS[found]}, not yes or no", "compare it with something"
-            )
+            self._problem("E134", term, f"this is {TYPE_WORDS[found]}, not yes or no", "compare it with something")
         return "yes_no"
 
     def _compare(self, term: Compare) -> None:
@@ -140,9 +125,7 @@ class TypeCheck:
             for item in term.right.items:
                 found = self.type_of(item)
                 if found is not None and (help := self._disagree(term.left, left, item, found)) is not None:
-                    self._problem(
-                        "E134", item, f"{TYPE_WORDS[left]} is compared with {TYPE_WORDS[found]}", help
-                    )
+                    self._problem("E134", item, f"{TYPE_WORDS[left]} is compared with {TYPE_WORDS[found]}", help)
         elif right not in ("list", "json"):
             help = "write a list ['a', 'b'] or a range 1..5 after in"
             self._problem("E134", term.right, f"nothing can be in {TYPE_WORDS[right]}", help)
@@ -156,7 +139,7 @@ class TypeCheck:
         if left_type in _NUMBERS and right_type in _NUMBERS:
             return None
         if left_type in _TEXTS and right_type in _TEXTS:
-            return None
+            return _never_digits(left, right) if left_type != right_type else None
         for one, one_type, other_type in ((left, left_type, right_type), (right, right_type, left_type)):
             if isinstance(one, Constant) and isinstance(one.value, str) and other_type in ("date", "time"):
                 return _date_or_time(one.value, other_type)
@@ -242,6 +225,31 @@ class TypeCheck:
             except PatternError as error:
                 place = self._locate(pattern.offset + 1 + error.offset)
                 self.problems.append(Problem("E135", place, str(error), function.doc))
+
+
+def assignable(variable: VariableType, found: Type, value: Term) -> str | None:
+    """None if a variable of this type can take the value, else the remedy."""
+    if found == variable or "json" in (variable, found) or {variable, found} <= set(_NUMBERS):
+        return None
+    if variable == "text" and found == "digits":
+        return None
+    if found == "text" and variable == "digits":
+        constant = value.value if isinstance(value, Constant) and isinstance(value.value, str) else None
+        return None if constant is not None and DIGITS.fullmatch(constant) else "write digits(…) around the text"
+    if found in _TEXTS and variable in _NUMBERS:
+        return _as_number(value)
+    if found == "text" and variable in ("date", "time") and isinstance(value, Constant):
+        return _date_or_time(str(value.value), variable)
+    if found == "number" and variable in _TEXTS and isinstance(value, Constant):
+        return f"write '{value.value}' in quotes, inside the expression"
+    return f"the value must be {TYPE_WORDS[variable]}"
+
+
+def _never_digits(left: Term, right: Term) -> str | None:
+    for term in (left, right):
+        if isinstance(term, Constant) and isinstance(term.value, str) and not DIGITS.fullmatch(term.value):
+            return f"'{term.value[:30]}' is not made of digits, so the two are never equal"
+    return None
 
 
 def _kind(found: Type | None) -> str:

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Final
 
+from ivr.flow.model import VariableType
+
 TEXT_LIMIT: Final = 10_000
 """Characters of a text that an expression makes."""
+
+DIGITS: Final = re.compile(r"[0-9*#A-D]*")
+YES_NO: Final = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
+
+TYPE_WORDS: Final[Mapping[str, str]] = {
+    "text": "a text",
+    "digits": "digits",
+    "number": "a number",
+    "money": "an amount of money",
+    "date": "a date",
+    "time": "a time of day",
+    "yes_no": "yes or no",
+    "list": "a list",
+    "json": "a record",
+    "range": "a range",
+}
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,9})?")
 _LARGEST: Final = Decimal(10) ** 30
@@ -70,6 +89,39 @@ def as_yes_no(value: object) -> bool:
     raise EvaluationError(f"{shown(value)} is neither yes nor no")
 
 
+def as_type(value: object, type: VariableType) -> object:
+    """The value as a variable of this type holds it. Raises EvaluationError if it cannot be one."""
+    try:
+        match type:
+            case "text":
+                return as_text(value)
+            case "digits":
+                text = as_text(value)
+                if not DIGITS.fullmatch(text):
+                    raise EvaluationError(f"{shown(value)} is not made of digits")
+                return text
+            case "number" | "money":
+                return as_number(value)
+            case "yes_no":
+                return YES_NO[value.lower()] if isinstance(value, str) else as_yes_no(value)
+            case "date":
+                return as_date(value) if isinstance(value, str) else _instance(value, date)
+            case "time":
+                return as_time(value) if isinstance(value, str) else _instance(plain(value), time)
+            case "list":
+                return tuple(value) if isinstance(value, list | tuple) else (value,)
+            case "json":
+                return value
+    except (ValueError, KeyError):
+        raise EvaluationError(f"{shown(value)} is not {TYPE_WORDS[type]}") from None
+
+
+def _instance(value: object, kind: type[date] | type[time]) -> object:
+    if not isinstance(value, kind):
+        raise ValueError
+    return value
+
+
 def as_date(text: str) -> date:
     """Raises ValueError unless it is ``2026-03-05``."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
@@ -90,7 +142,5 @@ def shown(value: object) -> str:
         return "nothing"
     if isinstance(value, dict):
         return "a record"
-    text = (
-        str(value) if isinstance(value, str | int | float | Decimal | date | time) else type(value).__name__
-    )
+    text = str(value) if isinstance(value, str | int | float | Decimal | date | time) else type(value).__name__
     return f"'{text[:40]}…'" if len(text) > 40 else f"'{text}'"

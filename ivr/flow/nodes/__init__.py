@@ -18,7 +18,27 @@ FAMILIES: Final = (answering, speaking, questions, control, dialling, marking)
 VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
 
 PLANNED: Final = frozenset(
-    "early language ask hours call return split limit http lookup queue conference message record callback dial_out "
-    "keys_out notify disposition plugin".split()
+    [
+        "early",
+        "language",
+        "ask",
+        "hours",
+        "call",
+        "return",
+        "split",
+        "limit",
+        "http",
+        "lookup",
+        "queue",
+        "conference",
+        "message",
+        "record",
+        "callback",
+        "dial_out",
+        "keys_out",
+        "notify",
+        "disposition",
+        "plugin",
+    ]
 )
 """Verbs of the language that this version does not have yet: named as such, not as typing errors."""

@@ -1,23 +1,25 @@
 """Verbs that decide where the call goes next: variables, conditions, jumps, the end."""
 
+# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ivr.flow.expression import Expression
 from ivr.flow.kinds import Name
 from ivr.flow.nodes.kinds import Assignment, Assignments, Case, Cases, Condition
 from ivr.flow.nodes.verb import NEXT, Exit, Verb
 from ivr.flow.settings import setting
+from ivr.flow.values import YES_NO, EvaluationError, as_number, as_text, plain
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
     """Give variables values, one after the other."""
 
-    values: tuple[Assignment, ...] = setting(
-        Assignments(), "variables and the expressions that give their values"
-    )
+    values: tuple[Assignment, ...] = setting(Assignments(), "variables and the expressions that give their values")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,14 @@ class Switch:
 
     on: Expression = setting(Condition(), "what is looked at")
     cases: tuple[Case, ...] = setting(Cases(), "values and where they lead")
+
+    def exit_for(self, value: object) -> str:
+        """The exit for what ``on`` came to: that of the first case that is the same value, or ``default``."""
+        text = as_text(value)
+        for case in self.cases:
+            if text == case.value or _same_value(plain(value), case.value):
+                return case.exit
+        return "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,16 @@ class Hangup:
 @dataclass(frozen=True, slots=True)
 class End:
     """Leave a handler; in a call that is still up, end it."""
+
+
+def _same_value(value: object, written: str) -> bool:
+    """A number or yes/no may be written in several ways."""
+    if isinstance(value, bool):
+        return YES_NO.get(written.lower()) is value
+    try:
+        return isinstance(value, Decimal) and as_number(written) == value
+    except EvaluationError:
+        return False
 
 
 VERBS = (

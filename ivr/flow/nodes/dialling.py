@@ -1,5 +1,7 @@
 """Verbs that bring somebody else into the call: one target, or a group of seats."""
 
+# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.keys import KeyPatternError, KeyPatterns, parse_pattern
 from ivr.flow.kinds import NAME, bad_name
-from ivr.flow.model import InputSettings, Prompt, Recording, Speech
+from ivr.flow.model import Place, Prompt, Recording, Speech
 from ivr.flow.problem import Problem
 from ivr.flow.settings import Reader, scalar
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
@@ -73,9 +73,7 @@ class OnePrompt:
             help = f"write '{sound_file['name']}': the file is found by the call's language"
             reader.problem("E026", text, "a recording is named without the ending of its file", help)
         elif text.text.startswith("@"):
-            reader.problem(
-                "E026", text, "a recording is named without @ in this spelling", f"write {text.text[1:]}"
-            )
+            reader.problem("E026", text, "a recording is named without @ in this spelling", f"write {text.text[1:]}")
         elif " " in text.text:
             help = f"write {{say: '{text.text[:40]}'}} to have it spoken"
             reader.problem("E026", text, "this is a text, not the name of a recording", help)
@@ -111,6 +109,7 @@ class KeyChoices:
         if len(good) < len(node.entries):
             return None
         patterns = KeyPatterns(key.text for key in good)
+        reader.keys.update({key.text: key for key in good})
         for first, second in patterns.equal():
             key = next(key for key in good if key.text == second)
             help = "only one of the two can hold: remove one"
@@ -133,20 +132,14 @@ class KeyChoices:
         complete = True
         for name, _ in value.entries:
             if name.text in ("say", "do"):
-                reader.problem(
-                    "E014", name, f"'{name.text}' is not in this version yet", "leave it out for now"
-                )
+                reader.problem("E014", name, f"'{name.text}' is not in this version yet", "leave it out for now")
                 complete = False
             elif name.text != "go":
-                reader.problem(
-                    "E011", name, f"a key has no setting '{name.text[:60]}'", "write go: block_name"
-                )
+                reader.problem("E011", name, f"a key has no setting '{name.text[:60]}'", "write go: block_name")
                 complete = False
         target = value.get("go")
         if target is None:
-            reader.problem(
-                "E012", value, f"key '{key.text}' does not say where it leads", "add go: block_name"
-            )
+            reader.problem("E012", value, f"key '{key.text}' does not say where it leads", "add go: block_name")
             return False
         reader.wire(key.text, target)
         return complete
@@ -218,18 +211,17 @@ class Assignment:
 
     name: str
     value: Expression
+    place: Place = field(compare=False)
 
 
 @dataclass(frozen=True)
 class Assignments:
     def read(self, node: Node, reader: Reader) -> tuple[Assignment, ...] | None:
         if not isinstance(node, MappingNode) or not node.entries:
-            reader.problem(
-                "E020", node, "a variable and its value are missing", "write set: {tier: \"'gold'\"}"
-            )
+            reader.problem("E020", node, "a variable and its value are missing", "write set: {tier: \"'gold'\"}")
             return None
         values = [(key, Condition().read(value, reader)) for key, value in node.entries]
-        good = tuple(Assignment(key.text, value) for key, value in values if value is not None)
+        good = tuple(Assignment(key.text, value, key.place) for key, value in values if value is not None)
         return good if len(good) == len(values) else None
 
     def describe(self) -> str:
@@ -273,6 +265,7 @@ class Case:
 
     value: str
     exit: str
+    place: Place = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -285,7 +278,7 @@ class Cases:
             return None
         for key, value in node.entries:
             reader.wire(f"case {key.text}", value)
-        return tuple(Case(key.text, f"case {key.text}") for key, _ in node.entries)
+        return tuple(Case(key.text, f"case {key.text}", key.place) for key, _ in node.entries)
 
     def describe(self) -> str:
         return "value: block"
@@ -297,9 +290,7 @@ class TargetText:
 
     def read(self, node: Node, reader: Reader) -> Template | None:
         if isinstance(node, SequenceNode):
-            reader.problem(
-                "E020", node, "transfer rings one target", "to ring several, make a group and use ring"
-            )
+            reader.problem("E020", node, "transfer rings one target", "to ring several, make a group and use ring")
             return None
         text = scalar(node, reader, self.describe())
         if text is None:
@@ -312,9 +303,7 @@ class TargetText:
             reader.problem("E014", text, "'rtc:' is not in this version yet", "use sip: or tel:")
         elif scheme not in ("sip", "tel") or not rest.strip():
             help = (
-                f"write sip:{text.text[:30]} or tel:{text.text[:30]}"
-                if not colon
-                else "write sip:SEAT or tel:NUMBER"
+                f"write sip:{text.text[:30]} or tel:{text.text[:30]}" if not colon else "write sip:SEAT or tel:NUMBER"
             )
             reader.problem("E112", text, f"'{text.text[:40]}' does not say what to ring", help)
         else:

@@ -1,5 +1,7 @@
 """Verbs that leave something behind for those who read records, and that the caller does not notice."""
 
+# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
+
 from __future__ import annotations
 
 from dataclasses import dataclass

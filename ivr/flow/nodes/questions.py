@@ -1,5 +1,7 @@
 """Verbs that ask the caller for keys: a choice, digits, yes or no. One set of rules for all of them."""
 
+# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -12,7 +14,7 @@ from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import Duration, ListOf, Name, OneOf, Whole, YesNo
 from ivr.flow.model import InputSettings, Prompt
 from ivr.flow.nodes.kinds import Condition, DigitCount, Digits, KeyChoices, OneKey, OnePrompt
-from ivr.flow.nodes.verb import NEXT, Exit, Verb
+from ivr.flow.nodes.verb import Exit, Verb
 from ivr.flow.settings import Kind, Reader, setting, settings_group
 from ivr.flow.source import MappingNode
 
@@ -127,7 +129,7 @@ VERBS = (
     Verb(
         "collect",
         Collect,
-        "Plays a prompt and takes digits into a variable. The variable need not stand under vars; it holds digits then.",
+        "Plays a prompt and takes digits into a variable, which need not stand under vars.",
         (Exit("next", "the digits are there", "next", needs_caller=True), *_EXITS),
         speaks=True,
         example="- collect: {into: order, prompt: enter_order, digits: 8, check: luhn(order), failed: operator}",

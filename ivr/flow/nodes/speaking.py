@@ -1,5 +1,7 @@
 """Verbs the caller hears without being asked anything: recordings, speech, music, silence."""
 
+# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -21,9 +23,7 @@ class Play:
     """Play prompts, one after the other."""
 
     prompt: tuple[Prompt, ...] = setting(ListOf(OnePrompt(), 1, 50), "what is played, in order")
-    loop: bool = setting(
-        YesNo(), "begin again at the end, until the caller presses a key or hangs up", default=False
-    )
+    loop: bool = setting(YesNo(), "begin again at the end, until the caller presses a key or hangs up", default=False)
     barge_in: bool = setting(YesNo(), _CUT, default=True, inherits=True)
 
 

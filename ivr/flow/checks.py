@@ -1,0 +1,215 @@
+"""What is wrong with a flow that can be read: where it leads, what it asks, what its handlers do.
+
+Checks of variables and types are in :mod:`ivr.flow.variables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from ivr.flow.draft import Draft, DraftBlock, DraftStep
+from ivr.flow.keys import KeyPatterns
+from ivr.flow.kinds import seconds_as_text
+from ivr.flow.nodes.questions import Menu
+from ivr.flow.problem import closest, listed
+from ivr.flow.source import ScalarNode
+from ivr.flow.variables import check_variables
+
+PASSES_LIMIT: Final = 20
+"""How often a call passes one block without the caller doing anything before it is taken to run in circles."""
+CHOICES_LIMIT: Final = 5
+"""Choices callers remember."""
+
+Graph = Mapping[str, frozenset[str]]
+
+
+def check_flow(draft: Draft, *, complete: bool) -> None:
+    """Add what is wrong to the draft's problems. Not ``complete``: parts of the file could not be read, so nothing
+    is concluded from what is absent."""
+    if not draft.blocks:
+        return
+    _targets(draft)
+    _exits(draft)
+    _order_of_steps(draft)
+    _hangup(draft)
+    _menus(draft)
+    if complete and draft.whole:
+        check_variables(draft)
+        _reachable(draft)
+        _loops(draft)
+
+
+def _heads(draft: Draft) -> Iterator[tuple[str, ScalarNode]]:
+    for name, node in (("start", draft.start), ("on_hangup", draft.on_hangup), ("on_error", draft.on_error)):
+        if node is not None:
+            yield name, node
+
+
+def _targets(draft: Draft) -> None:
+    if draft.start is None and not any(problem.code in ("E020", "E011") for problem in draft.problems):
+        first = next(iter(draft.blocks))
+        draft.problem("E102", draft.name, "this flow does not say where it starts", f"add start: {first}")
+    for _, node in _heads(draft):
+        _target(draft, node)
+    for _, step in draft.steps():
+        for node in step.wires.values():
+            _target(draft, node)
+
+
+def _target(draft: Draft, node: ScalarNode) -> None:
+    if node.text in draft.blocks:
+        return
+    close = closest(node.text, draft.blocks)
+    if close is not None:
+        help = f"did you mean '{close}' (line {draft.blocks[close].name.place.line})?"
+    else:
+        help = f"blocks: {listed(draft.blocks)}"
+    draft.problem("E101", node, f"no block '{node.text[:60]}'", help)
+
+
+def _exits(draft: Draft) -> None:
+    for _, step in draft.steps():
+        missing = [
+            exit
+            for exit in step.verb.exits
+            if exit.name not in step.wires
+            and (exit.unwired == "must" or (exit.unwired == "on_error" and draft.on_error is None))
+        ]
+        if not missing:
+            continue
+        names = ", ".join(f"'{exit.name}'" for exit in missing)
+        help = f"add {', '.join(f'{exit.name}: block_name' for exit in missing)}"
+        if len(missing) == 1:
+            covered = ", or on_error at the top of the file" if missing[0].unwired == "on_error" else ""
+            help += f"   ({missing[0].meaning}{covered})"
+        draft.problem("E110", step, f"{step.verb.name} does not say what happens on {names}", help)
+
+
+def _order_of_steps(draft: Draft) -> None:
+    for block in draft.blocks.values():
+        for step, following in zip(block.steps, block.steps[1:], strict=False):
+            if not step.continues:
+                help = f"the {step.verb.name} before it (line {step.place.line}) never goes on: remove one of the two"
+                draft.problem("E106", following, "this step is never reached", help)
+                break
+        if block.whole and block.steps[-1].continues:
+            message = f"block '{block.name.text}' stops after this step, and the caller would hear nothing more"
+            draft.problem("E105", block.steps[-1], message, "add a step: - goto: block_name, - hangup or - end")
+
+
+def _graph(draft: Draft) -> Graph:
+    return {
+        name: frozenset(node.text for step in block.steps for node in step.wires.values() if node.text in draft.blocks)
+        for name, block in draft.blocks.items()
+    }
+
+
+def _from(graph: Graph, starts: Iterable[str]) -> set[str]:
+    seen: set[str] = set()
+    waiting = [name for name in starts if name in graph]
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting.extend(graph[name] - seen)
+    return seen
+
+
+def _reachable(draft: Draft) -> None:
+    reached = _from(_graph(draft), (node.text for _, node in _heads(draft)))
+    if draft.start is None or draft.start.text not in draft.blocks:
+        return
+    for name, block in draft.blocks.items():
+        if name not in reached:
+            help = "lead to it from a key or a goto, or remove it"
+            draft.problem("W304", block.name, f"nothing leads to block '{name}'", help)
+
+
+def _hangup(draft: Draft) -> None:
+    if draft.on_hangup is None:
+        return
+    for name in _from(_graph(draft), [draft.on_hangup.text]):
+        for step in draft.blocks[name].steps:
+            if step.verb.speaks:
+                message = f"on_hangup block '{name}' uses '{step.verb.name}', but the caller has gone"
+                silent = "set, if, switch, goto, log, tag and end can stand there"
+                draft.problem("E160", step, message, silent)
+
+
+def _menus(draft: Draft) -> None:
+    for block, step in draft.steps():
+        if isinstance(step.settings, Menu):
+            _clashes(draft, step, step.settings)
+            _choices(draft, block, step, step.settings.keys)
+
+
+def _clashes(draft: Draft, step: DraftStep, menu: Menu) -> None:
+    told = set()
+    for short, long in menu.keys.clashes():
+        if short in told:
+            continue
+        told.add(short)
+        wait = seconds_as_text(menu.input.gap)
+        message = f"key '{short}' is also the start of '{long}': callers who press {short} wait {wait} (gap)"
+        finish = menu.input.finish_key
+        help = "use another key" + (f", or tell callers to press {short}{finish}" if finish is not None else "")
+        draft.problem("W301", step.keys[short], message, help)
+
+
+def _choices(draft: Draft, block: DraftBlock, step: DraftStep, keys: KeyPatterns) -> None:
+    targets = {step.wires[key].text for key in keys.patterns if key in step.wires} - {block.name.text}
+    if len(targets) > CHOICES_LIMIT:
+        message = f"this menu leads to {len(targets)} places; callers remember {CHOICES_LIMIT}"
+        draft.problem("W303", step, message, "put some of them into a second menu")
+
+
+def _loops(draft: Draft) -> None:
+    graph = {name: _unattended(draft, block) for name, block in draft.blocks.items()}
+    for component in _circles(graph):
+        names = _way_around(graph, component)
+        block = draft.blocks[names[0]]
+        way = " → ".join([*names, names[0]])
+        message = f"{way} can repeat without the caller doing anything"
+        help = f"after {PASSES_LIMIT} rounds the call goes to on_error; lead it elsewhere"
+        draft.problem("W302", block.name, message, help)
+
+
+def _unattended(draft: Draft, block: DraftBlock) -> frozenset[str]:
+    """Blocks this one can lead to with nobody pressing a key, and without having decided anything."""
+    found = set()
+    for step in block.steps:
+        if step.verb.decides:
+            break
+        for exit, node in step.wires.items():
+            known = step.verb.exit(exit)
+            if known is not None and not known.needs_caller and node.text in draft.blocks:
+                found.add(node.text)
+        if any(exit.unwired == "next" and exit.needs_caller for exit in step.verb.exits):
+            break
+    return frozenset(found)
+
+
+def _circles(graph: Graph) -> list[frozenset[str]]:
+    """Sets of blocks each of which leads to all others of its set, and to itself."""
+    reach = {name: _from(graph, graph[name]) for name in graph}
+    found: list[frozenset[str]] = []
+    for name in graph:
+        if name in reach[name] and not any(name in circle for circle in found):
+            found.append(frozenset(other for other in reach[name] if name in reach[other]))
+    return found
+
+
+def _way_around(graph: Graph, circle: frozenset[str]) -> list[str]:
+    """A shortest way from the circle's first block back to it."""
+    start = next(name for name in graph if name in circle)
+    ways = [[start]]
+    seen: set[str] = set()
+    for way in ways:
+        for following in sorted(graph[way[-1]] & circle):
+            if following == start:
+                return way
+            if following not in seen:
+                seen.add(following)
+                ways.append([*way, following])
+    return [start]

@@ -1,0 +1,68 @@
+"""Every code a problem can have, with what it means. Codes are never given a second meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+CODES: Final[Mapping[str, str]] = {
+    # The writing of a file.
+    "E001": "The file is not well-formed: a colon, quote, bracket or indentation is out of place.",
+    "E002": "The keys * and # mean something else to YAML; write them in quotes.",
+    "E003": "One name stands twice in the same place; only one of the two could hold.",
+    "E007": "A typographic quote where a straight one is needed; word processors make them.",
+    "E008": "A tab at the beginning of a line; indent with spaces.",
+    "E009": "Anchors (&), aliases (*) and type marks (!) of YAML are not used in these files.",
+    "E010": "The file cannot be read, is too large, is not UTF-8, or is nested too deeply.",
+    # Settings and values.
+    "E011": "There is no setting of this name.",
+    "E012": "A setting that is needed is missing.",
+    "E013": "A step, block or part of the file does not have the form it should have.",
+    "E014": "A part of the language that this version does not have yet.",
+    "E015": "There is no verb of this name.",
+    "E016": "Names are written with small letters, digits and _, and begin with a letter.",
+    "E020": "A value is missing, or a list stands where one value should.",
+    "E021": "A time span carries its unit: 300ms, 5s, 2m, 1h.",
+    "E022": "A number is not one, or out of bounds.",
+    "E023": "Yes or no is needed.",
+    "E024": "One of a few words is needed.",
+    "E025": "A text or list is too long or has characters that cannot be printed.",
+    "E026": "A prompt is the name of a recording, or {say: 'text'}.",
+    # The graph.
+    "E100": "Two flows have one name.",
+    "E101": "There is no block of this name.",
+    "E102": "A flow needs a name, a first block and blocks.",
+    "E105": "A block stops without saying where the call goes.",
+    "E106": "A step that can never be reached, because the one before it always leaves the block.",
+    "E110": "A step does not say what happens on one of its exits.",
+    "E112": "A transfer goes to sip:SEAT or tel:NUMBER.",
+    "E120": "Two key patterns mean the same keys.",
+    "E121": "Not a key or key pattern.",
+    # Expressions and texts.
+    "E130": "An expression is not well-formed.",
+    "E131": "A variable is read that may not be set on some way to this step.",
+    "E132": "A format that values in texts do not have.",
+    "E133": "A variable of this name is not known, or cannot have this name.",
+    "E134": "Types do not agree.",
+    "E135": "There is no function of this name, or it is used wrongly.",
+    "E136": "A text with braces is not well-formed.",
+    # What flows need of the site.
+    "E140": "A flow names a seat, group or trunk that the site does not have.",
+    "E150": "A recording is missing for a language of the flow.",
+    "E160": "A step in what on_hangup leads to needs a caller, but the caller has gone.",
+    # The site.
+    "E201": "An address, port or place to listen is not well-formed.",
+    "E202": "One thing is claimed by two: a number by two trunks or rules, a port by two listeners.",
+    "E203": "A number rule that is no number and no key pattern, or that is as exact as another.",
+    "E204": "A secret is missing, or the file with the secrets can be read by others.",
+    "E205": "The site names a flow, seat, group or trunk that is not there.",
+    # Warnings.
+    "W301": "A key is also the beginning of a longer one: the caller waits before it counts.",
+    "W302": "A loop in which nothing waits for the caller.",
+    "W303": "A menu with more choices than callers remember.",
+    "W304": "A block nothing leads to.",
+    "W305": "A variable nothing reads.",
+    "W210": "There are fewer media ports than the calls allowed need.",
+    "W211": "A password is short or well known.",
+}
+"""Code to explanation."""

@@ -1,0 +1,152 @@
+"""A flow as far as it could be read: what the checks look at, with the place of every word.
+
+A draft exists for broken flows too, so that one run can tell everything that is wrong. A whole one becomes a
+:class:`ivr.flow.model.Flow`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from ivr.flow.expression import Expression
+from ivr.flow.keys import KeyPatterns
+from ivr.flow.model import Block, Flow, InputSettings, Place, Recording, Step, Variable
+from ivr.flow.nodes import Verb
+from ivr.flow.problem import Problem
+from ivr.flow.source import ScalarNode
+from ivr.flow.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class DraftStep:
+    verb: Verb
+    settings: Any
+    """None if they could not be read."""
+    wires: Mapping[str, ScalarNode]
+    """Exits and the node that names where each leads."""
+    keys: Mapping[str, ScalarNode]
+    """Key patterns and where they stand."""
+    place: Place
+
+    @property
+    def continues(self) -> bool:
+        """Whether the step after it can be reached."""
+        return any(exit.unwired == "next" and exit.name not in self.wires for exit in self.verb.exits)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftBlock:
+    name: ScalarNode
+    title: str
+    steps: tuple[DraftStep, ...]
+    whole: bool
+    """Whether every step could be read."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """One flow file."""
+
+    name: ScalarNode
+    title: str = ""
+    languages: tuple[str, ...] = ("en",)
+    start: ScalarNode | None = None
+    on_hangup: ScalarNode | None = None
+    on_error: ScalarNode | None = None
+    variables: dict[str, Variable] = field(default_factory=dict)
+    input: InputSettings = field(default_factory=InputSettings)
+    blocks: dict[str, DraftBlock] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        return all(block.whole for block in self.blocks.values())
+
+    def problem(self, code: str, node: ScalarNode | DraftStep, message: str, help: str = "") -> None:
+        length = node.length if isinstance(node, ScalarNode) else len(node.verb.name)
+        self.problems.append(Problem(code, node.place, message, help, length))
+
+    def steps(self) -> Iterator[tuple[DraftBlock, DraftStep]]:
+        for block in self.blocks.values():
+            for step in block.steps:
+                yield block, step
+
+
+def make_flow(draft: Draft) -> Flow:
+    """The flow of a draft in which the checks found no error."""
+    blocks = {name: _block(block) for name, block in draft.blocks.items()}
+    flow = Flow(
+        name=draft.name.text,
+        title=draft.title,
+        languages=draft.languages,
+        start=draft.start.text if draft.start is not None else "",
+        on_hangup=draft.on_hangup.text if draft.on_hangup is not None else None,
+        on_error=draft.on_error.text if draft.on_error is not None else None,
+        variables=MappingProxyType(dict(draft.variables)),
+        input=draft.input,
+        blocks=MappingProxyType(blocks),
+        place=draft.name.place,
+    )
+    return replace(flow, digest=digest(flow))
+
+
+def _block(block: DraftBlock) -> Block:
+    steps = tuple(
+        Step(
+            step.verb.name,
+            step.settings,
+            MappingProxyType({exit: node.text for exit, node in step.wires.items()}),
+            step.place,
+        )
+        for step in block.steps
+    )
+    return Block(block.name.text, block.title, steps, block.name.place)
+
+
+def digest(flow: Flow) -> str:
+    """SHA-256 of all that a caller could notice: titles, places, spelling and order of names do not count."""
+    text = json.dumps(_normal(flow), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _normal(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _normal(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_normal(item) for item in value]
+    if isinstance(value, KeyPatterns):
+        return sorted(value.patterns)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {
+            one.name: _normal(getattr(value, one.name))
+            for one in dataclasses.fields(value)
+            if one.compare and one.name not in ("title", "digest")
+        }
+        return {"": type(value).__name__, **fields}
+    return value if value is None or isinstance(value, str | bool | int) else f"{type(value).__name__} {value}"
+
+
+def contents(settings: object) -> Iterator[Expression | Template | Recording]:
+    """Every expression, text and recording in the settings of a step, those in holes of texts included."""
+    if isinstance(settings, Expression | Recording):
+        yield settings
+    elif isinstance(settings, Template):
+        yield settings
+        for hole in settings.holes:
+            yield hole.expression
+    elif isinstance(settings, tuple):
+        for item in settings:
+            yield from contents(item)
+    elif dataclasses.is_dataclass(settings) and not isinstance(settings, type | Place):
+        for one in dataclasses.fields(settings):
+            yield from contents(getattr(settings, one.name))
+
+
+def expressions(settings: object) -> Iterator[Expression]:
+    return (found for found in contents(settings) if isinstance(found, Expression))

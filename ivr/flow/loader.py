@@ -1,0 +1,106 @@
+"""From files to flows: reads, checks, and tells everything that is wrong, in all files, in one run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from ivr.flow.checks import check_flow
+from ivr.flow.draft import Draft, make_flow
+from ivr.flow.model import Flow, Place
+from ivr.flow.problem import Problem, has_errors, in_order, with_lines
+from ivr.flow.reading import read_flow
+from ivr.flow.source import Source, parse_source, read_source
+
+_ENDINGS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class FlowSet:
+    """Flows that belong together, and what is wrong with them."""
+
+    flows: Mapping[str, Flow]
+    """The flows without errors, by name."""
+    problems: tuple[Problem, ...]
+    names: frozenset[str] = frozenset()
+    """Every flow there is, broken ones included."""
+    sources: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    """The lines of every file read, for printing problems found later."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the set may go live: there may be warnings, but no errors."""
+        return not has_errors(self.problems)
+
+    def with_lines(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Problems found by later checks, with their source lines, in order."""
+        return in_order(with_lines(problems, self.sources))
+
+
+def load_flows(paths: Iterable[Path]) -> FlowSet:
+    """Flows from files and folders (every ``*.yaml`` in them, tests and hidden files aside). Never raises for what
+    is in the files."""
+    sources: list[Source] = []
+    problems: list[Problem] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(_flow_files(path))
+            if not found:
+                message = f"the folder '{shown(path)}' has no flows"
+                problems.append(Problem("E010", Place(shown(path), 1), message, "put a file NAME.yaml there"))
+            sources.extend(read_source(file, shown(file)) for file in found)
+        else:
+            sources.append(read_source(path, shown(path)))
+    return _compile(sources, problems)
+
+
+def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:
+    """A flow set of one flow, from its text."""
+    return _compile([parse_source(text, file)], [])
+
+
+def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
+    lines = {source.file: source.lines for source in sources}
+    drafts: dict[str, Draft] = {}
+    unreadable: set[str] = set()
+    for source in sources:
+        problems.extend(source.problems)
+        draft = read_flow(source)
+        if draft is None:
+            continue
+        if not has_errors(source.problems) or draft.blocks:
+            check_flow(draft, complete=not has_errors(source.problems))
+        first = drafts.setdefault(draft.name.text, draft)
+        if first is not draft:
+            message = f"flow '{draft.name.text}' is there twice (first in {first.name.place})"
+            draft.problem("E100", draft.name, message, "give one of the two another name")
+        if has_errors([*source.problems, *draft.problems]):
+            unreadable.add(draft.name.text)
+        problems.extend(draft.problems)
+    flows = {name: make_flow(draft) for name, draft in drafts.items() if name not in unreadable}
+    return FlowSet(
+        MappingProxyType(flows),
+        in_order(with_lines(problems, lines)),
+        frozenset(drafts),
+        MappingProxyType(lines),
+    )
+
+
+def _flow_files(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            is_test = name.endswith((".test.yaml", ".test.yml"))
+            if name.endswith(_ENDINGS) and not is_test and not name.startswith((".", "#", "~")):
+                yield Path(root) / name
+
+
+def shown(path: Path) -> str:
+    """The path as problems name it: relative to the working directory if it is below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

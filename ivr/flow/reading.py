@@ -1,0 +1,300 @@
+"""From the nodes of a file to the draft of a flow: the YAML spelling of head, blocks and steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, get_args
+
+from ivr.flow.draft import Draft, DraftBlock, DraftStep
+from ivr.flow.functions import FUNCTIONS
+from ivr.flow.kinds import NAME, ListOf, OneOf, Text, YesNo, bad_name
+from ivr.flow.model import Place, Variable, VariableType
+from ivr.flow.nodes import PLANNED, VERBS, Verb
+from ivr.flow.nodes.questions import InputGroup
+from ivr.flow.problem import closest, did_you_mean, listed
+from ivr.flow.settings import Kind, Reader, read_record, scalar
+from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, Source
+from ivr.flow.types import RESERVED
+from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
+
+_STRUCTURE: Final = ("vars", "input", "blocks")
+TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
+
+
+@dataclass(frozen=True)
+class LanguageCode:
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, "a language: en, zh, pt-br")
+        if text is None:
+            return None
+        if not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", text.text):
+            reader.problem("E024", text, f"'{text.text[:40]}' is not a language", "write en, zh, pt-br, …")
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return "a language code: en, zh, pt-br"
+
+
+@dataclass(frozen=True)
+class BlockName:
+    """The node itself: whether there is such a block is seen later."""
+
+    def read(self, node: Node, reader: Reader) -> ScalarNode | None:
+        return scalar(node, reader, "the name of a block")
+
+    def describe(self) -> str:
+        return "the name of a block"
+
+
+HEAD: Final[Mapping[str, tuple[Kind[Any], str]]] = MappingProxyType(
+    {
+        "flow": (BlockName(), "the name of the flow; needed"),
+        "title": (Text("free text", 200), "what people call it"),
+        "languages": (ListOf(LanguageCode(), 1, 20), "languages it speaks; a call starts in the first (en)"),
+        "start": (BlockName(), "the block a call begins with; needed"),
+        "on_hangup": (BlockName(), "the block that runs when the caller has gone; nothing can be played there"),
+        "on_error": (BlockName(), "the block for every fault that no step deals with itself"),
+    }
+)
+"""What stands at the top of a flow file, beside ``vars``, ``input`` and ``blocks``."""
+
+
+def read_flow(source: Source) -> Draft | None:
+    """The draft, or None if there is nothing to make one of; problems of the file itself are not repeated."""
+    root = source.root
+    if root is None or not isinstance(root, MappingNode):
+        return _no_flow(source, root)
+    reader = Reader()
+    head = {name: _head(root, name, kind, reader) for name, (kind, _) in HEAD.items()}
+    draft = Draft(_flow_name(root, head["flow"], reader))
+    draft.title = head["title"] or ""
+    draft.languages = head["languages"] or draft.languages
+    draft.start, draft.on_hangup, draft.on_error = head["start"], head["on_hangup"], head["on_error"]
+    known = [*HEAD, *_STRUCTURE]
+    for key, _ in root.entries:
+        if key.text not in known:
+            help = did_you_mean(key.text, known, "names")
+            reader.problem("E011", key, f"a flow has no setting '{key.text[:60]}'", help)
+    if (variables := root.get("vars")) is not None:
+        draft.variables = _variables(variables, reader)
+    if (input := root.get("input")) is not None:
+        _input(input, reader)
+        draft.input = reader.input
+    _blocks(root, draft, reader)
+    draft.problems.extend(reader.problems)
+    return draft
+
+
+def _no_flow(source: Source, root: Node | None) -> Draft | None:
+    if source.problems:
+        return None
+    draft = Draft(ScalarNode("", root.place if root is not None else Place(source.file, 1)))
+    help = "begin with flow: name, then start: block_name and blocks:"
+    draft.problem("E102", draft.name, "there is no flow in this file", help)
+    return draft
+
+
+def _head(root: MappingNode, name: str, kind: Kind[Any], reader: Reader) -> Any:
+    node = root.get(name)
+    return None if node is None else kind.read(node, reader)
+
+
+def _flow_name(root: MappingNode, name: ScalarNode | None, reader: Reader) -> ScalarNode:
+    if name is None:
+        if root.get("flow") is None:
+            reader.problem("E102", root, "this flow has no name", "add flow: name")
+        return ScalarNode("", root.place)
+    if not NAME.fullmatch(name.text):
+        bad_name(name, reader)
+    return name
+
+
+def _input(node: Node, reader: Reader) -> None:
+    group = InputGroup()
+    if not isinstance(node, MappingNode):
+        reader.problem("E013", node, "input needs settings", "write input: {timeout: 5s, tries: 3}")
+        return
+    for key, _ in node.entries:
+        if key.text not in group.names:
+            help = did_you_mean(key.text, list(group.names), "names")
+            reader.problem("E011", key, f"input has no setting '{key.text[:60]}'", help)
+    reader.input = group.read_from(node, reader) or reader.input
+
+
+def _variables(node: Node, reader: Reader) -> dict[str, Variable]:
+    if not isinstance(node, MappingNode):
+        if not (isinstance(node, ScalarNode) and not node.text):
+            reader.problem("E013", node, "vars needs names and types", "write vars: {order: digits}")
+        return {}
+    found = {}
+    for key, value in node.entries:
+        if not NAME.fullmatch(key.text):
+            bad_name(key, reader)
+        elif key.text in RESERVED or key.text in FUNCTIONS:
+            reader.problem(
+                "E133", key, f"a variable cannot be called '{key.text}'", "the word has a meaning in expressions"
+            )
+        elif (variable := _variable(key, value, reader)) is not None:
+            found[key.text] = variable
+    return found
+
+
+def _variable(key: ScalarNode, node: Node, reader: Reader) -> Variable | None:
+    type_node: Node | None = node
+    default_node = secret_node = None
+    if isinstance(node, MappingNode):
+        type_node, default_node, secret_node = node.get("type"), node.get("default"), node.get("secret")
+        for name, _ in node.entries:
+            if name.text not in ("type", "default", "secret"):
+                help = did_you_mean(name.text, ("type", "default", "secret"), "names")
+                reader.problem("E011", name, f"a variable has no setting '{name.text[:60]}'", help)
+    if type_node is None:
+        reader.problem("E012", key, f"variable '{key.text}' needs 'type'", f"add type: {listed(TYPES)}")
+        return None
+    word = OneOf(TYPES).read(type_node, reader)
+    type_ = next((one for one in TYPES if one == word), None)
+    secret = False if secret_node is None else YesNo().read(secret_node, reader)
+    if type_ is None or secret is None:
+        return None
+    default = None if default_node is None else _default(default_node, type_, reader)
+    return Variable(key.text, type_, default, secret, key.place)
+
+
+def _default(node: Node, type_: VariableType, reader: Reader) -> object | None:
+    if type_ == "json":
+        return _plain(node)
+    if type_ == "list" and isinstance(node, SequenceNode):
+        return tuple(_plain(item) for item in node.items)
+    if not isinstance(node, ScalarNode):
+        reader.problem("E020", node, f"the default of this variable must be {TYPE_WORDS[type_]}", "write one value")
+        return None
+    try:
+        return as_type(node.text, type_)
+    except EvaluationError as error:
+        reader.problem("E134", node, str(error), f"the variable's type is {type_}")
+        return None
+
+
+def _plain(node: Node) -> object:
+    if isinstance(node, MappingNode):
+        return {key.text: _plain(value) for key, value in node.entries}
+    if isinstance(node, SequenceNode):
+        return tuple(_plain(item) for item in node.items)
+    return node.text
+
+
+def _blocks(root: MappingNode, draft: Draft, reader: Reader) -> None:
+    node = root.get("blocks")
+    if not isinstance(node, MappingNode) or not node.entries:
+        reader.problem(
+            "E102", node or root, "this flow has no blocks", "add blocks: and below it, indented, name: and its steps"
+        )
+        return
+    for key, value in node.entries:
+        if not NAME.fullmatch(key.text):
+            bad_name(key, reader)
+        draft.blocks[key.text] = _block(key, value, reader)
+
+
+def _block(name: ScalarNode, node: Node, reader: Reader) -> DraftBlock:
+    title = ""
+    if isinstance(node, MappingNode) and (node.get("steps") is not None or node.get("title") is not None):
+        for key, _ in node.entries:
+            if key.text == "renamed_from":
+                reader.problem("E014", key, "'renamed_from' is not in this version yet", "leave it out for now")
+            elif key.text not in ("title", "steps"):
+                help = did_you_mean(key.text, ("title", "steps"), "names")
+                reader.problem("E011", key, f"a block has no setting '{key.text[:60]}'", help)
+        title_node = node.get("title")
+        title = (Text().read(title_node, reader) or "") if title_node is not None else ""
+        node = node.get("steps") or ScalarNode("", name.place)
+    if not isinstance(node, SequenceNode) or not node.items:
+        help = "write each step on its own line, beginning with '- '"
+        reader.problem("E013", name, f"block '{name.text[:60]}' has no steps", help)
+        return DraftBlock(name, title, (), whole=False)
+    steps = [_step(item, reader) for item in node.items]
+    good = tuple(step for step in steps if step is not None)
+    return DraftBlock(
+        name, title, good, whole=len(good) == len(steps) and all(step.settings is not None for step in good)
+    )
+
+
+def _step(node: Node, reader: Reader) -> DraftStep | None:
+    if isinstance(node, ScalarNode):
+        word, value = node, None
+    elif isinstance(node, MappingNode) and node.entries:
+        word, value = node.entries[0]
+        if len(node.entries) > 1:
+            second = node.entries[1][0]
+            help = f"settings of {word.text} belong in braces or further to the right; a new step begins with '- '"
+            reader.problem("E013", second, "a step has one verb", help)
+            return None
+    else:
+        reader.problem("E013", node, "this is not a step", "write '- verb' or '- verb: settings'")
+        return None
+    verb = VERBS.get(word.text)
+    if verb is None:
+        _unknown_verb(word, reader)
+        return None
+    return _verb(verb, word, value, reader)
+
+
+def _unknown_verb(word: ScalarNode, reader: Reader) -> None:
+    text = word.text.strip()
+    first = text.split(" ")[0].split(":")[0]
+    if text in PLANNED:
+        reader.problem("E014", word, f"'{text}' is not in this version yet", f"verbs: {listed(VERBS, 30)}")
+    elif not text:
+        reader.problem("E013", word, "this step is empty", "write '- verb' or '- verb: settings'")
+    elif first in VERBS and first != text:
+        rest = text[len(first) :].strip(" :")
+        reader.problem("E013", word, f"a colon and a space must follow '{first}'", f"write {first}: {rest[:40]}")
+    else:
+        close = closest(text, [*VERBS, *PLANNED])
+        later = ", which is not in this version yet" if close in PLANNED else ""
+        help = f"did you mean '{close}'{later}?" if close else f"verbs: {listed(VERBS, 30)}"
+        reader.problem("E015", word, f"no verb '{text[:60]}'", help)
+
+
+def _verb(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> DraftStep:
+    reader.wires, reader.keys = {}, {}
+    settings_node = _settings_node(verb, word, value, reader)
+    settings = None
+    if settings_node is not None:
+        for key, node in settings_node.entries:
+            exit = verb.exit(key.text)
+            if exit is not None and exit.unwired != "failed":
+                _wire(verb, exit.name, node, reader)
+        names = [exit.name for exit in verb.exits if exit.unwired != "failed"]
+        settings = read_record(verb.settings, settings_node, reader, verb.name, others=names, later=verb.later)
+    return DraftStep(verb, settings, dict(reader.wires), dict(reader.keys), word.place)
+
+
+def _settings_node(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> MappingNode | None:
+    """The settings as a mapping, whichever way they are written."""
+    if value is None or (isinstance(value, ScalarNode) and not value.text and value.plain):
+        return MappingNode((), word.place)
+    if isinstance(value, MappingNode) and not verb.whole:
+        return MappingNode(value.entries, word.place)
+    if verb.short is None:
+        help = f"write - {verb.name}" if not verb.exits or not verb.later else f"write {verb.example.splitlines()[0]}"
+        reader.problem("E013", value, f"{verb.name} takes no single value", help)
+        return None
+    return MappingNode(((ScalarNode(verb.short, word.place), value),), word.place)
+
+
+def _wire(verb: Verb, exit: str, node: Node, reader: Reader) -> None:
+    parts = [one.name for one in verb.exits if one.unwired == exit]
+    if not isinstance(node, MappingNode) or not parts:
+        reader.wire(exit, node)
+        return
+    for key, value in node.entries:
+        if key.text in parts or key.text == exit:
+            reader.wire(key.text, value)
+        else:
+            help = did_you_mean(key.text, parts, "names")
+            reader.problem("E011", key, f"'{exit}' is not divided into '{key.text[:60]}'", help)

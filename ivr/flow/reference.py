@@ -1,0 +1,170 @@
+"""The flow reference, made from the registry: ``python -m ivr.flow.reference`` writes docs/flow-reference.md."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+from ivr.flow.codes import CODES
+from ivr.flow.functions import FUNCTIONS
+from ivr.flow.kinds import seconds_as_text
+from ivr.flow.model import InputSettings
+from ivr.flow.nodes import FAMILIES, Verb
+from ivr.flow.nodes.questions import InputGroup
+from ivr.flow.reading import HEAD, TYPES
+from ivr.flow.settings import groups_of, settings_of
+from ivr.flow.template import FORMATS
+from ivr.flow.types import BUILT_IN
+from ivr.flow.values import TYPE_WORDS
+
+TARGET: Final = Path("docs/flow-reference.md")
+
+_INTRODUCTION = """\
+# Flow reference
+
+Made from the program by `python -m ivr.flow.reference`; do not edit.
+
+A flow says what callers of a number hear and where they get. It is a YAML file with blocks; a block is a list of
+steps, done in order. A step is a verb with settings, and exits that name the block to go on with.
+
+Every value is text until its setting says otherwise: `22:30`, `012` and `no` mean what they look like. Time spans
+carry a unit (`300ms`, `5s`, `2m`, `1h`). The keys `'*'` and `'#'` stand in quotes. A name alone is a recording;
+`{say: 'text'}` is spoken. Names are small letters, digits and `_`.
+
+```yaml
+flow: main
+start: welcome
+on_error: bye
+
+blocks:
+  welcome:
+    - answer
+    - say: 'Welcome.'
+    - goto: bye
+  bye:
+    - say: 'Goodbye.'
+    - hangup
+```
+"""
+
+_INPUT_RULES = """\
+How keys are awaited, in every verb that asks:
+
+1. Keys pressed before the question count if `type_ahead` is `keep`.
+2. The prompt is played; a key cuts it short if `barge_in` is `yes`.
+3. `timeout` runs from the end of the prompt, or from the cut, to the first key.
+4. After a key, `gap` runs. If nothing longer can match, the keys are taken at once. The finish key takes what is
+   there; pressed alone it counts as no key at all, unless a key pattern names it.
+5. No key at all is `no_input`, keys that are of no use are `no_match`. Each uses up a try. For the next try, the
+   list of that name says what is played; without a list, the prompt is.
+6. After `tries` the step leaves by `failed`. Where the two cases should differ, write
+   `failed: {no_input: block, no_match: block}`.
+"""
+
+_KEY_PATTERNS = """\
+Key patterns: `0`-`9`, `*`, `#`, `A`-`D`; `X` is 0-9, `Z` is 1-9, `N` is 2-9, `[1-5]` is one of 1 to 5. Where two
+patterns fit the same keys, the more exact one wins.
+"""
+
+_UNWIRED: Final = {
+    "next": "the next step",
+    "must": "must be written",
+    "on_error": "`on_error`; without it, must be written",
+    "failed": "`failed`",
+    "error": "`on_error`; without it, the call ends",
+}
+
+
+def reference() -> str:
+    """The whole page."""
+    return "\n".join(_page()) + "\n"
+
+
+def _page() -> Iterator[str]:
+    yield _INTRODUCTION
+    yield "## The head of a file\n"
+    for name, (kind, doc) in HEAD.items():
+        yield f"- `{name}`: {doc} ({kind.describe()})"
+    yield "- `vars`: variables: `name: type`, or `name: {type: …, default: …, secret: yes}`"
+    yield "- `input`: how keys are awaited where a step does not say otherwise; see below"
+    yield "- `blocks`: `name:` and its steps, or `name: {title: free text, steps: […]}`\n"
+    yield "## Verbs\n"
+    for family in FAMILIES:
+        for verb in family.VERBS:
+            yield from _verb(verb)
+    yield "## Waiting for keys\n"
+    yield _INPUT_RULES
+    yield from _table(("setting", "written as", "default", "meaning"), _input_rows())
+    yield _KEY_PATTERNS
+    yield "## Variables, expressions, formats\n"
+    yield f"Types: {', '.join(f'`{name}`' for name in TYPES)}. Every flow can read:\n"
+    yield from _table(("name", "type"), [(f"`{name}`", TYPE_WORDS[kind]) for name, kind in BUILT_IN.items()])
+    yield "Operators, loosest first: `or`, `and`, `not`, `== != < <= > >= in not in`, `+ -`. Texts stand in quotes;"
+    yield "`1..5` is a range, `['a', 'b']` a list. Two sides of a comparison must be of one type; digits keep their"
+    yield "leading zeros and are compared with texts (`'007'`), or as numbers with `number(x)` and `in 1..5`.\n"
+    yield from _table(
+        ("function", "value"), [(f"`{one.usage}`", one.doc.replace("|", "\\|")) for one in FUNCTIONS.values()]
+    )
+    yield "In texts, `{x:format}` says how a value is spoken; `{{` and `}}` are braces.\n"
+    yield from _table(("format", "spoken"), [(f"`:{name}`", doc) for name, doc in FORMATS.items()])
+    yield "## Codes\n"
+    yield "Errors begin with E, warnings with W. A flow set with an error does not go live.\n"
+    yield from _table(("code", "meaning"), [(f"`{code}`", text) for code, text in sorted(CODES.items())], last=True)
+
+
+def _verb(verb: Verb) -> Iterator[str]:
+    yield f"### {verb.name}\n"
+    yield f"{verb.summary}\n"
+    yield f"```yaml\n{verb.example}\n```\n"
+    rows = []
+    for field, one in settings_of(verb.settings):
+        mark = f"`{one.name}`" + (" (short form)" if verb.short == one.name and not verb.whole else "")
+        default = "needed" if one.required else "as in `input`" if one.inherits else _shown(field.default)
+        rows.append((mark, one.kind.describe(), default, one.doc))
+    if rows:
+        yield from _table(("setting", "written as", "default", "meaning"), rows)
+    for _, group in groups_of(verb.settings):
+        yield f"And the settings of waiting for keys: {', '.join(f'`{name}`' for name in group.names)}.\n"
+    if verb.wires_keys:
+        yield "One exit for each key or case, and:\n"
+    if verb.exits:
+        exits = [(f"`{exit.name}`", exit.meaning, _UNWIRED[exit.unwired]) for exit in verb.exits]
+        yield from _table(("exit", "taken when", "if not written"), exits)
+
+
+def _input_rows() -> list[tuple[str, ...]]:
+    defaults = InputSettings()
+    return [
+        (f"`{name}`", kind.describe(), _shown(getattr(defaults, name)), doc)
+        for name, (kind, doc) in InputGroup.names.items()
+        if name in {field.name for field in fields(InputSettings)}
+    ]
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None | () | "":
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return seconds_as_text(value)
+        case _:
+            return f"`{value}`"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, last: bool = False) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    if not last:
+        yield ""
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET
+    target.write_text(reference(), encoding="utf-8")

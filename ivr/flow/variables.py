@@ -1,0 +1,182 @@
+"""Checks of a flow's variables: known, of the right type, and set on every way to where they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ivr.flow.draft import Draft, DraftBlock, DraftStep, expressions
+from ivr.flow.model import Place, VariableType
+from ivr.flow.nodes.control import If, Set, Switch
+from ivr.flow.nodes.questions import Collect
+from ivr.flow.problem import Problem, did_you_mean, has_errors
+from ivr.flow.types import BUILT_IN, RESERVED, assignable
+from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
+
+
+def check_variables(draft: Draft) -> None:
+    """Add what is wrong to the draft's problems."""
+    types = _types(draft)
+    before = len(draft.problems)
+    for _, step in draft.steps():
+        _step_types(draft, step, types)
+    if not has_errors(draft.problems[before:]):
+        _unset(draft)
+
+
+def _types(draft: Draft) -> dict[str, VariableType]:
+    """The declared variables, and what ``collect`` brings without declaration."""
+    types = {name: variable.type for name, variable in draft.variables.items()}
+    for _, step in draft.steps():
+        if not isinstance(step.settings, Collect):
+            continue
+        name = step.settings.into
+        if name in RESERVED:
+            draft.problem(
+                "E133", step, f"a variable cannot be called '{name}'", "the word has a meaning in expressions"
+            )
+        type_ = types.setdefault(name, "digits")
+        if type_ not in ("digits", "text", "number", "json"):
+            message = f"collect gives digits, but '{name}' is {TYPE_WORDS[type_]}"
+            draft.problem("E134", step, message, f"declare it as {name}: digits")
+    return types
+
+
+def _step_types(draft: Draft, step: DraftStep, types: dict[str, VariableType]) -> None:
+    settings = step.settings
+    if isinstance(settings, Set):
+        _set(draft, step, settings, types)
+        return
+    for expression in expressions(settings):
+        found, problems = expression.check(types)
+        draft.problems.extend(problems)
+        wants_truth = (isinstance(settings, If) and expression is settings.when) or (
+            isinstance(settings, Collect) and expression is settings.check
+        )
+        if wants_truth and found not in (None, "yes_no", "json"):
+            message = f"this is {TYPE_WORDS[found]}, not yes or no" if found else ""
+            place = expression.locate(0)
+            draft.problems.append(Problem("E134", place, message, "compare it with something", len(expression.text)))
+        if isinstance(settings, Switch) and expression is settings.on and found in types.values():
+            _cases(draft, step, settings, found)
+
+
+def _set(draft: Draft, step: DraftStep, settings: Set, types: dict[str, VariableType]) -> None:
+    for assignment in settings.values:
+        found, problems = assignment.value.check(types)
+        draft.problems.extend(problems)
+        place, length = assignment.place, len(assignment.name)
+        if assignment.name not in types:
+            if assignment.name in BUILT_IN or assignment.name in RESERVED:
+                message, help = f"'{assignment.name}' cannot be set", "set a variable of your own"
+            else:
+                message = f"'{assignment.name}' is not declared under vars"
+                help = did_you_mean(assignment.name, sorted(types), "variables")
+                if not help.startswith("did"):
+                    help = f"add it under vars: {assignment.name}: text"
+            draft.problems.append(Problem("E133", place, message, help, length))
+        elif found is not None:
+            wanted = types[assignment.name]
+            if found == "range":
+                remedy: str | None = f"the value must be {TYPE_WORDS[wanted]}"
+            else:
+                remedy = assignable(wanted, found, assignment.value.root)
+            if remedy is not None:
+                message = f"'{assignment.name}' is {TYPE_WORDS[wanted]}, but the value is {TYPE_WORDS[found]}"
+                draft.problems.append(
+                    Problem("E134", assignment.value.locate(0), message, remedy, len(assignment.value.text))
+                )
+
+
+def _cases(draft: Draft, step: DraftStep, settings: Switch, found: object) -> None:
+    """A case that can never fit is a slip of the pen."""
+    for case in settings.cases:
+        type_ = next((one for one in ("digits", "number", "money", "yes_no") if one == found), None)
+        if type_ is None:
+            continue
+        try:
+            as_type(case.value, type_)
+        except EvaluationError:
+            message = f"case '{case.value[:40]}' can never fit: what is looked at is {TYPE_WORDS[type_]}"
+            draft.problems.append(
+                Problem("E134", case.place, message, "change or remove the case", max(len(case.value), 1))
+            )
+
+
+def _unset(draft: Draft) -> None:
+    """Walk all ways through the flow at once; report what is read on some way before it is set."""
+    if draft.start is None or draft.start.text not in draft.blocks:
+        return
+    given = frozenset(name for name, variable in draft.variables.items() if variable.default is not None) | set(
+        BUILT_IN
+    )
+    arrivals: dict[str, frozenset[str]] = {}
+    without: dict[tuple[str, str], str] = {}
+    waiting = []
+    for node in (draft.start, draft.on_error, draft.on_hangup):
+        if node is not None and node.text in draft.blocks:
+            arrivals[node.text] = given
+            waiting.append(node.text)
+    everything = given | set(_types(draft))
+    while waiting:
+        name = waiting.pop()
+        for target, surely in _departures(draft.blocks[name], arrivals[name]):
+            if target not in draft.blocks:
+                continue
+            for variable in everything - surely:
+                without.setdefault((target, variable), name)
+            merged = arrivals.get(target, everything) & surely
+            if merged != arrivals.get(target):
+                arrivals[target] = merged
+                waiting.append(target)
+    for name, surely in arrivals.items():
+        _report_unset(draft, name, surely, without)
+
+
+def _departures(block: DraftBlock, surely: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    for step in block.steps:
+        after = surely | _sets(step)
+        for exit, node in step.wires.items():
+            yield node.text, after if exit == "next" else surely
+        surely = after
+
+
+def _sets(step: DraftStep) -> frozenset[str]:
+    if isinstance(step.settings, Collect):
+        return frozenset({step.settings.into})
+    if isinstance(step.settings, Set):
+        return frozenset(assignment.name for assignment in step.settings.values)
+    return frozenset()
+
+
+def _reads(step: DraftStep) -> Iterator[tuple[str, Place, frozenset[str]]]:
+    """Name, place, and what the step itself has set by then."""
+    own: frozenset[str] = frozenset()
+    if isinstance(step.settings, Set):
+        for assignment in step.settings.values:
+            for name, place in assignment.value.required.items():
+                yield name, place, own
+            own |= {assignment.name}
+        return
+    for expression in expressions(step.settings):
+        if isinstance(step.settings, Collect) and expression is step.settings.check:
+            own = frozenset({step.settings.into})
+        else:
+            own = frozenset()
+        for name, place in expression.required.items():
+            yield name, place, own
+
+
+def _report_unset(draft: Draft, block: str, surely: frozenset[str], without: dict[tuple[str, str], str]) -> None:
+    for step in draft.blocks[block].steps:
+        for name, place, own in _reads(step):
+            if name in surely | own:
+                continue
+            origin = without.get((block, name))
+            if origin is not None and origin != block:
+                line = draft.blocks[origin].name.place.line
+                message = f"'{name}' is read here, but on the way from '{origin}' (line {line}) it may not be set"
+            else:
+                message = f"'{name}' is read here, but nothing has set it before"
+            help = f"give it a default under vars, or write coalesce({name}, '')"
+            draft.problems.append(Problem("E131", place, message, help, len(name)))
+        surely |= _sets(step)
