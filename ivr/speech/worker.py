@@ -165,6 +165,7 @@ class SpeechWorker:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # no modules from whatever folder the program was started in
                 "-m",
                 "ivr.speech.worker_process",
                 stdin=asyncio.subprocess.PIPE,

@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from ivr.speech.voice import NothingToSay, SpeechBusy, SpeechError, SpeechTimeout, UnknownVoice, Voice
 from ivr.speech.worker import SpeechWorker
@@ -49,11 +50,18 @@ def happens(condition: Callable[[], bool], within: float = 10.0) -> bool:
     return True
 
 
-def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    async def main() -> None:
-        await scenario()
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"], autouse=True)
+def loops(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes are what event loops differ in most."""
+    monkeypatch.setitem(_loop, "factory", request.param)
 
-    asyncio.run(main())
+
+_loop: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {}
+
+
+def run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    with asyncio.Runner(loop_factory=_loop["factory"]) as runner:
+        runner.run(scenario())
 
 
 def test_a_text_is_spoken() -> None:
