@@ -43,8 +43,11 @@ from ivr.records.events import RecordEvent
 from ivr.records.words import CallMode, EndedBy, LegKind, LegRole, TransferKind
 
 Value = str | int | float | None
-Row = dict[str, Value]
-"""Column to value, every column, in the table's order."""
+Row = tuple[Value, ...]
+"""The values of every column, in the table's order."""
+
+_Fields = dict[str, Value]
+# A row in the making: column to value, every column, in the table's order.
 
 LEGS_REMEMBERED = 256
 """Above this many, legs that have ended are forgotten: a call that tries seats all night must not grow."""
@@ -105,17 +108,17 @@ class CallRecord:
         self._row_changed = False
         self._arrived = False
         self._answered = False
-        self._legs: dict[str, Row] = {}
-        self._changed_legs: dict[str, Row] = {}
+        self._legs: dict[str, _Fields] = {}
+        self._changed_legs: dict[str, _Fields] = {}
         self._forgot_legs = False
         self._caller_leg: str | None = None
         self._caller_gone = False
         self._held: set[str | None] = set()
         self._offering = False
         self._bridged: str | None = None
-        self._segment: Row | None = None
-        self._changed_segments: dict[Value, Row] = {}
-        self._new_steps: dict[Value, Row] = {}
+        self._segment: _Fields | None = None
+        self._changed_segments: dict[Value, _Fields] = {}
+        self._new_steps: dict[Value, _Fields] = {}
         self._next_step = 0
         self._last_block: str | None = None
         self._new_tags: list[Row] = []
@@ -142,18 +145,18 @@ class CallRecord:
             handler(self, event.data if isinstance(event.data, Mapping) else {}, identifier(event.leg_id))
 
     def take_changes(self, into: Changes) -> None:
-        """Add what changed since the last time; rows handed out are copies if they can still change."""
+        """Add what changed since the last time."""
         if self._row_changed:
-            into.calls.append(self._row.copy())
+            into.calls.append(tuple(self._row.values()))
             self._row_changed = False
         if self._changed_legs:
-            into.legs.extend(leg.copy() for leg in self._changed_legs.values())
+            into.legs.extend([tuple(leg.values()) for leg in self._changed_legs.values()])
             self._changed_legs.clear()
         if self._changed_segments:
-            into.segments.extend(segment.copy() for segment in self._changed_segments.values())
+            into.segments.extend([tuple(segment.values()) for segment in self._changed_segments.values()])
             self._changed_segments.clear()
         if self._new_steps:
-            into.flow_steps.extend(self._new_steps.values())
+            into.flow_steps.extend([tuple(step.values()) for step in self._new_steps.values()])
             self._new_steps.clear()
         if self._new_tags:
             into.tags.extend(self._new_tags)
@@ -170,7 +173,9 @@ class CallRecord:
         row["conversation_id"] = identifier(data.get("conversation_id")) or row["call_id"]
         row["caller"] = identifier(data.get("caller"))
         for column in _ARRIVAL_COLUMNS:
-            row[column] = text(data.get(column))
+            value = data.get(column)
+            if value is not None:
+                row[column] = text(value)
         self._row_changed = True
 
     def _call_answered(self, data: Mapping[str, object], _: str | None) -> None:
@@ -206,7 +211,7 @@ class CallRecord:
 
     # Its legs. --------------------------------------------------------------------------------------------
 
-    def _leg(self, leg_id: str | None, *, created: bool = False) -> Row | None:
+    def _leg(self, leg_id: str | None, *, created: bool = False) -> _Fields | None:
         """The leg's row, to be changed; None if the event names none, or one long forgotten."""
         if leg_id is None:
             return None
@@ -230,11 +235,13 @@ class CallRecord:
         leg = self._leg(leg_id, created=True)
         if leg is None:
             return
-        leg["kind"] = word(data.get("kind"), _LEG_KINDS)
-        leg["role"] = word(data.get("role"), _LEG_ROLES)
+        leg["kind"] = word(data.get("kind"), _LEG_KINDS) or leg["kind"]
+        leg["role"] = word(data.get("role"), _LEG_ROLES) or leg["role"]
         leg["transfer_kind"] = word(data.get("transfer_kind"), _TRANSFER_KINDS)
         for column in _LEG_CREATED_COLUMNS:
-            leg[column] = text(data.get(column))
+            value = data.get(column)
+            if value is not None:
+                leg[column] = text(value)
         if leg["role"] == "caller":
             self._caller_leg = leg_id
 
@@ -252,7 +259,7 @@ class CallRecord:
         leg["codec"] = text(data.get("codec")) or leg["codec"]
 
     def _leg_held(self, data: Mapping[str, object], leg_id: str | None) -> None:
-        if leg_id is None or self._leg(leg_id) is not None:
+        if leg_id is None or leg_id in self._legs or self._leg(leg_id) is not None:
             self._held.add(leg_id)
             self._move()
 
@@ -361,13 +368,7 @@ class CallRecord:
 
     def _tag(self, data: Mapping[str, object], _: str | None) -> None:
         self._new_tags.append(
-            {
-                "call_id": self._row["call_id"],
-                "seq": self._tags,
-                "at": self.now,
-                "name": text(data.get("name")),
-                "value": text(data.get("value")),
-            }
+            (self._row["call_id"], self._tags, self.now, text(data.get("name")), text(data.get("value")))
         )
         self._tags += 1
 
@@ -387,9 +388,9 @@ def derive(events: Iterable[RecordEvent], call_id: str) -> tuple[CallRecord, Cha
 
 def text(value: object) -> str | None:
     """Text that every database takes: without NUL and lone surrogates, at most 2,000 characters."""
-    if value is None:
-        return None
     if not isinstance(value, str):
+        if value is None:
+            return None
         try:
             value = json.dumps(value, default=str)
         except (TypeError, ValueError, RecursionError):
@@ -403,12 +404,16 @@ def text(value: object) -> str | None:
 
 def identifier(value: object) -> str | None:
     """As text, but at most 200 characters, so that it fits an index; empty is None too."""
+    if type(value) is str and 0 < len(value) <= _IDENTIFIER_LIMIT and value.isascii() and "\0" not in value:
+        return value
     made = text(value)
     return made[:_IDENTIFIER_LIMIT] if made else None
 
 
 def integer(value: object) -> int | None:
     """A whole number of 64 bits; a finite fraction is rounded."""
+    if type(value) is int and 0 <= value < _INT_LIMIT:
+        return value
     if isinstance(value, float):
         value = round(value) if math.isfinite(value) else None
     if isinstance(value, int) and -_INT_LIMIT <= value < _INT_LIMIT:
@@ -446,7 +451,7 @@ def word(value: object, words: frozenset[str]) -> str | None:
 # Tables of the above, made from the columns. --------------------------------------------------------------
 
 
-def _blank(table: object) -> Row:
+def _blank(table: object) -> _Fields:
     assert isinstance(table, Table)
     return {column.name: None for column in table.columns if column.name != "event_id"}
 

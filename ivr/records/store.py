@@ -16,7 +16,7 @@ from typing import cast
 from sqlalchemy import Connection, Table, select
 
 from ivr.records import model
-from ivr.records.derive import CallRecord, Changes, Value, identifier, integer
+from ivr.records.derive import CallRecord, Changes, Row, identifier, integer
 from ivr.records.events import EventType, RecordEvent
 
 REJECTED = "rejected"
@@ -30,11 +30,11 @@ _EVENT_COLUMNS = ("at", "call_id", "seq", "leg_id", "type", "data")
 class Batch:
     """What goes into the database in one transaction."""
 
-    events: list[tuple[Value, ...]] = field(default_factory=list)
+    events: list[Row] = field(default_factory=list)
     changes: Changes = field(default_factory=Changes)
 
 
-def event_row(event: RecordEvent, call_id: str | None, seq: int | None) -> tuple[Value, ...]:
+def event_row(event: RecordEvent, call_id: str | None, seq: int | None) -> Row:
     """The row of ``events``.
 
     Raises TypeError, ValueError or RecursionError if the data are not JSON.
@@ -45,7 +45,7 @@ def event_row(event: RecordEvent, call_id: str | None, seq: int | None) -> tuple
     return (integer(event.at) or 0, call_id, seq, identifier(event.leg_id), event.type, _encode(data) if data else None)
 
 
-def rejected_row(event: RecordEvent, call_id: str | None, seq: int | None, reason: str) -> tuple[Value, ...]:
+def rejected_row(event: RecordEvent, call_id: str | None, seq: int | None, reason: str) -> Row:
     """The row that is written instead of an event that cannot be."""
     words = {"type": str(event.type), "reason": reason[:500], "event": ascii(event)[:2_000]}
     return (integer(event.at) or 0, call_id, seq, None, REJECTED, json.dumps(words))
@@ -63,7 +63,7 @@ def write(connection: Connection, batch: Batch) -> None:
         (_TAGS, changes.tags),
     ):
         if rows:
-            _insert(connection, table, [tuple(row.values()) for row in rows])
+            _insert(connection, table, rows)
     if batch.events:
         _insert(connection, _EVENTS, batch.events)
 
@@ -125,7 +125,7 @@ def _statement(target: _Target, rows: int, mark: str) -> str:
     return f"INSERT INTO {target.table} ({columns}) VALUES {places} {target.on_conflict}"
 
 
-def _insert(connection: Connection, target: _Target, rows: Sequence[tuple[Value, ...]]) -> None:
+def _insert(connection: Connection, target: _Target, rows: Sequence[Row]) -> None:
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
         some = rows[start : start + _ROWS_PER_STATEMENT]

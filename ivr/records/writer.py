@@ -320,6 +320,8 @@ class _Calls:
         """Calls that have to be recalled before the events can be derived."""
         missing: dict[str, None] = {}
         for event in events:
+            if event.call_id in self.open:
+                continue
             call_id = identifier(event.call_id)
             if call_id is None or call_id in self.open or call_id in missing:
                 continue
@@ -335,10 +337,13 @@ class _Calls:
         batch = Batch()
         touched: dict[str, CallRecord] = {}
         for event in events:
-            call_id = identifier(event.call_id)
-            if call_id is None:
-                batch.events.append(event_row(event, None, None))
-                continue
+            call_id = event.call_id
+            if call_id not in self.open:
+                clean = identifier(call_id)
+                if clean is None:
+                    batch.events.append(event_row(event, None, None))
+                    continue
+                call_id = clean
             record = touched[call_id] = self.open[call_id]
             batch.events.append(event_row(event, call_id, record.events))
             record.apply(event)
