@@ -32,7 +32,7 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
-from gateway.party import Party
+from gateway.party import CallerParty, Party
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class BridgedCall:
         self._forget = forget
         self._ringback_tone = ringback_tone
         self._hold_music = hold_music
-        self._caller: Party | None = None
+        self._caller: CallerParty | None = None
         self._legs: dict[str, Party] = {}
         self._connected: Party | None = None
         self._held: set[str] = set()
@@ -84,7 +84,7 @@ class BridgedCall:
         self._status: int | None = None
         self._over = False
 
-    def attach_caller(self, party: Party) -> None:
+    def attach_caller(self, party: CallerParty) -> None:
         self._caller = party
 
     @property
@@ -108,10 +108,9 @@ class BridgedCall:
         if caller is not None and not caller.answered:
             caller.answer()
             self._acted()
-            if caller.answered:
-                self._tell(Answered())
-                if self._ringback:
-                    self._start_ringback()
+            self._tell(Answered())
+            if self._ringback:
+                self._start_ringback()
 
     def reject(self, status: int, text: str = "") -> None:
         caller = self._caller

@@ -113,7 +113,7 @@ class Negotiation:
                     (number for number, known in agreed.receive if known == agreed.codec), agreed.payload_type
                 ),
                 telephone_event=agreed.telephone_event,
-                receive_telephone_event=agreed.receive_telephone_event,
+                telephone_event_receive=agreed.receive_telephone_event,
                 ptime_ms=agreed.ptime,
                 send=agreed.sending,
                 receive=agreed.receiving,

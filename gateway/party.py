@@ -24,20 +24,24 @@ class Party(Protocol):
     @property
     def codec(self) -> str | None: ...
 
-    def ring(self) -> None:
-        """Caller only: tell him that it rings."""
-
-    def answer(self) -> None:
-        """Caller only: take the call."""
-
-    def reject(self, status: int, text: str) -> None:
-        """Caller only: refuse the call that is not answered yet."""
-
     def end(self, reason: DropReason) -> None:
         """Hang up, or stop ringing. Nothing is told to the owner afterwards but the report."""
 
     def report(self) -> LegReport:
         """Valid once the party is over."""
+
+
+class CallerParty(Party, Protocol):
+    """The party that called us."""
+
+    def ring(self) -> None:
+        """Tell him that it rings. No effect once answered."""
+
+    def answer(self) -> None:
+        """Take the call. No effect once answered."""
+
+    def reject(self, status: int, text: str) -> None:
+        """Refuse the call that is not answered yet."""
 
 
 class PartyOwner(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
 from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
@@ -57,7 +58,7 @@ def outcome_of(status: int | None, cause: str) -> LegOutcome:
     return _OUTCOMES.get(status, "failed")
 
 
-class SipParty:
+class SipParty(ABC):
     """What both directions share: one media leg, what was agreed for it, and its end."""
 
     role: LegRole
@@ -111,7 +112,7 @@ class SipParty:
             codec=self.codec if self.answered else None,
             packets_received=s.packets_received,
             packets_sent=s.packets_sent,
-            packets_lost=s.packets_lost,
+            packets_lost=s.lost,
             jitter_ms=s.jitter_ms,
             round_trip_ms=s.round_trip_ms,
             audio_received_ms=s.audio_received_ms,
@@ -163,6 +164,11 @@ class SipParty:
             self._close(by)
             self.owner.party_left(self, network=by == "network", cause=cause)
 
+    @abstractmethod
+    def end(self, reason: DropReason) -> None:
+        """Hang up, or stop ringing."""
+
+    @abstractmethod
     def media_lost(self) -> None:
         """No packet for so long that the party must be gone."""
 
@@ -284,15 +290,6 @@ class SipCallee(SipParty):
         self._branches = list(invite(self._negotiation.offer()))
         if self._branches:
             self._signalling_id = self._branches[0].call_id
-
-    def ring(self) -> None:
-        raise TypeError("only a caller is told that it rings")
-
-    def answer(self) -> None:
-        raise TypeError("only a caller's call is taken")
-
-    def reject(self, status: int, text: str) -> None:
-        raise TypeError("only a caller's call is refused")
 
     def end(self, reason: DropReason) -> None:
         if self._over:

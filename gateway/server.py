@@ -1,0 +1,539 @@
+"""The gateway: sockets, clock and media engine around the protocol cores. The only file of the gateway with a loop.
+
+One asyncio loop carries the signalling of every call. Whatever arrives is handed to the user agent, what the user
+agent says is handed to the party it concerns, what the parties tell is handed to the owner of the call, and what is
+to be sent is sent: :meth:`Gateway._pump` does that until nothing is left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gateway.bridge import BridgedCall
+from gateway.call import (
+    CODECS,
+    Arrival,
+    CallEnded,
+    CallEvent,
+    Codec,
+    GatewayConfig,
+    LegFailed,
+    ListenAddress,
+    Reception,
+    Refusal,
+    Target,
+    Trunk,
+)
+from gateway.media.engine import (
+    KeyReceived,
+    MediaEngine,
+    MediaLeg,
+    MediaLost,
+    MediaStarted,
+    NoPortsLeft,
+    PlayEnded,
+)
+from gateway.media.tone import ringback
+from gateway.negotiation import Negotiation, address_towards
+from gateway.party import Party
+from gateway.sip.agent import UserAgent
+from gateway.sip.events import (
+    Event,
+    IncomingCall,
+    RegistrationChanged,
+    SessionEnded,
+    SessionFailed,
+    TrunkRegistered,
+    TrunkRegistrationFailed,
+)
+from gateway.sip.header import NameAddr
+from gateway.sip.hop import Hop
+from gateway.sip.message import Request
+from gateway.sip.session import Session
+from gateway.sip.settings import Challenge, Credentials, Refuse, UserAgentConfig
+from gateway.sip.transport import SipTransports
+from gateway.sip.uri import SipUri
+from gateway.sipparty import SipCallee, SipCaller
+
+log = logging.getLogger(__name__)
+
+# Seconds told to callers who are turned away.
+_RETRY_AFTER = 10
+# Seconds between looking up trunks' host names: carriers move their addresses by DNS.
+_LOOK_UP_EVERY = 300.0
+
+
+def new_call_id() -> str:
+    """A call's name in the records: 48 bits of time, so that names sort by arrival, and 64 bits nobody can guess."""
+    return f"{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+
+
+@dataclass(slots=True)
+class _TrunkRoute:
+    """A trunk and the address its host name stood for when it was last looked up."""
+
+    trunk: Trunk
+    addresses: tuple[str, ...] = ()
+
+
+class Gateway:
+    """Answers and places calls on the addresses it was given. Owns every socket, the media engine and every call."""
+
+    def __init__(
+        self,
+        config: GatewayConfig,
+        reception: Reception,
+        *,
+        trace: Callable[[str, bytes, Hop], None] | None = None,
+    ) -> None:
+        self._config = config
+        self._reception = reception
+        self._trace = trace
+        self._engine = MediaEngine(
+            address=config.media_address,
+            ports=config.media_ports,
+            rest_s=config.media_rest,
+            media_timeout_s=config.media_timeout,
+            realtime=config.realtime,
+            max_legs=4 * config.max_calls + 16,
+        )
+        self._ringback_tone = ringback()
+        self._hold_music = config.hold_music or self._ringback_tone
+        self._trunks = {name: _TrunkRoute(trunk) for name, trunk in config.trunks.items()}
+        self._trunk_of: dict[str, str] = {}
+        self._calls: set[BridgedCall] = set()
+        self._parties: dict[Session, SipCaller | SipCallee] = {}
+        self._by_media: dict[int, tuple[BridgedCall, SipCaller | SipCallee]] = {}
+        self._events: deque[tuple[BridgedCall, CallEvent]] = deque()
+        self._allowance = config.calls_per_second
+        self._allowance_at = 0.0
+        self._pumping = False
+        self._pump_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._lookup: asyncio.Task[None] | None = None
+        self._registered_at: set[str] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    # Life ---------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Open every socket and begin to take calls. Raises OSError with the address that could not be had."""
+        self._loop = asyncio.get_running_loop()
+        self._agent = UserAgent(
+            UserAgentConfig(
+                contact=self._contact,
+                realm=self._config.domain or "ivr",
+                name=self._config.user_agent,
+                accounts={account: seat.password for account, seat in self._config.seats.items()},
+                screen=self._screen,
+                retry_after=_RETRY_AFTER,
+            )
+        )
+        self._transports = SipTransports(
+            [(a.transport, a.host, a.port) for a in self._config.listen],
+            received=self._received,
+            hop_lost=self._hop_lost,
+            trace=self._trace,
+        )
+        await self._transports.start()
+        self._engine.start()
+        self._loop.add_reader(self._engine.event_fd, self._media_ready)
+        await self._look_up_trunks()
+        if self._trunks:
+            self._lookup = self._loop.create_task(self._keep_looking_up())
+        self._register_at_trunks()
+        self._pump()
+
+    @property
+    def addresses(self) -> tuple[ListenAddress, ...]:
+        """Where it listens, with the ports it got."""
+        return tuple(ListenAddress(t, h, p) for t, h, p in self._transports.addresses)  # type: ignore[arg-type]
+
+    @property
+    def calls(self) -> int:
+        return len(self._calls)
+
+    @property
+    def registered_seats(self) -> frozenset[str]:
+        return frozenset(a for a in self._config.seats if self._agent.registrar.bindings(a))
+
+    def drain(self) -> None:
+        """Take no more calls: 503 with Retry-After. Calls that run go on."""
+        self._agent.draining = True
+
+    async def wait_until_idle(self) -> None:
+        await self._idle.wait()
+
+    async def stop(self) -> None:
+        """Hang up what still runs and close every socket."""
+        self._agent.draining = True
+        for call in list(self._calls):
+            call.hangup("shutdown")
+        self._agent.unregister_all(self._loop.time())
+        self._pump()
+        if self._lookup is not None:
+            self._lookup.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self._engine.event_fd)
+        await self._transports.close()
+        self._engine.close()
+
+    # Signalling ---------------------------------------------------------------------------------------
+
+    def _received(self, data: bytes, hop: Hop) -> None:
+        self._agent.receive(data, hop, self._loop.time())
+        self._pump()
+
+    def _hop_lost(self, hop: Hop) -> None:
+        self._agent.hop_lost(hop, self._loop.time())
+        self._pump()
+
+    def _timer_due(self) -> None:
+        self._timer = None
+        self._agent.handle_timer(self._loop.time())
+        self._pump()
+
+    def _post(self, call: BridgedCall, event: CallEvent) -> None:
+        self._events.append((call, event))
+
+    def _acted(self) -> None:
+        """Somebody asked something of a call: outside of a pump (a flow's timer did it) one must follow."""
+        if not self._pumping and not self._pump_due:
+            self._pump_due = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """Hand on events until there are none, then send what is to be sent and set the clock."""
+        if self._pumping:
+            return
+        self._pumping = True
+        self._pump_due = False
+        try:
+            while True:
+                if self._events:
+                    call, event = self._events.popleft()
+                    self._deliver(call, event)
+                elif (said := self._agent.next_event()) is not None:
+                    self._signalled(said)
+                else:
+                    break
+        finally:
+            self._pumping = False
+        self._flush()
+
+    def _flush(self) -> None:
+        for data, hop in self._agent.messages_to_send():
+            self._transports.send(data, hop)
+        due = self._agent.next_timer()
+        if self._timer is not None and (due is None or self._timer.when() != due):
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._timer is None:
+            self._timer = self._loop.call_at(due, self._timer_due)
+
+    def _deliver(self, call: BridgedCall, event: CallEvent) -> None:
+        owner = call.owner
+        if isinstance(event, CallEnded):
+            self._calls.discard(call)
+            if not self._calls:
+                self._idle.set()
+        if owner is None:
+            return
+        try:
+            owner.call_event(event)
+        except Exception:
+            # One call's mistake must not take the others with it.
+            log.exception("call %s: its owner failed on %s", call.call_id, event)
+            call.hangup("owner_failed")
+
+    def _signalled(self, event: Event) -> None:
+        match event:
+            case IncomingCall():
+                self._arrived(event)
+            case RegistrationChanged(account, bindings):
+                log.info("seat %s: %s", account, ", ".join(str(b.contact) for b in bindings) or "not registered")
+            case TrunkRegistered(trunk, expires):
+                log.info("trunk %s: registered for %.0f s", trunk, expires)
+            case TrunkRegistrationFailed(trunk, status, reason, retry_after):
+                again = "no further attempt" if retry_after is None else f"next attempt in {retry_after:.0f} s"
+                log.warning("trunk %s: not registered (%s %s), %s", trunk, status or "no answer", reason, again)
+            case _:
+                party = self._parties.get(event.session)
+                if isinstance(event, SessionFailed | SessionEnded):
+                    self._parties.pop(event.session, None)
+                if party is not None:
+                    party.session_event(event.session, event)
+
+    # Calls that come in -------------------------------------------------------------------------------
+
+    def _screen(self, request: Request, hop: Hop) -> Refuse | Challenge | None:
+        trunk = self._trunk_of.get(hop.host)
+        did = request.uri.user or ""
+        if not self._within_limits():
+            return Refuse(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
+        verdict = self._reception.screen(Arrival(did, request.from_.uri.user or "", trunk, trunk is not None))
+        if verdict is None:
+            return None
+        if isinstance(verdict, Refusal):
+            headers = () if verdict.retry_after is None else (("Retry-After", str(verdict.retry_after)),)
+            log.info("call to %s from %s refused: %s %s", did, hop, verdict.status, verdict.text)
+            return Refuse(verdict.status, headers=headers)
+        return Challenge()
+
+    def _within_limits(self) -> bool:
+        """A bucket of one second's worth of calls, and the number of calls at a time."""
+        now = self._loop.time()
+        rate = self._config.calls_per_second
+        self._allowance = min(max(rate, 1.0), self._allowance + (now - self._allowance_at) * rate)
+        self._allowance_at = now
+        if self._allowance < 1.0 or len(self._calls) >= self._config.max_calls:
+            return False
+        self._allowance -= 1.0
+        return True
+
+    def _arrived(self, event: IncomingCall) -> None:
+        session = event.session
+        trunk = self._trunk_of.get(event.hop.host)
+        account = event.account or trunk or self._seat_at(event.from_uri.user, event.hop)
+        seat = self._config.seats.get(account) if account else None
+        codecs = seat.codecs if seat else self._config.trunks[trunk].codecs if trunk else CODECS
+        try:
+            media = self._engine.open_leg()
+        except NoPortsLeft:
+            log.error("no media port is left: call to %s refused", event.request_uri)
+            session.reject(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
+            return
+        call = self._new_call(event, account)
+        party = SipCaller(
+            session,
+            call,
+            media,
+            self._negotiation(media, event.hop, codecs),
+            kind="pstn" if trunk else "sip",
+            account=account,
+            remote=str(event.from_uri),
+        )
+        refused = party.prepare(event.sdp)
+        if refused is not None:
+            log.info("call to %s from %s refused: %s", event.request_uri, event.hop, refused.warning)
+            session.reject(refused.status, headers=(("Warning", _warning(refused.warning)),))
+            media.close()
+            return
+        call.attach_caller(party)
+        self._parties[session] = party
+        self._by_media[media.id] = (call, party)
+        self._calls.add(call)
+        self._idle.clear()
+        try:
+            call.owner = self._reception.call_arrived(call)
+        except Exception:
+            log.exception("call %s: nobody could take it", call.call_id)
+            call.reject(500)
+
+    def _new_call(self, event: IncomingCall, account: str | None) -> BridgedCall:
+        return BridgedCall(
+            call_id=new_call_id(),
+            did=event.request_uri.user or "",
+            caller="" if _withheld(event) else event.from_uri.user or "",
+            caller_name="" if _withheld(event) else event.from_name,
+            caller_account=account,
+            make_party=self._dial,
+            post=self._post,
+            acted=self._acted,
+            forget=self._forget,
+            ringback_tone=self._ringback_tone,
+            hold_music=self._hold_music,
+        )
+
+    def _seat_at(self, account: str | None, hop: Hop) -> str | None:
+        """The seat that calls, if the call comes from where that seat is registered."""
+        if account is None or account not in self._config.seats:
+            return None
+        known = any((b.hop.host, b.hop.port) == (hop.host, hop.port) for b in self._agent.registrar.bindings(account))
+        return account if known else None
+
+    def _forget(self, party: Party) -> None:
+        """A party's media leg is closed: nothing more comes from it."""
+        self._by_media.pop(party.media.id, None)
+
+    # Calls that go out --------------------------------------------------------------------------------
+
+    def _dial(self, call: BridgedCall, leg_id: str, target: Target, caller_id: str | None) -> Party | LegFailed:
+        ways = self._seat_ways(target.name) if target.scheme == "sip" else self._trunk_ways(target.name)
+        if isinstance(ways, LegFailed):
+            return LegFailed(leg_id, ways.outcome, ways.status, ways.text)
+        try:
+            media = self._engine.open_leg()
+        except NoPortsLeft:
+            return LegFailed(leg_id, "failed", None, "no media port is left")
+        codecs: list[Codec] = [codec for codec in CODECS if codec == call.codec]
+        codecs += [codec for codec in ways.codecs if codec not in codecs]
+        party = SipCallee(
+            call,
+            media,
+            self._negotiation(media, ways.hops[0][1], [c for c in codecs if c in ways.codecs]),
+            leg_id=leg_id,
+            kind="pstn" if target.scheme == "tel" else "sip",
+            account=ways.account,
+            remote=str(ways.hops[0][0]),
+        )
+        number = caller_id or ways.caller_id or call.caller
+
+        def invite(sdp: bytes) -> Iterator[Session]:
+            for uri, hop in ways.hops:
+                session = self._agent.invite(
+                    uri,
+                    hop,
+                    from_=self._identity(number, call.caller_name, hop),
+                    to=NameAddr.build(ways.address_of_record or uri),
+                    sdp=sdp,
+                    credentials=ways.credentials,
+                )
+                self._parties[session] = party
+                yield session
+
+        self._by_media[media.id] = (call, party)
+        party.start(invite)
+        return party
+
+    def _seat_ways(self, account: str) -> _Ways | LegFailed:
+        seat = self._config.seats.get(account)
+        if seat is None:
+            return LegFailed("", "failed", 404, f"there is no seat {account}")
+        bindings = self._agent.registrar.bindings(account)
+        if not bindings:
+            return LegFailed("", "offline", 480, f"seat {account} is not registered")
+        return _Ways(
+            account=account,
+            hops=tuple((binding.contact, binding.hop) for binding in bindings),
+            codecs=seat.codecs,
+            address_of_record=SipUri.build(account, self._config.domain or bindings[0].hop.host),
+        )
+
+    def _trunk_ways(self, number: str) -> _Ways | LegFailed:
+        """The first trunk that can be reached; the order is that of the site file."""
+        for route in self._trunks.values():
+            if route.addresses:
+                trunk = route.trunk
+                uri = SipUri.build(number, trunk.host, None if trunk.port == 5060 else trunk.port)
+                return _Ways(
+                    account=trunk.name,
+                    hops=((uri, Hop(trunk.transport, route.addresses[0], trunk.port)),),
+                    codecs=trunk.codecs,
+                    caller_id=trunk.caller_id,
+                    credentials=_credentials(trunk),
+                )
+        return LegFailed("", "failed", None, "no trunk can be reached")
+
+    def _identity(self, number: str, name: str, hop: Hop) -> NameAddr:
+        contact = self._contact(hop)
+        return NameAddr.build(SipUri.build(number or "anonymous", self._config.domain or contact.host), name)
+
+    # Addresses ----------------------------------------------------------------------------------------
+
+    def _contact(self, hop: Hop) -> SipUri:
+        """Where that neighbour reaches us."""
+        listening = [a for a in self.addresses if a.transport == hop.transport] or list(self.addresses)
+        match = next((a for a in listening if (a.host, a.port) == hop.local), listening[0])
+        host = match.host
+        if host in ("0.0.0.0", "::"):
+            host = self._config.media_advertise or address_towards(hop.host, hop.port)
+        params = {} if hop.transport == "udp" else {"transport": hop.transport}
+        return SipUri.build("ivr", host, match.port, params)
+
+    def _negotiation(self, media: MediaLeg, hop: Hop, codecs: Sequence[Codec]) -> Negotiation:
+        address = self._config.media_advertise or self._config.media_address
+        if address in ("0.0.0.0", "::"):
+            address = address_towards(hop.host, hop.port)
+        return Negotiation(media, address=address, codecs=codecs, session_id=secrets.randbits(32))
+
+    async def _look_up_trunks(self) -> None:
+        for route in self._trunks.values():
+            try:
+                found = await self._loop.getaddrinfo(route.trunk.host, route.trunk.port, type=socket.SOCK_DGRAM)
+            except OSError as error:
+                log.warning("trunk %s: %s cannot be looked up: %s", route.trunk.name, route.trunk.host, error)
+                continue
+            route.addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+        self._trunk_of = {address: name for name, route in self._trunks.items() for address in route.addresses}
+
+    async def _keep_looking_up(self) -> None:
+        while True:
+            await asyncio.sleep(_LOOK_UP_EVERY)
+            await self._look_up_trunks()
+            self._register_at_trunks()
+            self._pump()
+
+    def _register_at_trunks(self) -> None:
+        for name, route in self._trunks.items():
+            trunk = route.trunk
+            if trunk.register and route.addresses and name not in self._registered_at:
+                self._registered_at.add(name)
+                self._agent.register_at(
+                    name,
+                    SipUri.build(trunk.user or "", trunk.host, None if trunk.port == 5060 else trunk.port),
+                    Hop(trunk.transport, route.addresses[0], trunk.port),
+                    _credentials(trunk),
+                )
+
+    # Media --------------------------------------------------------------------------------------------
+
+    def _media_ready(self) -> None:
+        for event in self._engine.events():
+            entry = self._by_media.get(event.leg_id)
+            if entry is None:
+                continue
+            call, party = entry
+            match event:
+                case KeyReceived():
+                    call.media_key(party, event.key, event.inband)
+                case PlayEnded():
+                    call.media_play_ended(party, event.play_id, event.heard_ms, event.completed)
+                case MediaStarted():
+                    call.media_started(party)
+                case MediaLost():
+                    log.info(
+                        "call %s: no media from %s for %.0f s", call.call_id, party.leg_id, self._config.media_timeout
+                    )
+                    party.media_lost()
+                case _:
+                    pass
+        self._pump()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How a target is reached."""
+
+    account: str
+    hops: tuple[tuple[SipUri, Hop], ...]
+    codecs: tuple[Codec, ...]
+    address_of_record: SipUri | None = None
+    caller_id: str | None = None
+    credentials: Credentials | None = None
+
+
+def _credentials(trunk: Trunk) -> Credentials | None:
+    if trunk.user is None or trunk.password is None:
+        return None
+    return Credentials(trunk.user, trunk.password)
+
+
+def _withheld(event: IncomingCall) -> bool:
+    """RFC 3323: an anonymous caller is nobody, not somebody called anonymous."""
+    return event.from_uri.host == "anonymous.invalid" or (event.from_uri.user or "").lower() == "anonymous"
+
+
+def _warning(text: str) -> str:
+    code, _, words = text.partition(" ")
+    quoted = words.replace("\\", "").replace('"', "'")
+    return f'{code} ivr "{quoted}"'
