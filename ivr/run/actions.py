@@ -36,14 +36,7 @@ class PlayText:
     """A name the speech engine knows, None for the language's usual voice."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlayMusic:
-    """Music of that class; it is understood to go on until it is stopped."""
-
-    name: str
-
-
-PlayItem = PlayRecording | PlayText | PlayMusic
+PlayItem = PlayRecording | PlayText
 
 
 # What is done to the call. --------------------------------------------------------------------------------

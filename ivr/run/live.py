@@ -278,7 +278,7 @@ class LiveCall:
             case Answered():
                 self._record("call.answered")
                 self._record("leg.answered", "caller")
-            case KeyPressed(key, source, leg_id):
+            case KeyPressed(_, source, leg_id):
                 # Which key it was may be secret; the step's row says it where it may be said.
                 self._record("key", leg_id or "caller", {"source": source})
             case LegRinging(leg_id):
