@@ -1,0 +1,424 @@
+"""A telephone call told step by step, in virtual time: the same interpreter, with a caller and seats that are acted.
+
+Prompts last as long as they are said to, nobody waits for a real second, and all that happened is in the transcript::
+
+    call = Script(flow, groups={"front_desk": (Target("sip", "2001"),)})
+    call.hears("main_menu")
+    call.presses("0")
+    call.seat("2001").answers()
+    call.seat("2001").hangs_up()
+    assert call.ended_by == "agent"
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+
+from gateway.call import (
+    Answered,
+    CallerLeft,
+    KeyPressed,
+    KeySource,
+    LegAnswered,
+    LegEnded,
+    LegFailed,
+    LegOutcome,
+    LegRinging,
+    PlayEnded,
+    Target,
+)
+from ivr.flow.model import Flow
+from ivr.run.actions import (
+    Action,
+    Answer,
+    Connect,
+    Dial,
+    Drop,
+    Ended,
+    EndedBy,
+    Hangup,
+    Log,
+    Play,
+    PlayItem,
+    PlayText,
+    Reject,
+    Ringback,
+    StepDone,
+    StepRecord,
+    StopPlaying,
+    Tag,
+)
+from ivr.run.conversation import CallFacts
+from ivr.run.events import Event, PlayFailed
+from ivr.run.flow_run import FlowRun, Limits
+
+PATIENCE = 600.0
+"""Seconds after which what a script waits for is taken not to come."""
+
+A_CALLER = CallFacts("call1", "+8613800000000", "", None, "4008200000", datetime(2026, 3, 2, 2, 0, tzinfo=UTC))
+
+
+class DidNotHappen(AssertionError):
+    """What a script waits for does not come. The text holds the transcript."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """One prompt, as the caller heard it."""
+
+    at: float
+    """When it began, seconds from the start of the call."""
+    name: str
+    """The recording's name, or the text."""
+    seconds: float = 0.0
+    """How much of it was heard."""
+    cut: bool = False
+
+
+@dataclass(slots=True)
+class _Playing:
+    play: Play
+    began: float
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemBegins:
+    play_id: int
+    item: PlayItem
+
+
+class Seat:
+    """Somebody who can be rung: acts on the leg that rings or talks, or is told beforehand what to do with the next."""
+
+    def __init__(self, script: Script, name: str) -> None:
+        self._script = script
+        self._name = name
+        self._leg: str | None = None
+        self._plan: Event | None = None
+        self.rang = 0
+        """How often it was rung."""
+        self.talking = False
+        self.dropped: list[str] = []
+        """Why ringing or talking was ended, each time it was."""
+
+    @property
+    def ringing(self) -> bool:
+        return self._leg is not None and not self.talking
+
+    def answers(self) -> None:
+        self._act(LegAnswered(""))
+
+    def fails(self, outcome: LegOutcome) -> None:
+        self._act(LegFailed("", outcome))
+
+    def busy(self) -> None:
+        self.fails("busy")
+
+    def refuses(self) -> None:
+        self.fails("refused")
+
+    def offline(self) -> None:
+        self.fails("offline")
+
+    def hangs_up(self) -> None:
+        self._act(LegEnded("", "agent"))
+
+    def is_lost(self) -> None:
+        """The network loses it."""
+        self._act(LegEnded("", "network"))
+
+    # The script's side.
+
+    def rung(self, leg: str) -> Event:
+        """A leg rings. Returns what the seat does."""
+        self._leg, self.talking = leg, False
+        self.rang += 1
+        plan, self._plan = self._plan, None
+        return LegRinging(leg) if plan is None else self._on_leg(plan)
+
+    def drop(self, leg: str, reason: str) -> bool:
+        if leg != self._leg:
+            return False
+        self._leg, self.talking = None, False
+        self.dropped.append(reason)
+        return True
+
+    def connect(self, leg: str) -> None:
+        self.talking = self.talking or leg == self._leg
+
+    def _act(self, event: Event) -> None:
+        if self._leg is None:
+            self._plan = event
+        else:
+            self._script.happens(self._on_leg(event))
+
+    def _on_leg(self, event: Event) -> Event:
+        leg = self._leg or ""
+        match event:
+            case LegAnswered():
+                return LegAnswered(leg)
+            case LegFailed(outcome=outcome):
+                self._leg = None
+                return LegFailed(leg, outcome)
+            case LegEnded(by=by):
+                self._leg, self.talking = None, False
+                return LegEnded(leg, by)
+            case _:
+                return event
+
+
+class Script:
+    """Acts one call. Time passes only in :meth:`waits`, :meth:`hears` and :meth:`presses`; seconds from its start."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        facts: CallFacts = A_CALLER,
+        *,
+        groups: Mapping[str, tuple[Target, ...]] | None = None,
+        limits: Limits | None = None,
+        lengths: Mapping[str, float] | None = None,
+        prompt_seconds: float = 2.0,
+        missing: Collection[str] = (),
+    ) -> None:
+        """``lengths`` are seconds by recording or text, ``missing`` recordings that are not there."""
+        self.run = FlowRun(flow, facts, groups=groups, limits=limits)
+        self.now = 0.0
+        self.heard: list[Heard] = []
+        self.records: list[StepRecord] = []
+        self.tags: dict[str, str] = {}
+        self.logs: list[str] = []
+        self.actions: list[Action] = []
+        self.transcript: list[str] = []
+        self.ringback = False
+        self.ended: Ended | None = None
+        self._lengths = lengths or {}
+        self._seen = 0
+        self._prompt_seconds = prompt_seconds
+        self._missing = missing
+        self._seats: dict[str, Seat] = {}
+        self._playing: _Playing | None = None
+        self._coming: list[tuple[float, int, Event | _ItemBegins]] = []
+        self._order = count()
+        self._at_once: deque[Event] = deque()
+        self._do(self.run.start(self.now))
+        self._settle()
+
+    # What happens.
+
+    def waits(self, seconds: float) -> None:
+        """Let time pass."""
+        until = self.now + seconds
+        while (due := self._due()) is not None and due <= until:
+            self._step(due)
+        self.now = until
+
+    def hears(self, name: str) -> None:
+        """Wait until that recording or text begins; none that began before the last call of this counts."""
+        self._until(lambda: self._names_from(self._seen, name), f"'{name}' is heard")
+
+    def hears_all(self) -> None:
+        """Wait until what plays is over."""
+        self._until(lambda: self._playing is None, "the prompt ends")
+
+    def presses(self, keys: str, *, after: str | None = None, gap: float = 0.2, source: KeySource = "rfc4733") -> None:
+        """Press keys, one every ``gap`` seconds, the first that long from now, or from the beginning of a prompt."""
+        if after is not None:
+            self.hears(after)
+        for key in keys:
+            self.waits(gap)
+            self.happens(KeyPressed(key, source))
+
+    def hangs_up(self) -> None:
+        """The caller does."""
+        self.happens(CallerLeft("caller", "bye"))
+
+    def is_lost(self) -> None:
+        """The caller's network does."""
+        self.happens(CallerLeft("network", "media_timeout"))
+
+    def seat(self, name: str) -> Seat:
+        """The one behind ``sip:NAME`` or ``tel:NAME``."""
+        return self._seats.setdefault(name, Seat(self, name))
+
+    def happens(self, event: Event) -> None:
+        """Any event, now."""
+        self._at_once.append(event)
+        self._settle()
+
+    # What can be looked at.
+
+    @property
+    def playing(self) -> bool:
+        return self._playing is not None
+
+    @property
+    def ended_by(self) -> EndedBy | None:
+        return self.run.ended_by
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return self.run.path
+
+    @property
+    def names(self) -> list[str]:
+        """What was heard, in order."""
+        return [heard.name for heard in self.heard]
+
+    # Time.
+
+    def _names_from(self, first: int, name: str) -> bool:
+        for number, heard in enumerate(self.heard[first:], first + 1):
+            if heard.name == name:
+                self._seen = number
+                return True
+        return False
+
+    def _until(self, happened: Callable[[], bool], what: str) -> None:
+        limit = self.now + PATIENCE
+        while not happened():
+            due = self._due()
+            if due is None or due > limit:
+                raise DidNotHappen("\n".join([f"waited for: {what}", *self.transcript]))
+            self._step(due)
+
+    def _due(self) -> float | None:
+        timer = self.run.next_timer()
+        coming = self._coming[0][0] if self._coming else None
+        return min((due for due in (timer, coming) if due is not None), default=None)
+
+    def _step(self, due: float) -> None:
+        self.now = max(self.now, due)
+        if self._coming and self._coming[0][0] <= self.now:
+            coming = heapq.heappop(self._coming)[2]
+            if isinstance(coming, _ItemBegins):
+                self._item_begins(coming)
+            else:
+                self._at_once.append(coming)
+        else:
+            self._do(self.run.handle_timer(self.now))
+        self._settle()
+
+    def _settle(self) -> None:
+        while self._at_once:
+            event = self._at_once.popleft()
+            if isinstance(event, PlayEnded) and not self._play_over(event):
+                continue
+            self._tell_event(event)
+            self._do(self.run.handle(event, self.now))
+
+    # The telephone.
+
+    def _do(self, actions: list[Action]) -> None:
+        for action in actions:
+            self.actions.append(action)
+            self._act(action)
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Answer():
+                self._at_once.append(Answered())
+            case Play():
+                self._play(action)
+            case StopPlaying():
+                self._stop()
+            case Ringback(on):
+                self.ringback = on
+            case Dial(leg_id, target):
+                self._tell(f"{target} rings")
+                self._at_once.append(self.seat(target.name).rung(leg_id))
+            case Drop(leg_id, reason):
+                for name, seat in self._seats.items():
+                    if seat.drop(leg_id, reason):
+                        self._tell(f"{name} is dropped: {reason}")
+            case Connect(leg_id):
+                for name, seat in self._seats.items():
+                    seat.connect(leg_id)
+                    if seat.talking:
+                        self._tell(f"{name} talks to the caller")
+            case Log(text):
+                self.logs.append(text)
+                self._tell(f"log: {text}")
+            case Tag(name, value):
+                self.tags[name] = value
+                self._tell(f"tag {name}: {value}")
+            case StepDone(record):
+                self.records.append(record)
+            case Hangup(cause):
+                self._stop()
+                self._tell(f"the flow hangs up: {cause}")
+            case Reject(status, text):
+                self._tell(f"the call is refused: {status} {text}".rstrip())
+            case Ended():
+                self.ended = action
+                self._tell(f"ended by {action.by}: {action.cause}")
+            case _:
+                pass
+
+    def _play(self, play: Play) -> None:
+        self._stop()
+        gone = [_name(item) for item in play.items if _name(item) in self._missing]
+        if gone:
+            self._at_once.append(PlayFailed(play.play_id, f"'{gone[0]}' is missing"))
+            return
+        length = sum(self._length(item) for item in play.items)
+        self._playing = _Playing(play, self.now)
+        begins = self.now
+        for item in play.items:
+            self._comes(begins, _ItemBegins(play.play_id, item))
+            begins += self._length(item)
+        if not play.loop:
+            self._comes(begins, PlayEnded(play.play_id, round(length * 1000), True))
+
+    def _comes(self, at: float, what: Event | _ItemBegins) -> None:
+        heapq.heappush(self._coming, (at, next(self._order), what))
+
+    def _item_begins(self, begins: _ItemBegins) -> None:
+        if self._playing is not None and self._playing.play.play_id == begins.play_id:
+            name = _name(begins.item)
+            self.heard.append(Heard(self.now, name, self._length(begins.item)))
+            self._tell(f"♪ {name}")
+
+    def _stop(self) -> None:
+        playing, self._playing = self._playing, None
+        if playing is None:
+            return
+        if self.heard and not playing.play.loop:
+            last = self.heard[-1]
+            last.seconds, last.cut = self.now - last.at, True
+        heard_ms = round((self.now - playing.began) * 1000)
+        self._at_once.append(PlayEnded(playing.play.play_id, heard_ms, False))
+
+    def _play_over(self, event: PlayEnded) -> bool:
+        """Whether the event is true: the end of a play that was stopped before is not."""
+        if not event.completed:
+            return True
+        if self._playing is None or self._playing.play.play_id != event.play_id:
+            return False
+        self._playing = None
+        return True
+
+    def _length(self, item: PlayItem) -> float:
+        return self._lengths.get(_name(item), self._prompt_seconds)
+
+    def _tell_event(self, event: Event) -> None:
+        match event:
+            case KeyPressed(key=key):
+                self._tell(f"key {key}")
+            case CallerLeft(by=by, cause=cause):
+                self._stop()
+                self._tell(f"the caller is gone: {by}, {cause}")
+            case LegAnswered(leg_id=leg) | LegFailed(leg_id=leg) | LegEnded(leg_id=leg):
+                self._tell(f"{leg}: {type(event).__name__}")
+
+    def _tell(self, what: str) -> None:
+        self.transcript.append(f"{self.now:7.1f}  {self.run.last_block:<16}  {what}")
+
+
+def _name(item: PlayItem) -> str:
+    return item.text if isinstance(item, PlayText) else item.name
