@@ -222,6 +222,18 @@ class Headers:
     def copy(self) -> Headers:
         return Headers._of(list(self._items))
 
+    def _drop_repeated(self) -> None:
+        """Of fields that may be there only once leave the first: for refusing a request that repeats them."""
+        seen: set[str] = set()
+        kept = []
+        for item in self._items:
+            if item[0] in _ONCE and item[0] in seen:
+                continue
+            seen.add(item[0])
+            kept.append(item)
+        self._items = kept
+        self.edits += 1
+
     def _index(self, key: str) -> int | None:
         for index, item in enumerate(self._items):
             if item[0] == key:

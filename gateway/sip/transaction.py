@@ -578,6 +578,7 @@ class TransactionLayer:
         """Answer without remembering (RFC 3261 8.2.7), if the request has what an answer needs."""
         if request.method == "ACK" or not all(name in request.headers for name in _NEEDED):
             return
+        request.headers._drop_repeated()
         try:
             via = request.top_via
             to_hop = _response_hop(via, hop)
@@ -753,7 +754,10 @@ class TransactionLayer:
                 if transaction._wire:
                     self._outbox.append((transaction._wire, transaction.hop))
             elif action is Do.TRY:
-                transaction._wire = transaction.request.respond(100).encode()
+                # With its Timestamp back the caller can tell how long the way is (RFC 3261 8.2.6.1).
+                stamp = transaction.request.headers.get("timestamp")
+                headers = [] if stamp is None or not stamp.isprintable() else [("Timestamp", stamp)]
+                transaction._wire = transaction.request.respond(100, headers=headers).encode()
                 transaction.status = 100
                 self._outbox.append((transaction._wire, transaction.hop))
             elif action is Do.DELIVER and isinstance(message, Request):
