@@ -142,6 +142,9 @@ def _bring_up_to_date(connection: Connection) -> None:
         log.info("records: tables go from version %s to %s", current or "none", head)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    else:
+        # A file or a server that only lets itself be read says so here, not at the first call.
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = version_num")
     connection.commit()
 
 
