@@ -55,14 +55,14 @@ CODES: Final[Mapping[str, str]] = {
     "E202": "One thing is claimed by two: a number by two trunks or rules, a port by two listeners.",
     "E203": "A number rule that is no number and no key pattern, or that is as exact as another.",
     "E204": "A secret is missing, or the file with the secrets can be read by others.",
-    "E205": "The site names a flow, seat, group or trunk that is not there.",
+    "E205": "The site names a flow, seat or trunk that is not there.",
     # Warnings.
     "W301": "A key is also the beginning of a longer one: the caller waits before it counts.",
     "W302": "A loop in which nothing waits for the caller.",
     "W303": "A menu with more choices than callers remember.",
     "W304": "A block nothing leads to.",
-    "W305": "A variable nothing reads.",
     "W210": "There are fewer media ports than the calls allowed need.",
-    "W211": "A password is short or well known.",
+    "W211": "The password of a seat is easy to guess.",
+    "W212": "A trunk brings calls to a number that no rule fits.",
 }
 """Code to explanation."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
@@ -156,7 +156,7 @@ def _shown(value: Any) -> str:
             return f"`{value}`"
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, last: bool = False) -> Iterator[str]:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, last: bool = False) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     for row in rows:

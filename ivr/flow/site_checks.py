@@ -42,7 +42,7 @@ def check_targets(
     flow_set: FlowSet, seats: Collection[str], groups: Collection[str], trunks: Collection[str]
 ) -> tuple[Problem, ...]:
     """A problem for every seat, group or trunk that flows name and the site does not have."""
-    problems = []
+    problems: list[Problem] = []
     for _, step in _steps(flow_set):
         if isinstance(step.settings, Transfer):
             problems.extend(_target(step, step.settings, seats, trunks))

@@ -1,0 +1,52 @@
+"""Checks across files: numbers against flows, groups and flows against seats, prompts against recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ivr.flow.loader import FlowSet, shown
+from ivr.flow.problem import Problem, did_you_mean, in_order, with_lines
+from ivr.flow.site_checks import check_prompts, check_targets
+from ivr.site.model import Site
+
+
+def check_site(site: Site, flow_set: FlowSet) -> tuple[Problem, ...]:
+    """What is wrong between the site and its flows; what is wrong within each is known from loading them."""
+    lines = {shown(site.file): site.lines}
+    own = with_lines([*_numbers(site, flow_set), *_groups(site), *_trunks(site)], lines)
+    targets = check_targets(flow_set, site.seats, site.groups, site.trunks)
+    prompts = check_prompts(flow_set, site.recording, shown(site.prompts))
+    return in_order([*own, *targets, *prompts])
+
+
+def _numbers(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
+    for rule in site.numbers:
+        if rule.flow not in flow_set.names:
+            help = did_you_mean(rule.flow, flow_set.names, "flows") or "there are no flows"
+            yield Problem(
+                "E205", rule.place, f"number '{rule.number}' leads to flow '{rule.flow}', which is not there", help
+            )
+
+
+def _groups(site: Site) -> Iterator[Problem]:
+    for group in site.groups.values():
+        for target in group.targets:
+            scheme, _, name = target.partition(":")
+            if scheme == "sip" and name not in site.seats:
+                help = did_you_mean(name, site.seats, "seats") or "add it under seats:"
+                yield Problem(
+                    "E205", group.place, f"group '{group.name}' has no seat '{name}' to ring", help, len(group.name)
+                )
+            if scheme == "tel" and not site.trunks:
+                message = f"group '{group.name}' rings {target}, but there is no trunk to call out through"
+                yield Problem("E205", group.place, message, "add one under trunks:", len(group.name))
+
+
+def _trunks(site: Site) -> Iterator[Problem]:
+    for trunk in site.trunks.values():
+        for number in trunk.numbers:
+            if site.route(number) is None:
+                message = f"calls to {number} come in through trunk '{trunk.name}', but no rule under numbers fits them"
+                yield Problem(
+                    "W212", trunk.place, message, f"add '{number}': flow_name under numbers:", len(trunk.name)
+                )

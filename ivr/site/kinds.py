@@ -1,0 +1,268 @@
+"""Kinds of settings that only the site file has: addresses, ports, secrets, numbers, targets."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ivr.flow.keys import KeyPatternError
+from ivr.flow.problem import closest, listed
+from ivr.flow.settings import Reader, scalar
+from ivr.flow.source import Node, ScalarNode
+from ivr.site.model import Listen, PortRange, Transport
+from ivr.site.numbers import Places, parse_number
+
+_HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
+_SEAT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+
+class SiteReader(Reader):
+    """A reader that knows the secrets, and remembers where passwords stand so that nobody prints them."""
+
+    def __init__(self, secrets: Mapping[str, str], remedy: str) -> None:
+        super().__init__()
+        self.hidden: list[ScalarNode] = []
+        self._secrets = secrets
+        self._remedy = remedy
+
+    def secret(self, name: str, node: ScalarNode) -> str | None:
+        """The secret's value, or None after reporting that there is none."""
+        value = self._secrets.get(name)
+        if value is None:
+            close = closest(name, self._secrets)
+            help = (
+                f"did you mean 'secret:{close}'?" if close else self._remedy.format(name=name, variable=variable(name))
+            )
+            self.problem("E204", node, f"secret '{name}' is not there", help)
+        return value
+
+
+def variable(secret: str) -> str:
+    """The environment variable that holds a secret."""
+    return f"IVR_SECRET_{secret.upper()}"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A password, or ``secret:NAME``."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, "a password, or secret:NAME")
+        if text is None or not isinstance(reader, SiteReader):
+            return None
+        if text.text.startswith("secret:"):
+            name = text.text.removeprefix("secret:")
+            if re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
+                return reader.secret(name, text)
+            reader.problem(
+                "E204", text, "this is not the name of a secret", "write secret:name with small letters, digits and _"
+            )
+            return None
+        reader.hidden.append(text)
+        if not text.text or not text.text.isprintable() or len(text.text) > 200:
+            reader.problem(
+                "E025", text, "this password is empty or has characters that cannot be typed", "write another"
+            )
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return "a password, or secret:NAME"
+
+
+@dataclass(frozen=True)
+class Address:
+    """An IP address of this machine or network."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        if not _is_address(text.text):
+            reader.problem("E201", text, f"'{text.text[:40]}' is not an IP address", f"write {self.describe()}")
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return "an IP address: 192.0.2.1"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host name or an IP address."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        if _is_address(text.text) or _HOST.fullmatch(text.text):
+            return text.text
+        help = "the port has its own setting: port" if ":" in text.text else f"write {self.describe()}"
+        reader.problem("E201", text, f"'{text.text[:40]}' is not the name of a host", help)
+        return None
+
+    def describe(self) -> str:
+        return "a host: sip.example.net"
+
+
+@dataclass(frozen=True)
+class ListenAddress:
+    """``udp:0.0.0.0:5060``."""
+
+    def read(self, node: Node, reader: Reader) -> Listen | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        found = re.fullmatch(r"(\w+):(\[[^\]]*\]|[^:\[\]]*)(?::(\d{1,5}))?", text.text)
+        if found is None:
+            reader.problem("E201", text, f"'{text.text[:40]}' is not a place to listen", f"write {self.describe()}")
+            return None
+        address, port = found[2].strip("[]"), int(found[3] or 5060)
+        transport: Transport
+        match found[1]:
+            case "udp":
+                transport = "udp"
+            case "tcp":
+                transport = "tcp"
+            case "tls" | "ws" | "wss":
+                reader.problem("E014", text, f"'{found[1]}' is not in this version yet", "use udp or tcp")
+                return None
+            case other:
+                reader.problem("E201", text, f"'{other}' is not a transport", "write udp or tcp")
+                return None
+        if not _is_address(address):
+            help = "write 0.0.0.0 for every address of this machine"
+            reader.problem_at(
+                "E201", text, found.start(2), f"'{address}' is not an IP address", help, max(len(found[2]), 1)
+            )
+            return None
+        if not 1 <= port <= 65535:
+            reader.problem_at(
+                "E201", text, found.start(3), f"there is no port {port}", "write 1 to 65535", len(found[3])
+            )
+            return None
+        return Listen(transport, address, port)
+
+    def describe(self) -> str:
+        return "'udp:0.0.0.0:5060'"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """``20000-29999``."""
+
+    def read(self, node: Node, reader: Reader) -> PortRange | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        found = re.fullmatch(r"(\d{1,5})\s*-\s*(\d{1,5})", text.text)
+        if found is None:
+            reader.problem("E201", text, f"'{text.text[:40]}' is not a range of ports", "write 20000-29999")
+            return None
+        first, last = int(found[1]), int(found[2])
+        if not 1024 <= first < last <= 65535:
+            help = "the smaller number first, from 1024 to 65535"
+            reader.problem("E201", text, f"'{text.text}' is not a range of ports", help)
+            return None
+        if first % 2:
+            help = f"write {first + 1}-{last}: audio is received on even ports"
+            reader.problem("E201", text, f"the first port, {first}, is odd", help)
+            return None
+        return PortRange(first, last)
+
+    def describe(self) -> str:
+        return "20000-29999"
+
+
+@dataclass(frozen=True)
+class DatabaseUrl:
+    """Where records are kept."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        if text.text.startswith("secret:"):
+            return Secret().read(text, reader)
+        if "@" in text.text and isinstance(reader, SiteReader):
+            reader.hidden.append(text)
+        if not re.fullmatch(r"(sqlite:///|postgresql(\+psycopg)?://)\S+", text.text):
+            reader.problem("E201", text, "this is not the address of a database", f"write {self.describe()}")
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return "sqlite:///var/records.db, or postgresql://user@host/name"
+
+
+@dataclass(frozen=True)
+class SeatTarget:
+    """``sip:SEAT`` or ``tel:NUMBER``, without holes."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        scheme, colon, name = text.text.partition(":")
+        if scheme == "rtc" and colon:
+            reader.problem("E014", text, "'rtc:' is not in this version yet", "use sip: or tel:")
+        elif scheme not in ("sip", "tel") or not _SEAT.fullmatch(name.removeprefix("+")):
+            help = f"write sip:{text.text}" if _SEAT.fullmatch(text.text) else f"write {self.describe()}"
+            reader.problem("E112", text, f"'{text.text[:40]}' does not say what to ring", help)
+        else:
+            return text.text
+        return None
+
+    def describe(self) -> str:
+        return "sip:SEAT or tel:NUMBER"
+
+
+@dataclass(frozen=True)
+class DialledNumber:
+    """A number as carriers signal it."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        if not re.fullmatch(r"\+?[0-9*#]{1,32}", text.text):
+            reader.problem(
+                "E203", text, f"'{text.text[:40]}' is not a number", "write digits only, with + in front if need be"
+            )
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return "a number: '4008200000'"
+
+
+def number_places(key: ScalarNode, reader: Reader) -> Places | None:
+    """What fits a number rule, or None after reporting that it is none."""
+    try:
+        return parse_number(key.text)
+    except KeyPatternError as error:
+        help = (
+            "write a number ('1000', '+4940123') or a pattern ('20XX'); X is 0-9, Z is 1-9, N is 2-9, [1-5] is 1 to 5"
+        )
+        reader.problem_at("E203", key, error.offset, str(error), help)
+        return None
+
+
+def seat_name(key: ScalarNode, reader: Reader) -> bool:
+    """Whether it can be the name of a seat; reported if not."""
+    if _SEAT.fullmatch(key.text):
+        return True
+    help = f"write {listed(['digits', 'letters', '. _ + -'])} only"
+    reader.problem("E016", key, f"'{key.text[:40]}' cannot be the name of a seat", help)
+    return False
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,360 @@
+"""From the site file to the site, as strictly as flows are read: every slip in one run, with place and remedy."""
+
+# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from ivr.flow.kinds import NAME, Duration, ListOf, Name, OneOf, Text, Whole, YesNo, bad_name
+from ivr.flow.loader import shown
+from ivr.flow.model import Place
+from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, with_lines
+from ivr.flow.settings import read_record, setting
+from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
+from ivr.site.kinds import (
+    Address,
+    DatabaseUrl,
+    DialledNumber,
+    Host,
+    ListenAddress,
+    Ports,
+    SeatTarget,
+    Secret,
+    SiteReader,
+    number_places,
+    seat_name,
+)
+from ivr.site.model import (
+    Codec,
+    Group,
+    Limits,
+    Listen,
+    MediaSettings,
+    PortRange,
+    Seat,
+    SipSettings,
+    Site,
+    Transport,
+    Trunk,
+    Voice,
+)
+from ivr.site.numbers import NumberRule, ambiguous
+from ivr.site.secrets import read_secrets
+
+PORTS_PER_CALL: Final = 4
+"""Caller and seat, each with a port for audio and one for its reports."""
+_WEAK_PASSWORD: Final = 8
+"""Characters; scanners try shorter ones within hours."""
+
+_NAMES: Final = (
+    "sip", "media", "flows", "prompts", "records", "speech", "numbers", "seats", "groups", "trunks", "limits", "secrets",
+)  # fmt: skip
+_LATER: Final = ("rtc", "queues", "calendars", "mailboxes", "tables", "console")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SiteLoaded:
+    """The site, None if there are errors, and everything that was found."""
+
+    site: Site | None
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sip:
+    listen: tuple[Listen, ...] = setting(
+        ListOf(ListenAddress(), 1, 20), "where SIP is received", default=SipSettings().listen
+    )
+    domain: str | None = setting(Host(), "the realm of passwords", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Media:
+    address: str = setting(Address(), "where audio is received", default="0.0.0.0")
+    advertise: str | None = setting(Address(), "the address told to the far end", default=None)
+    ports: PortRange = setting(Ports(), "ports for audio", default=MediaSettings().ports)
+
+
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    voice: str | None = setting(Text("the name of a voice", 60), "a voice of the speech engine", default=None)
+    rate: int = setting(Whole(60, 400), "words a minute", default=Voice().rate)
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    flow: str = setting(Name("the name of a flow"), "the flow that answers")
+    callers: str = setting(OneOf(("anyone", "seats")), "who may dial it", default="anyone")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    password: str = setting(Secret(), "the password of the telephone", repr=False)
+    name: str = setting(Text("a name", 100), "who sits there", default="")
+    codecs: tuple[Codec, ...] = setting(
+        ListOf(OneOf(("PCMU", "PCMA"), later=("G722", "opus")), 1, 2),
+        "in order of preference",
+        default=("PCMU", "PCMA"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Trunk:
+    host: str = setting(Host(), "the carrier's host")
+    port: int = setting(Whole(1, 65535), "its port", default=5060)
+    transport: Transport = setting(OneOf(("udp", "tcp"), later=("tls",)), "how it is reached", default="udp")
+    user: str | None = setting(Text("a user name", 100), "our name there", default=None)
+    password: str | None = setting(Secret(), "our password there", default=None, repr=False)
+    register: bool = setting(YesNo(), "whether we register there", default=False)
+    numbers: tuple[str, ...] = setting(ListOf(DialledNumber()), "numbers it brings calls to", default=())
+    caller_id: str | None = setting(DialledNumber(), "the number shown to those we call", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    calls: int = setting(Whole(1, 100_000), "calls at the same time", default=Limits().calls)
+    calls_per_second: int = setting(Whole(1, 10_000), "new calls a second", default=Limits().calls_per_second)
+    drain: float = setting(Duration(0, 86_400), "time for running calls to end at a stop", default=Limits().drain)
+    ring: float = setting(Duration(1, 600), "the longest anything rings", default=Limits().ring)
+    call: float = setting(Duration(1, 604_800), "the longest a call lasts", default=Limits().call)
+
+
+def load_site(path: Path, environment: Mapping[str, str] | None = None) -> SiteLoaded:
+    """Read the site file. ``environment`` is where secrets are looked up first: the process's, unless given.
+
+    Never raises for what is in the files.
+    """
+    source = read_source(path, shown(path))
+    if source.root is None and has_errors(source.problems):
+        return SiteLoaded(None, source.problems)
+    loading = _Loading(path, source, os.environ if environment is None else environment)
+    site = loading.site()
+    problems = in_order(loading.all_problems())
+    return SiteLoaded(None if has_errors(problems) else site, problems)
+
+
+class _Loading:
+    """One reading of one site file."""
+
+    def __init__(self, path: Path, source: Source, environment: Mapping[str, str]) -> None:
+        self._path = path
+        self._folder = path.resolve().parent
+        self._source = source
+        missing = not isinstance(source.root, MappingNode)
+        self._root = source.root if isinstance(source.root, MappingNode) else MappingNode((), Place(source.file, 1))
+        secrets_node = self._root.get("secrets")
+        self._reader = SiteReader({}, "")
+        secrets_path = self._file(secrets_node) if secrets_node is not None else None
+        where = f"add {{name}}: … to {shown(secrets_path)}, or set {{variable}}" if secrets_path else "set {variable}"
+        secrets, self._secret_problems = read_secrets(secrets_path, environment)
+        early = self._reader.problems
+        self._reader = SiteReader(secrets, where)
+        self._reader.problems.extend(early)
+        if missing and not has_errors(source.problems):
+            help = "begin with numbers: and seats:"
+            self._reader.problem("E013", source.root or self._root, "there is no site in this file", help)
+
+    def all_problems(self) -> Iterator[Problem]:
+        yield from with_lines([*self._source.problems, *self._reader.problems], {self._source.file: self._lines()})
+        yield from self._secret_problems
+
+    def _lines(self) -> tuple[str, ...]:
+        """The file's lines, passwords blotted out."""
+        lines = list(self._source.lines)
+        for node in self._reader.hidden:
+            line, start = node.place.line - 1, node.place.column - 1
+            if line < len(lines):
+                lines[line] = lines[line][:start] + "•" * node.length + lines[line][start + node.length :]
+        return tuple(lines)
+
+    def site(self) -> Site | None:
+        self._unknown_names()
+        sip = self._part("sip", _Sip, _Sip())
+        media = self._part("media", _Media, _Media())
+        limits = self._part("limits", _Limits, _Limits())
+        self._listeners(sip)
+        numbers = tuple(self._each("numbers", self._number, needed="numbers: {'1000': main}").values())
+        seats = self._each("seats", self._seat)
+        groups = self._each("groups", self._group)
+        trunks = self._each("trunks", self._trunk)
+        self._number_clashes(numbers)
+        self._trunk_numbers(trunks)
+        self._ports(media, limits)
+        return Site(
+            file=self._path,
+            sip=SipSettings(sip.listen, sip.domain),
+            media=MediaSettings(media.address, media.advertise, media.ports),
+            flows=self._flows(),
+            prompts=self._path_of("prompts", "prompts"),
+            records=self._records(),
+            voices=MappingProxyType(self._voices()),
+            numbers=numbers,
+            seats=MappingProxyType(seats),
+            groups=MappingProxyType(groups),
+            trunks=MappingProxyType(trunks),
+            limits=Limits(limits.calls, limits.calls_per_second, limits.drain, limits.ring, limits.call),
+            lines=self._lines(),
+        )
+
+    def _unknown_names(self) -> None:
+        for key, _ in self._root.entries:
+            if key.text in _LATER:
+                self._reader.problem("E014", key, f"'{key.text}' is not in this version yet", "leave it out for now")
+            elif key.text not in _NAMES:
+                help = did_you_mean(key.text, _NAMES, "names")
+                self._reader.problem("E011", key, f"the site has no setting '{key.text[:60]}'", help)
+
+    def _part(self, name: str, record: type[T], default: T) -> T:
+        node = self._root.get(name)
+        if node is None:
+            return default
+        return read_record(record, node, self._reader, name) or default
+
+    def _each(self, name: str, read: Callable[[ScalarNode, Node], T | None], needed: str | None = None) -> dict[str, T]:
+        """The entries of a mapping, read one by one."""
+        node = self._root.get(name)
+        if node is None:
+            if needed is not None:
+                self._reader.problem("E012", self._root, f"the site needs '{name}'", f"add {needed}")
+            return {}
+        if not isinstance(node, MappingNode):
+            if not (isinstance(node, ScalarNode) and not node.text and needed is None):
+                self._reader.problem(
+                    "E013", node, f"{name} has names and values", f"write {needed or f'{name}: {{name: value}}'}"
+                )
+            return {}
+        values = {key.text: read(key, value) for key, value in node.entries}
+        return {key: value for key, value in values.items() if value is not None}
+
+    def _number(self, key: ScalarNode, node: Node) -> NumberRule | None:
+        places = number_places(key, self._reader)
+        if isinstance(node, ScalarNode):
+            node = MappingNode(((ScalarNode("flow", key.place), node),), key.place)
+        rule = read_record(_Number, node, self._reader, f"number '{key.text[:40]}'")
+        if places is None or rule is None:
+            return None
+        return NumberRule(key.text, rule.flow, "seats" if rule.callers == "seats" else "anyone", places, key.place)
+
+    def _seat(self, key: ScalarNode, node: Node) -> Seat | None:
+        if isinstance(node, ScalarNode):
+            node = MappingNode(((ScalarNode("password", key.place), node),), key.place)
+        seat = read_record(_Seat, node, self._reader, f"seat '{key.text[:40]}'")
+        if not seat_name(key, self._reader) or seat is None:
+            return None
+        if len(seat.password) < _WEAK_PASSWORD or seat.password == key.text:
+            help = f"at least {_WEAK_PASSWORD} characters: scanners find shorter ones and call at your expense"
+            self._reader.problem("W211", key, f"the password of seat '{key.text}' is easy to guess", help)
+        return Seat(key.text, seat.password, seat.name, seat.codecs, key.place)
+
+    def _group(self, key: ScalarNode, node: Node) -> Group | None:
+        targets = ListOf(SeatTarget(), 1, 200).read(node, self._reader)
+        if not NAME.fullmatch(key.text):
+            bad_name(key, self._reader)
+            return None
+        return None if targets is None else Group(key.text, targets, key.place)
+
+    def _trunk(self, key: ScalarNode, node: Node) -> Trunk | None:
+        trunk = read_record(_Trunk, node, self._reader, f"trunk '{key.text[:40]}'")
+        if not NAME.fullmatch(key.text):
+            bad_name(key, self._reader)
+            return None
+        if trunk is None:
+            return None
+        if trunk.register and (trunk.user is None or trunk.password is None):
+            help = "add user: and password:, or leave register out"
+            self._reader.problem("E012", key, f"trunk '{key.text}' cannot register without user and password", help)
+        return Trunk(
+            key.text,
+            trunk.host,
+            trunk.port,
+            trunk.transport,
+            trunk.user,
+            trunk.password,
+            trunk.register,
+            trunk.numbers,
+            trunk.caller_id,
+            key.place,
+        )
+
+    def _voices(self) -> dict[str, Voice]:
+        node = self._root.get("speech")
+        if node is None:
+            return {}
+        voices = node.get("voices") if isinstance(node, MappingNode) else None
+        if not isinstance(node, MappingNode) or not isinstance(voices, MappingNode) or len(node.entries) != 1:
+            self._reader.problem(
+                "E013", node, "speech has voices, one per language", "write speech: {voices: {en: {rate: 150}}}"
+            )
+            return {}
+        found = {}
+        for key, value in voices.entries:
+            if isinstance(value, ScalarNode):
+                value = MappingNode(((ScalarNode("voice", key.place), value),), key.place)
+            voice = read_record(_Voice, value, self._reader, f"voice '{key.text[:40]}'")
+            if voice is not None:
+                found[key.text] = Voice(voice.voice, voice.rate)
+        return found
+
+    def _file(self, node: Node) -> Path | None:
+        text = Text("a path", 1000).read(node, self._reader)
+        return None if text is None else self._folder / text
+
+    def _path_of(self, name: str, default: str) -> Path:
+        node = self._root.get(name)
+        return (None if node is None else self._file(node)) or self._folder / default
+
+    def _flows(self) -> tuple[Path, ...]:
+        node = self._root.get("flows")
+        paths = None if node is None else ListOf(Text("a path", 1000), 1).read(node, self._reader)
+        return tuple(self._folder / path for path in paths or ("flows",))
+
+    def _records(self) -> str:
+        node = self._root.get("records")
+        url = (None if node is None else DatabaseUrl().read(node, self._reader)) or "sqlite:///var/records.db"
+        prefix = "sqlite:///"
+        if url.startswith(prefix) and url != f"{prefix}:memory:":
+            return f"{prefix}{self._folder / url.removeprefix(prefix)}"
+        return url
+
+    def _listeners(self, sip: _Sip) -> None:
+        node = self._root.get("sip")
+        twice = {listen for listen in sip.listen if sip.listen.count(listen) > 1}
+        for listen in sorted(str(one) for one in twice):
+            self._reader.problem(
+                "E202", node or self._root, f"'{listen}' is listened to twice", "remove one of the two"
+            )
+
+    def _number_clashes(self, numbers: tuple[NumberRule, ...]) -> None:
+        for first, second, example in ambiguous(numbers):
+            rivals = f"'{second.number}' and '{first.number}' (line {first.place.line})"
+            message = f"{rivals} both fit {example}, and neither is more exact"
+            help = f"add a rule '{example}', or make one of them narrower"
+            self._reader.problems.append(Problem("E203", second.place, message, help, len(second.number)))
+
+    def _trunk_numbers(self, trunks: Mapping[str, Trunk]) -> None:
+        owner: dict[str, Trunk] = {}
+        for trunk in trunks.values():
+            for number in trunk.numbers:
+                first = owner.setdefault(number, trunk)
+                if first is not trunk:
+                    message = f"number {number} is in both trunk '{first.name}' and '{trunk.name}'"
+                    help = "a number comes in through one trunk: remove it from the other"
+                    self._reader.problems.append(Problem("E202", trunk.place, message, help, len(trunk.name)))
+
+    def _ports(self, media: _Media, limits: _Limits) -> None:
+        calls = len(media.ports) // PORTS_PER_CALL
+        node = self._root.get("media") or self._root.get("limits")
+        if calls < limits.calls and node is not None:
+            message = f"{len(media.ports)} ports are enough for {calls} calls, but limits.calls is {limits.calls}"
+            last = media.ports.first + limits.calls * PORTS_PER_CALL - 1
+            wider = f"write ports: {media.ports.first}-{last}" if last <= 65535 else "widen media.ports"
+            help = f"{wider}, or limits: {{calls: {calls}}}"
+            self._reader.problem("W210", node, message, help)

@@ -1,0 +1,152 @@
+"""The site as the program sees it: addresses, numbers, seats, groups, trunks, limits. Seconds, resolved paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ivr.flow.model import Place
+from ivr.site.numbers import NumberRule, most_exact
+
+Transport = Literal["udp", "tcp"]
+Codec = Literal["PCMU", "PCMA"]
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where SIP is received."""
+
+    transport: Transport
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.transport}:{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class SipSettings:
+    listen: tuple[Listen, ...] = (Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060))
+    domain: str | None = None
+    """The realm of telephones' passwords and the host of addresses; None: whatever they dial."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """Both ends included."""
+
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSettings:
+    address: str = "0.0.0.0"
+    advertise: str | None = None
+    """The address told to the far end, if it differs."""
+    ports: PortRange = PortRange(20000, 29999)
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    voice: str | None = None
+    """Name of a voice of the speech engine; None: its own choice for the language."""
+    rate: int = 160
+    """Words a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A telephone that registers here."""
+
+    name: str
+    """What it dials in as, and what is dialled to reach it."""
+    password: str = field(repr=False)
+    title: str
+    """Who sits there."""
+    codecs: tuple[Codec, ...]
+    """In order of preference."""
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Seats that ring together, or in this order."""
+
+    name: str
+    targets: tuple[str, ...]
+    """``sip:SEAT`` or ``tel:NUMBER``."""
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A carrier, or another exchange."""
+
+    name: str
+    host: str
+    port: int
+    transport: Transport
+    user: str | None
+    password: str | None = field(repr=False)
+    register: bool
+    """Whether we register there to be reached."""
+    numbers: tuple[str, ...]
+    """Numbers it brings calls to."""
+    caller_id: str | None
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    calls: int = 400
+    """At the same time; further ones are told that we are busy."""
+    calls_per_second: int = 50
+    drain: float = 60.0
+    """How long running calls may take to end when the program is stopped."""
+    ring: float = 120.0
+    """The longest anything rings."""
+    call: float = 14_400.0
+    """The longest a call lasts."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything in the site file."""
+
+    file: Path
+    sip: SipSettings
+    media: MediaSettings
+    flows: tuple[Path, ...]
+    prompts: Path
+    records: str = field(repr=False)
+    """Database URL."""
+    voices: Mapping[str, Voice]
+    """By language; a language without an entry gets ``Voice()``."""
+    numbers: tuple[NumberRule, ...]
+    seats: Mapping[str, Seat]
+    groups: Mapping[str, Group]
+    trunks: Mapping[str, Trunk]
+    limits: Limits
+    lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """The file's lines with passwords blotted out, for printing problems."""
+
+    def route(self, did: str) -> NumberRule | None:
+        """The rule for a dialled number: the most exact one that fits it, None if none does."""
+        return most_exact(self.numbers, did)
+
+    def voice(self, language: str) -> Voice:
+        return self.voices.get(language, Voice())
+
+    def recording(self, language: str, name: str) -> Path | None:
+        """The sound file of a prompt: the language's own, else the one for all languages, else None."""
+        for path in (self.prompts / language / f"{name}.wav", self.prompts / f"{name}.wav"):
+            if path.is_file():
+                return path
+        return None
