@@ -82,7 +82,7 @@ class Hunt:
             case LegEnded(leg_id=leg) if leg in self._ringing:
                 # Answered and gone before the answer was told to us: as good as an unreachable party.
                 return self._lost(leg, "failed", now)
-            case LegEnded(leg_id=leg) if leg == self.winner:
+            case LegEnded(leg_id=leg) | LegFailed(leg_id=leg) if leg == self.winner:
                 self.winner = self.outcome = None
                 self._outcomes.append("failed")
                 return self._go_on(now)

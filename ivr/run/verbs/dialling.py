@@ -72,9 +72,9 @@ class Dialling(Activity):
 
     def handle(self, event: CallEvent, now: float) -> Outcome | None:
         if self._connected is not None:
-            if isinstance(event, LegEnded) and event.leg_id == self._connected:
+            if isinstance(event, LegEnded | LegFailed) and event.leg_id == self._connected:
                 self._connected = None
-                self.talk.seat_left = event.by
+                self.talk.seat_left = event.by if isinstance(event, LegEnded) else "network"
                 return Exit("answered", heard_from=True)
             return None
         if isinstance(event, LegFailed) and event.outcome == "failed":
