@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gateway.sip.hop import Hop
+from gateway.sip.message import Request
 from gateway.sip.uri import SipUri
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class IncomingCall:
     """The offer; None: the caller wants ours, in the answer."""
     account: str | None
     """The seat that proved its password for this call."""
+    request: Request
+    """The INVITE itself, for what else it tells (P-Asserted-Identity, Diversion, ...)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.sip.deadlines import Deadlines
 from gateway.sip.dialog import DialogId
 from gateway.sip.events import Event
 from gateway.sip.hop import Hop
 from gateway.sip.message import Request, Response
 from gateway.sip.settings import UserAgentConfig
-from gateway.sip.timer_queue import TimerQueue
 from gateway.sip.transaction import ClientTransaction, ServerTransaction
 
 if TYPE_CHECKING:
     from gateway.sip.session import Session
 
-__all__ = ["SessionHost", "TransactionUser"]
+__all__ = ["SessionHost", "TimerOwner", "TransactionUser"]
+
+
+class TimerOwner(Protocol):
+    """Whoever starts a timer, under a name of its own choice, is told when it is due."""
+
+    def timer_expired(self, name: str, now: float) -> None: ...
 
 
 class TransactionUser(Protocol):
@@ -37,7 +43,7 @@ class SessionHost(Protocol):
     """Clock, randomness, timers, transactions, and the table of dialogs."""
 
     config: UserAgentConfig
-    timers: TimerQueue
+    timers: Deadlines[tuple[TimerOwner, str]]
 
     def now(self) -> float: ...
     def random(self) -> float:

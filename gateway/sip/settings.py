@@ -82,6 +82,10 @@ class UserAgentConfig:
     session_timer: SessionTimerSettings = field(default_factory=SessionTimerSettings)
     offer_reliable_provisionals: bool = False
     """Say ``Supported: 100rel`` in INVITEs of ours. A caller that requires it is always served."""
+    t1: float = 0.5
+    """The round trip that all waiting is reckoned from (RFC 3261 17.1.1.1)."""
+    t2: float = 4.0
+    """The longest pause between repetitions."""
     max_sessions: int = 10_000
     """More INVITEs are answered 503."""
     retry_after: int = 10
