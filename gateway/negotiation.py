@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 
 from gateway.config import Codec
@@ -122,15 +121,3 @@ class Negotiation:
             )
         )
         self.media.detect_inband_keys(agreed.receive_telephone_event is None)
-
-
-def address_towards(host: str, port: int) -> str:
-    """Our own address on the way to that host: what to advertise when we listen on every interface."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            # Connecting a datagram socket sends nothing; it only asks the kernel for the route.
-            probe.connect((host, port or 9))
-        except OSError:
-            return "::1" if family == socket.AF_INET6 else "127.0.0.1"
-        return str(probe.getsockname()[0])

@@ -41,9 +41,10 @@ from gateway.media.engine import (
     PlayEnded,
 )
 from gateway.media.tone import ringback
-from gateway.negotiation import Negotiation, address_towards
+from gateway.negotiation import Negotiation
 from gateway.party import Party
 from gateway.sip.agent import UserAgent
+from gateway.sip.digest import DigestClient
 from gateway.sip.events import (
     Event,
     IncomingCall,
@@ -56,6 +57,7 @@ from gateway.sip.events import (
 from gateway.sip.header import NameAddr
 from gateway.sip.hop import Hop
 from gateway.sip.message import Request
+from gateway.sip.registration import TrunkSettings
 from gateway.sip.session import Session
 from gateway.sip.settings import Challenge, Credentials, Refuse, UserAgentConfig
 from gateway.sip.transport import SipTransports
@@ -80,6 +82,8 @@ class _TrunkRoute:
     """A trunk and the address its host name stood for when it was last looked up."""
 
     trunk: Trunk
+    digest: DigestClient | None
+    """Shared by the calls through the trunk: a nonce that served once serves again."""
     addresses: tuple[str, ...] = ()
 
 
@@ -106,7 +110,7 @@ class Gateway:
         )
         self._ringback_tone = ringback()
         self._hold_music = config.hold_music or self._ringback_tone
-        self._trunks = {name: _TrunkRoute(trunk) for name, trunk in config.trunks.items()}
+        self._trunks = {name: _TrunkRoute(trunk, _digest(trunk)) for name, trunk in config.trunks.items()}
         self._trunk_of: dict[str, str] = {}
         self._calls: set[BridgedCall] = set()
         self._parties: dict[Session, SipCaller | SipCallee] = {}
@@ -118,7 +122,6 @@ class Gateway:
         self._pump_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._lookup: asyncio.Task[None] | None = None
-        self._registered_at: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -127,6 +130,13 @@ class Gateway:
     async def start(self) -> None:
         """Open every socket and begin to take calls. Raises OSError with the address that could not be had."""
         self._loop = asyncio.get_running_loop()
+        self._transports = SipTransports(
+            [(a.transport, a.host, a.port) for a in self._config.listen],
+            received=self._received,
+            hop_lost=self._hop_lost,
+            trace=self._trace,
+            advertised=self._config.media_advertise,
+        )
         self._agent = UserAgent(
             UserAgentConfig(
                 contact=self._contact,
@@ -134,14 +144,11 @@ class Gateway:
                 name=self._config.user_agent,
                 accounts={account: seat.password for account, seat in self._config.seats.items()},
                 screen=self._screen,
+                max_sessions=8 * self._config.max_calls,
                 retry_after=_RETRY_AFTER,
-            )
-        )
-        self._transports = SipTransports(
-            [(a.transport, a.host, a.port) for a in self._config.listen],
-            received=self._received,
-            hop_lost=self._hop_lost,
-            trace=self._trace,
+            ),
+            clock=self._loop.time,
+            sent_by=self._transports.sent_by,
         )
         await self._transports.start()
         self._engine.start()
@@ -177,7 +184,8 @@ class Gateway:
         self._agent.draining = True
         for call in list(self._calls):
             call.hangup("shutdown")
-        self._agent.unregister_all(self._loop.time())
+        for name in list(self._agent.registrations):
+            self._agent.unregister_trunk(name)
         self._pump()
         if self._lookup is not None:
             self._lookup.cancel()
@@ -277,10 +285,10 @@ class Gateway:
 
     def _screen(self, request: Request, hop: Hop) -> Refuse | Challenge | None:
         trunk = self._trunk_of.get(hop.host)
-        did = request.uri.user or ""
+        did = request.uri.user_text or ""
         if not self._within_limits():
             return Refuse(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
-        verdict = self._reception.screen(Arrival(did, request.from_.uri.user or "", trunk, trunk is not None))
+        verdict = self._reception.screen(Arrival(did, request.from_.uri.user_text or "", trunk, trunk is not None))
         if verdict is None:
             return None
         if isinstance(verdict, Refusal):
@@ -303,7 +311,7 @@ class Gateway:
     def _arrived(self, event: IncomingCall) -> None:
         session = event.session
         trunk = self._trunk_of.get(event.hop.host)
-        account = event.account or trunk or self._seat_at(event.from_uri.user, event.hop)
+        account = event.account or trunk or self._seat_at(event.from_uri.user_text, event.hop)
         seat = self._config.seats.get(account) if account else None
         codecs = seat.codecs if seat else self._config.trunks[trunk].codecs if trunk else CODECS
         try:
@@ -342,8 +350,8 @@ class Gateway:
     def _new_call(self, event: IncomingCall, account: str | None) -> BridgedCall:
         return BridgedCall(
             call_id=new_call_id(),
-            did=event.request_uri.user or "",
-            caller="" if _withheld(event) else event.from_uri.user or "",
+            did=event.request_uri.user_text or "",
+            caller="" if _withheld(event) else event.from_uri.user_text or "",
             caller_name="" if _withheld(event) else event.from_name,
             caller_account=account,
             make_party=self._dial,
@@ -427,10 +435,10 @@ class Gateway:
                 uri = SipUri.build(number, trunk.host, None if trunk.port == 5060 else trunk.port)
                 return _Ways(
                     account=trunk.name,
-                    hops=((uri, Hop(trunk.transport, route.addresses[0], trunk.port)),),
+                    hops=((uri, Hop(trunk.transport, trunk.host, trunk.port)),),
                     codecs=trunk.codecs,
                     caller_id=trunk.caller_id,
-                    credentials=_credentials(trunk),
+                    credentials=route.digest,
                 )
         return LegFailed("", "failed", None, "no trunk can be reached")
 
@@ -442,18 +450,14 @@ class Gateway:
 
     def _contact(self, hop: Hop) -> SipUri:
         """Where that neighbour reaches us."""
-        listening = [a for a in self.addresses if a.transport == hop.transport] or list(self.addresses)
-        match = next((a for a in listening if (a.host, a.port) == hop.local), listening[0])
-        host = match.host
-        if host in ("0.0.0.0", "::"):
-            host = self._config.media_advertise or address_towards(hop.host, hop.port)
+        host, port = self._transports.sent_by(hop)
         params = {} if hop.transport == "udp" else {"transport": hop.transport}
-        return SipUri.build("ivr", host, match.port, params)
+        return SipUri.build("ivr", host, port, params)
 
     def _negotiation(self, media: MediaLeg, hop: Hop, codecs: Sequence[Codec]) -> Negotiation:
         address = self._config.media_advertise or self._config.media_address
         if address in ("0.0.0.0", "::"):
-            address = address_towards(hop.host, hop.port)
+            address = self._transports.sent_by(hop)[0]
         return Negotiation(media, address=address, codecs=codecs, session_id=secrets.randbits(32))
 
     async def _look_up_trunks(self) -> None:
@@ -476,13 +480,16 @@ class Gateway:
     def _register_at_trunks(self) -> None:
         for name, route in self._trunks.items():
             trunk = route.trunk
-            if trunk.register and route.addresses and name not in self._registered_at:
-                self._registered_at.add(name)
-                self._agent.register_at(
-                    name,
-                    SipUri.build(trunk.user or "", trunk.host, None if trunk.port == 5060 else trunk.port),
-                    Hop(trunk.transport, route.addresses[0], trunk.port),
-                    _credentials(trunk),
+            if trunk.register and name not in self._agent.registrations:
+                port = None if trunk.port == 5060 else trunk.port
+                self._agent.register_trunk(
+                    TrunkSettings(
+                        name,
+                        SipUri.build(None, trunk.host, port),
+                        SipUri.build(trunk.user, trunk.host, port),
+                        Hop(trunk.transport, trunk.host, trunk.port),
+                        _credentials(trunk),
+                    )
                 )
 
     # Media --------------------------------------------------------------------------------------------
@@ -519,7 +526,7 @@ class _Ways:
     codecs: tuple[Codec, ...]
     address_of_record: SipUri | None = None
     caller_id: str | None = None
-    credentials: Credentials | None = None
+    credentials: DigestClient | None = None
 
 
 def _credentials(trunk: Trunk) -> Credentials | None:
@@ -528,9 +535,14 @@ def _credentials(trunk: Trunk) -> Credentials | None:
     return Credentials(trunk.user, trunk.password)
 
 
+def _digest(trunk: Trunk) -> DigestClient | None:
+    credentials = _credentials(trunk)
+    return DigestClient(credentials.username, credentials.password) if credentials else None
+
+
 def _withheld(event: IncomingCall) -> bool:
     """RFC 3323: an anonymous caller is nobody, not somebody called anonymous."""
-    return event.from_uri.host == "anonymous.invalid" or (event.from_uri.user or "").lower() == "anonymous"
+    return event.from_uri.host == "anonymous.invalid" or (event.from_uri.user_text or "").lower() == "anonymous"
 
 
 def _warning(text: str) -> str:
