@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 
 from gateway.call import Target
 from ivr.flow.model import Flow, Prompt, Recording
 from ivr.flow.template import Template
+from ivr.flow.values import as_text
 from ivr.run.actions import Action, Answer, Play, PlayItem, PlayRecording, PlayText, StepRecord, StopPlaying
 from ivr.run.input import TypedAhead
 from ivr.run.ledger import Ledger
@@ -21,6 +23,9 @@ from ivr.run.wording import worded
 
 MASK = "********"
 """Stands for a secret value, whatever its length."""
+
+SHORTEST_SECRET = 3
+"""Characters. Looking for shorter ones in the text of an error would mask line numbers and tell more than it hides."""
 
 
 class StepError(Exception):
@@ -170,6 +175,14 @@ class Conversation:
             if scope.get(name) is not None:
                 scope[name] = MASK
         return scope
+
+    def masked(self, text: str) -> str:
+        """An error's text without the secrets it may quote."""
+        for name in self.secret_variables:
+            value = self.variables.get(name)
+            if isinstance(value, str | Decimal) and len(as_text(value)) >= SHORTEST_SECRET:
+                text = text.replace(as_text(value), MASK)
+        return text
 
     def items(self, prompts: Sequence[Prompt]) -> list[PlayItem]:
         """Prompts as things to play, in the language of the call. Raises EvaluationError."""

@@ -27,6 +27,7 @@ connected to anything since (``network`` if that party was lost); ``flow`` if th
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ from ivr.run.activity import Activity, Exit, Finish, Outcome
 from ivr.run.conversation import CallFacts, Conversation, Here, Row, StepError
 from ivr.run.events import Event, PlayFailed
 from ivr.run.verbs import BEHAVIOURS
+
+log = logging.getLogger("ivr.run")
 
 SAME_KEY = 0.15
 """Seconds within which the same key from another source is the same press."""
@@ -272,6 +275,7 @@ class FlowRun:
             return self._failed(str(error))
         except Exception as error:
             # A fault of ours must cost the caller no more than a fault of the flow would.
+            log.exception("call %s: block %s", self._talk.facts.call_id, self._block)
             return self._failed(f"{type(error).__name__}: {error}")
 
     def _failed(self, text: str, exit: str = "failed") -> Exit:
@@ -314,7 +318,7 @@ class FlowRun:
             self._record(name, None, outcome.row)
             self._index += 1
             return self._next_step()
-        error = outcome.error
+        error = None if outcome.error is None else self._talk.masked(outcome.error)
         if block is None:
             return self._go_wrong(error or unwired(step, name), "error", name, outcome.row)
         self._record(name, block, outcome.row, error)
@@ -323,11 +327,16 @@ class FlowRun:
         return self._enter(block)
 
     def _enter(self, name: str) -> Outcome | None:
+        block = self._flow.blocks.get(name)
+        if block is None:
+            self._talk.do(Log(f"there is no block '{name}'", str(self._flow.place), error=True))
+            self._end("system", "error")
+            return None
         self._talk.previous_block = self.last_block
         if self._caller_left is None:
             self._path.append(name)
         self._block, self._index = name, 0
-        self._steps = self._flow.blocks[name].steps
+        self._steps = block.steps
         self._passes[name] += 1
         return self._next_step()
 
@@ -373,6 +382,7 @@ class FlowRun:
 
     def _go_wrong(self, text: str, cause: str, exit: str, row: Row | None = None) -> Outcome | None:
         """To ``on_error``, or to the end."""
+        text = self._talk.masked(text)
         handler = None if self._in_error or self._caller_left else self._flow.on_error
         self._record(exit, handler, row or Row(), text)
         self._log_error(text, handler)
@@ -383,10 +393,7 @@ class FlowRun:
         return self._enter(handler)
 
     def _log_error(self, text: str, next_block: str | None) -> None:
-        if self._index < len(self._steps):
-            place = self._steps[self._index].place
-        else:
-            place = self._flow.blocks[self._block].place
+        place = self._steps[self._index].place
         where = f"{self._flow.name} {self._block} step {self._index + 1} ({place.file}:{place.line})"
         to = next_block or "the end"
         self._talk.do(Log(f"{where}: {text} → {to}   call {self._talk.facts.call_id}", str(place), error=True))

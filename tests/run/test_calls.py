@@ -330,6 +330,26 @@ def test_a_secret_stays_out_of_the_records() -> None:
     assert call.records[0].input_mode == "keys"
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "- collect: {into: pin, prompt: enter_pin, digits: 4, secret: true, failed: sorry,"
+        " check: number(pin + 'x') > 1}",
+        "- set: {copy: number(pin + 'x')}",
+    ],
+)
+def test_a_secret_stays_out_of_errors(step: str) -> None:
+    ask = "- collect: {into: pin, prompt: enter_pin, digits: 4, secret: true, failed: sorry}\n"
+    head = "on_error: sorry\nvars:\n  copy: {type: number}\n"
+    sample = steps(f"{ask}{step}\n- hangup", head=head, more="  sorry:\n    - hangup\n")
+    call = Script(sample)
+    call.presses("1234", after="enter_pin")
+    call.presses("1234")
+    call.waits(60.0)
+    assert call.logs
+    assert "1234" not in repr([action for action in call.actions if isinstance(action, StepDone | Log | Tag)])
+
+
 def test_a_secret_is_not_the_last_input() -> None:
     sample = steps(
         """
@@ -486,6 +506,27 @@ def test_keys_while_it_rings_or_they_talk_do_nothing(call: Script) -> None:
     call.presses("999")
     call.seat("2003").hangs_up()
     assert call.path == ("welcome", "main_menu", "sales", "bye")
+
+
+def test_keys_typed_ahead_of_the_ringing_do_not_skip_what_comes_after() -> None:
+    sample = steps(
+        """
+- play: {prompt: legal, barge_in: no}
+- menu: {prompt: choose, keys: {'1': desk}, failed: desk}
+""",
+        more="""\
+  desk:
+    - ring: {group: front_desk, answered: later, busy: later, no_answer: later, failed: later}
+  later:
+    - play: later
+    - hangup
+""",
+    )
+    call = Script(sample, groups=GROUPS)
+    call.presses("19", after="legal")
+    call.waits(60.0)
+    assert call.names == ["legal", "later"]
+    assert not call.heard[-1].cut
 
 
 def test_the_first_of_a_group_wins(call: Script) -> None:
@@ -726,6 +767,11 @@ def test_failed_leads_to_on_error_if_it_is_not_wired() -> None:
     call.waits(60.0)
     assert call.ended == Ended("flow", "bye", "bye")
     assert "all tries were used up" in call.logs[0]
+
+
+def test_a_block_nobody_knows_ends_the_call() -> None:
+    call = Script(replace(steps("- hangup"), start="nowhere"))
+    assert call.ended == Ended("system", "error", "nowhere")
 
 
 def test_a_verb_nobody_knows_is_an_error() -> None:

@@ -12,9 +12,9 @@ from ivr.flow.expression import Expression
 from ivr.flow.keys import Exact, KeyPatterns, NoMatch
 from ivr.flow.model import InputSettings, Prompt, Step
 from ivr.flow.nodes import questions
-from ivr.flow.values import as_number, as_yes_no
+from ivr.flow.values import EvaluationError, as_number, as_yes_no
 from ivr.run.activity import Activity, Exit, Outcome
-from ivr.run.conversation import Conversation, Row
+from ivr.run.conversation import Conversation, Row, StepError
 from ivr.run.input import Ask, CutPrompt, Digits, Failure, KeyInput, Matcher, PlayPrompt, TryOver
 from ivr.run.verbs.behaviour import Behaviour
 
@@ -163,8 +163,14 @@ class Collect(Asking):
     def _checked(self, entered: str) -> bool:
         if self._check is None:
             return True
-        scope = {**self.talk.scope(), self._into: self._value(entered), "input": entered}
-        return as_yes_no(self._check.evaluate(scope))
+        try:
+            scope = {**self.talk.scope(), self._into: self._value(entered), "input": entered}
+            return as_yes_no(self._check.evaluate(scope))
+        except EvaluationError:
+            if self._question.secret:
+                # The error would quote what was entered.
+                raise StepError("the check of a secret input cannot be computed") from None
+            raise
 
     def _value(self, entered: str) -> object:
         variable = self.talk.flow.variables.get(self._into)

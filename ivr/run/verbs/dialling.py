@@ -1,6 +1,7 @@
 """Bringing somebody else into the call.
 
-While somebody is rung the caller hears that it rings; keys pressed then, or while the two talk, count for nothing.
+While somebody is rung the caller hears that it rings; keys pressed then, before, or while the two talk count for
+nothing.
 If the call has not been taken yet, it is taken when a party answers, and the two are connected when that is done.
 """
 
@@ -67,6 +68,8 @@ class Dialling(Activity):
         self._trouble = ""
 
     def start(self, now: float) -> Outcome | None:
+        # What was typed ahead was meant for the next question, not for one that comes after half a minute of ringing.
+        self.talk.typed_ahead.clear()
         self.talk.do(Ringback(True), *self._hunt.start(now))
         return self._judged()
 
@@ -120,7 +123,6 @@ class Dialling(Activity):
 
     def _connect(self, leg: str) -> None:
         self._connected = leg
-        self.talk.typed_ahead.clear()
         self.talk.do(Ringback(False), Connect(leg), *self._hunt.connected())
 
 
