@@ -704,13 +704,11 @@ typedef enum { DELIVER, DETECT } Use;
 
 static int listen_for(Engine *engine, int64_t id, Use use, bool on)
 {
-    Listener *fresh = on ? malloc(sizeof *fresh) : NULL, *spare = fresh;
+    Listener *fresh = on ? calloc(1, sizeof *fresh) : NULL, *spare = fresh;
     if (on && !fresh)
         return -ENOMEM;
-    if (fresh) {
-        fresh->deliver = fresh->detect = false;
+    if (fresh)
         listener_reset(fresh);
-    }
     Leg *leg = lock_leg(engine, id);
     if (leg) {
         if (on && !leg->listener) {

@@ -27,6 +27,7 @@ void listener_reset(Listener *listener)
 {
     empty(listener);
     memset(listener->history, 0, sizeof listener->history);
+    listener->history_at = 0;
     listener->running = false;
     listener->depth = DEPTH_START;
     listener->filled = 0;
