@@ -71,17 +71,16 @@ class Baresip(Phone):
     """One baresip process with a configuration of its own."""
 
     def __init__(self, line: Line, *, tone: int, folder: Path) -> None:
-        super().__init__(line, tone=tone, folder=folder / f"baresip-{line.user}")
+        super().__init__(line, tone=tone, folder=folder / f"baresip-{line.user}", port=free_port())
         program = require("baresip", package="baresip-core")
         self._recordings = self.folder / "recordings"
         self._recordings.mkdir(parents=True)
-        self._sip_port = free_port()
         rtp, control = free_range(16), free_port()
         (self.folder / "accounts").touch()
         (self.folder / "config").write_text(
             _CONFIG.format(
                 host=line.host,
-                sip=self._sip_port,
+                sip=self.port,
                 tone=tone_file(tone),
                 rtp_first=rtp.start,
                 rtp_last=rtp.stop - 1,
@@ -100,6 +99,8 @@ class Baresip(Phone):
         self._answers: list[dict[str, Any]] = []
         self._has_account = False
         threading.Thread(target=self._listen, name=f"{self.name} control", daemon=True).start()
+        if line.password is None:
+            self._add_account(0)
 
     def register(self, *, expires: int = 300, refused: bool = False) -> None:
         before = self._count()
@@ -128,7 +129,7 @@ class Baresip(Phone):
             uri += f";transport={self.line.transport}"
         self._command("dial", uri)
 
-    def _answer(self) -> None:
+    def sends_answer(self) -> None:
         self._command("accept")
 
     def refuses(self) -> None:
@@ -161,7 +162,7 @@ class Baresip(Phone):
         return Sound.read(*sorted(self._recordings.glob("*-dec.wav")))
 
     def messages(self) -> Sequence[Message]:
-        return list(from_baresip(self.child.said(), self._sip_port))
+        return list(from_baresip(self.child.said(), self.port))
 
     def close(self) -> None:
         self.child.close()

@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,7 +30,7 @@ from typing import Any
 from tests.peers.namespace import leave_for_a_new_one
 from tests.peers.process import Child, require, unavailable
 
-__all__ = ["PRIVATE_HOST", "Relay", "Weather"]
+__all__ = ["CALM", "PRIVATE_HOST", "Relay", "Weather"]
 
 PRIVATE_HOST = "127.7.7.7"
 """A telephone's own address behind the relay. A loopback address, so that a server which believes it harms nobody."""
@@ -51,17 +52,20 @@ class Weather:
     """Added evenly between nothing and this; delays of their own also reorder."""
 
 
+CALM = Weather()
+
+
 class Relay:
     """The test's side: owns the relay's process. Phones join by ``namespace`` and ``host=PRIVATE_HOST``."""
 
     def __init__(
         self,
         server: str,
-        media_ports: range,
+        media_ports: Sequence[int],
         *,
         folder: Path,
-        sip: Weather = Weather(),
-        media: Weather = Weather(),
+        sip: Weather = CALM,
+        media: Weather = CALM,
         seed: int = 1,
     ) -> None:
         if os.geteuid() != 0:
@@ -71,7 +75,7 @@ class Relay:
         folder.mkdir()
         settings = {
             "sip_port": int(server.rpartition(":")[2]),
-            "media_ports": [media_ports.start, media_ports.stop],
+            "media_ports": list(media_ports),
             "sip": asdict(sip),
             "media": asdict(media),
             "seed": seed,
@@ -267,13 +271,15 @@ def _hold_namespace(channel: socket.socket, ports: Sequence[int]) -> None:
 
 
 def _main(settings: dict[str, Any]) -> None:
-    ports = [settings["sip_port"], *range(*settings["media_ports"])]
+    ports = [settings["sip_port"], *settings["media_ports"]]
     ours, theirs = socket.socketpair()
     holder = os.fork()
     if holder == 0:
         ours.close()
         try:
             _hold_namespace(theirs, ports)
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(0)
     theirs.close()

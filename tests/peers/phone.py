@@ -16,9 +16,10 @@ from tests.peers.process import Child
 from tests.peers.sound import Sound
 from tests.peers.trace import Message
 
-__all__ = ["EventKind", "Line", "Phone", "PhoneEvent", "hear_each_other"]
+__all__ = ["EventKind", "KeyMode", "Line", "Phone", "PhoneEvent", "Transport", "hear_each_other"]
 
 Transport = Literal["udp", "tcp"]
+KeyMode = Literal["rfc4733", "info"]
 EventKind = Literal[
     "registered",
     "not_registered",
@@ -73,8 +74,10 @@ class Phone(ABC):
 
     child: Child
 
-    def __init__(self, line: Line, *, tone: int, folder: Path) -> None:
+    def __init__(self, line: Line, *, tone: int, folder: Path, port: int) -> None:
         self.line = line
+        self.port = port
+        self.address = f"{line.host}:{port}"
         self.name = line.user
         self.tone = tone
         self.folder = folder
@@ -105,11 +108,12 @@ class Phone(ABC):
     def answers(self) -> None:
         """Take the call that rings and wait until it is up."""
         self.listens()
-        self._answer()
+        self.sends_answer()
         self.is_connected()
 
     @abstractmethod
-    def _answer(self) -> None: ...
+    def sends_answer(self) -> None:
+        """Take the call that rings; does not wait for the caller to know."""
 
     @abstractmethod
     def refuses(self) -> None:
@@ -184,6 +188,14 @@ class Phone(ABC):
     def receives(self, start: str, within: float = SLACK) -> Message:
         """Wait for a message whose first line starts so; the last one."""
         return until(lambda: self.received(start) or None, f"{self.name} received no {start!r}", within=within)[-1]
+
+    def pressed(self, count: int, within: float = SLACK) -> str:
+        """Wait for so many keys from the other side of the call; all of them so far."""
+
+        def keys() -> str:
+            return "".join(event.detail for _, event in self._after(self._call_from) if event.kind == "key")
+
+        return until(lambda: keys() if len(keys()) >= count else None, self._missing(f"{count} keys"), within=within)
 
     # What it hears. ---------------------------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tests.peers.patience import until
-from tests.peers.phone import EventKind, Line, Phone, PhoneEvent
+from tests.peers.phone import EventKind, KeyMode, Line, Phone, PhoneEvent
 from tests.peers.ports import free_port, free_range
 from tests.peers.process import Child, unavailable
 from tests.peers.sound import Sound, tone_file
@@ -31,10 +31,10 @@ class Pjsua(Phone):
         *,
         tone: int,
         folder: Path,
-        keys: Literal["rfc4733", "info"] = "rfc4733",
+        keys: KeyMode = "rfc4733",
         prack: bool = False,
     ) -> None:
-        super().__init__(line, tone=tone, folder=folder / f"pjsua-{line.user}")
+        super().__init__(line, tone=tone, folder=folder / f"pjsua-{line.user}", port=free_port())
         if find_spec("pjsua2") is None:
             unavailable("pjsua2 is not installed (pip install pjsua2-python)")
         self._keys = keys
@@ -51,7 +51,7 @@ class Pjsua(Phone):
             "log": str(self._trace),
             "recordings": str(self._recordings),
             "host": line.host,
-            "port": free_port(),
+            "port": self.port,
             "rtp": free_range(16).start,
             "transport": line.transport,
             "codecs": list(line.codecs),
@@ -97,7 +97,7 @@ class Pjsua(Phone):
     def _dial(self, uri: str) -> None:
         self._command("dial", uri=uri + (f";transport={self.line.transport}" if self.line.transport != "udp" else ""))
 
-    def _answer(self) -> None:
+    def sends_answer(self) -> None:
         self._command("answer")
 
     def refuses(self, status: int = 486) -> None:

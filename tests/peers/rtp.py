@@ -122,6 +122,7 @@ class Handset:
         self._closed = threading.Event()
         self._heard_s = 0.0
         self.payloads_heard: set[int] = set()
+        self.heard_from: tuple[str, int] | None = None
         self._threads = [threading.Thread(target=self._listen, daemon=True)]
         self._threads[0].start()
 
@@ -165,11 +166,12 @@ class Handset:
             out.setframerate(RATE)
             while not self._closed.is_set():
                 try:
-                    data = self._socket.recv(2048)
+                    data, source = self._socket.recvfrom(2048)
                 except OSError:
                     # An earlier packet of ours was refused; that says nothing about what is to come.
                     continue
                 if len(data) > 12 and data[1] & 0x7F in (0, 8):
+                    self.heard_from = source
                     self.payloads_heard.add(data[1] & 0x7F)
                     table = _DECODE[data[1] & 0x7F]
                     # Straight to the file: what the module would hold back until the end is wanted now.

@@ -50,6 +50,7 @@ _DEFAULTS = {
     "hold_for": "2000",
     "press_after": "1000",
     "user": "user",
+    "qop": "auth,auth-int",
     "key": "1",
     "expires": "300",
 }
@@ -87,10 +88,12 @@ class Sipp:
         handset: Handset | None = None,
         namespace: int | None = None,
         within: float = 60.0,
+        options: Sequence[str] = (),
         **values: str,
     ) -> None:
         program = require("sipp", package="sip-tester")
         self.port = port or free_port()
+        self.address = f"{host}:{self.port}"
         self.scenario = scenario
         self.folder = folder / f"sipp-{scenario}-{self.port}-{len(list(folder.glob('sipp-*')))}"
         self.folder.mkdir(parents=True)
@@ -123,6 +126,7 @@ class Sipp:
         for log in ("message", "error"):
             argv += [f"-{log}_file", f"{log}.log"]
         argv += ["-trace_msg", "-trace_err", "-trace_stat", "-stf", "stat.csv", "-fd", "1"]
+        argv += options
         self._within = within
         self.child = Child(f"sipp-{scenario}", argv, folder=self.folder, namespace=namespace)
         if server is None:

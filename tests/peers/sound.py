@@ -105,7 +105,7 @@ def _pcm(data: bytes, file: Path) -> Samples:
     at = 12
     while at + 8 <= len(data):
         kind, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if kind == b"fmt ":
+        if kind == b"fmt " and at + 24 <= len(data):
             form, channels = data[at + 8], data[at + 10]
             rate = int.from_bytes(data[at + 12 : at + 16], "little")
             if (form, channels, rate) != (1, 1, RATE):
