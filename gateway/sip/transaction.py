@@ -461,6 +461,11 @@ class TransactionLayer:
         self._outbox = []
         return outbox
 
+    @property
+    def messages_waiting(self) -> bool:
+        """Whether `messages_to_send` has any."""
+        return bool(self._outbox)
+
     def next_event(self) -> TransactionEvent | None:
         return self._events.popleft() if self._events else None
 
