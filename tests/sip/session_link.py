@@ -125,7 +125,7 @@ class Phone(Node):
     def __init__(self, network: Network, host: str, *, config: UserAgentConfig | None = None, seed: int = 1) -> None:
         super().__init__(network, host)
         uri = SipUri.build("gw", host, 5060)
-        config = replace(config, contact=lambda hop: uri) if config else plain_config(uri)
+        config = replace(config or plain_config(), contact=lambda hop: uri)
         rng = random.Random(f"{host} {seed}")
         self.agent = UserAgent(
             config, clock=network.clock, token=lambda: f"{rng.getrandbits(64):016x}", random=rng.random
@@ -275,8 +275,8 @@ class Script(Node):
         self.says(ack, to)
 
 
-def plain_config(uri: SipUri | None = None, **more: object) -> UserAgentConfig:
-    contact = uri or SipUri.parse("sip:gw@192.0.2.1")
+def plain_config(**more: object) -> UserAgentConfig:
+    contact = SipUri.parse("sip:gw@192.0.2.1")
     arguments: dict[str, object] = {"contact": lambda hop: contact, "session_timer": NO_TIMER, **more}
     return UserAgentConfig(**arguments)  # type: ignore[arg-type]
 
