@@ -58,7 +58,7 @@ def _targets(draft: Draft) -> None:
 
 
 def _target(draft: Draft, node: ScalarNode) -> None:
-    if node.text in draft.blocks:
+    if node.text in draft.blocks or not node.text:
         return
     close = closest(node.text, draft.blocks)
     if close is not None:
@@ -73,7 +73,7 @@ def _exits(draft: Draft) -> None:
         missing = [
             exit
             for exit in step.verb.exits
-            if exit.name not in step.wires
+            if not _covered(step, exit.name)
             and (exit.unwired == "must" or (exit.unwired == "on_error" and draft.on_error is None))
         ]
         if not missing:
@@ -81,9 +81,16 @@ def _exits(draft: Draft) -> None:
         names = ", ".join(f"'{exit.name}'" for exit in missing)
         help = f"add {', '.join(f'{exit.name}: block_name' for exit in missing)}"
         if len(missing) == 1:
-            covered = ", or on_error at the top of the file" if missing[0].unwired == "on_error" else ""
-            help += f"   ({missing[0].meaning}{covered})"
+            help += f"   ({missing[0].meaning})"
+        if all(exit.unwired == "on_error" for exit in missing):
+            help += ", or on_error: block_name at the top of the file"
         draft.problem("E110", step, f"{step.verb.name} does not say what happens on {names}", help)
+
+
+def _covered(step: DraftStep, exit: str) -> bool:
+    """Whether the exit is wired, or every part it is divided into is."""
+    parts = [one.name for one in step.verb.exits if one.unwired == exit]
+    return exit in step.wires or (bool(parts) and all(part in step.wires for part in parts))
 
 
 def _order_of_steps(draft: Draft) -> None:

@@ -180,8 +180,8 @@ class ListOf:
     def read(self, node: Node, reader: Reader) -> tuple[Any, ...] | None:
         items: Sequence[Node] = node.items if isinstance(node, SequenceNode) else (node,)
         if not self.least <= len(items) <= self.most:
-            help = f"write {self.least} to {self.most} items"
-            reader.problem("E025", node, f"{len(items)} items stand here", help)
+            message = "this list is empty" if not items else f"this list has {len(items)} items"
+            reader.problem("E025", node, message, f"write {self.least} to {self.most} items")
             return None
         values = [self.item.read(item, reader) for item in items]
         return None if any(value is None for value in values) else tuple(values)

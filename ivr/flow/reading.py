@@ -247,7 +247,7 @@ def _unknown_verb(word: ScalarNode, reader: Reader) -> None:
     text = word.text.strip()
     first = text.split(" ")[0].split(":")[0]
     if text in PLANNED:
-        reader.problem("E014", word, f"'{text}' is not in this version yet", f"verbs: {listed(VERBS, 30)}")
+        reader.problem("E014", word, f"'{text}' is not in this version yet", "leave it out for now")
     elif not text:
         reader.problem("E013", word, "this step is empty", "write '- verb' or '- verb: settings'")
     elif first in VERBS and first != text:
@@ -277,14 +277,19 @@ def _verb(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> D
 def _settings_node(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> MappingNode | None:
     """The settings as a mapping, whichever way they are written."""
     if value is None or (isinstance(value, ScalarNode) and not value.text and value.plain):
-        return MappingNode((), word.place)
-    if isinstance(value, MappingNode) and not verb.whole:
-        return MappingNode(value.entries, word.place)
+        return MappingNode((), word.place, word.length)
+    if isinstance(value, MappingNode) and not verb.whole and not _is_prompt(value, verb):
+        return MappingNode(value.entries, word.place, word.length)
     if verb.short is None:
         help = f"write - {verb.name}" if not verb.exits or not verb.later else f"write {verb.example.splitlines()[0]}"
         reader.problem("E013", value, f"{verb.name} takes no single value", help)
         return None
-    return MappingNode(((ScalarNode(verb.short, word.place), value),), word.place)
+    return MappingNode(((ScalarNode(verb.short, word.place), value),), word.place, word.length)
+
+
+def _is_prompt(node: MappingNode, verb: Verb) -> bool:
+    """``play: {say: 'text'}``: the mapping is the prompt, not the settings."""
+    return verb.short == "prompt" and [key.text for key, _ in node.entries] == ["say"]
 
 
 def _wire(verb: Verb, exit: str, node: Node, reader: Reader) -> None:

@@ -25,15 +25,14 @@ class Reader:
     def __init__(self, input: InputSettings | None = None) -> None:
         self.problems: list[Problem] = []
         self.wires: dict[str, ScalarNode] = {}
-        """Exits of the step being read: name to the node that names the block."""
+        """Exits of the step being read: name to the node that names the block, which is empty if it could not be read."""
         self.keys: dict[str, ScalarNode] = {}
         """Key patterns of the step being read, and where they stand."""
         self.input = input or InputSettings()
         """The flow's defaults for waiting for keys."""
 
     def problem(self, code: str, node: Node, message: str, help: str = "") -> None:
-        length = node.length if isinstance(node, ScalarNode) else 1
-        self.problems.append(Problem(code, node.place, message, help, length))
+        self.problems.append(Problem(code, node.place, message, help, node.length))
 
     def problem_at(
         self, code: str, node: ScalarNode, offset: int, message: str, help: str = "", length: int = 1
@@ -45,7 +44,8 @@ class Reader:
         if isinstance(node, ScalarNode) and node.text:
             self.wires[exit] = node
         else:
-            self.problem("E020", node, f"the name of a block is missing for '{exit}'", f"write {exit}: block_name")
+            self.wires[exit] = ScalarNode("", node.place)
+            self.problem("E020", node, f"the name of a block is missing for '{exit}'", "write the name of one block")
 
 
 class Kind(Protocol[T_co]):

@@ -29,28 +29,34 @@ _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """A word or text. ``plain`` is False if it stood in quotes or was a block of text."""
+    """A word or text."""
 
     text: str
     place: Place
-    plain: bool = True
+    quote: str = ""
+    """The quote it stood in; ``|`` or ``>`` for a block of text, empty for a plain word."""
     length: int = 1
     """Characters it takes up on its first line, quotes included."""
-    exact: bool = True
-    """Whether character *n* of ``text`` stands *n* characters after its beginning in the file."""
+
+    @property
+    def plain(self) -> bool:
+        return not self.quote
 
     def place_at(self, offset: int) -> Place:
         """Where character ``offset`` of the text stands; the beginning if that cannot be told."""
-        if not self.exact:
+        opening = len(self.quote)
+        doubled = self.text.count("'") if self.quote == "'" else 0
+        if self.quote in ("|", ">") or self.length != len(self.text) + 2 * opening + doubled:
             return self.place
-        column = self.place.column + offset + (0 if self.plain else 1)
-        return Place(self.place.file, self.place.line, column)
+        before = self.text[:offset].count("'") if doubled else 0
+        return Place(self.place.file, self.place.line, self.place.column + opening + offset + before)
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceNode:
     items: tuple[Node, ...]
     place: Place
+    length: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,8 @@ class MappingNode:
 
     entries: tuple[tuple[ScalarNode, Node], ...]
     place: Place
+    length: int = 1
+    """Characters to underline when something is missing in it."""
 
     def get(self, key: str) -> Node | None:
         return next((value for name, value in self.entries if name.text == key), None)
@@ -76,6 +84,8 @@ class Source:
     root: Node | None
     """None if the file is empty or could not be read at all."""
     problems: tuple[Problem, ...]
+    complete: bool = True
+    """Whether the file was read to its end. If not, nothing follows from what is absent."""
 
 
 def read_source(path: Path, file: str | None = None) -> Source:
@@ -101,17 +111,21 @@ def parse_source(content: bytes | str, file: str) -> Source:
             content = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = error.object[: error.start].count(b"\n") + 1
-            return _unreadable(file, "this file is not UTF-8 text", "save it as UTF-8 in the editor", line)
+            return _unreadable(
+                file, "this file is not UTF-8 text", "save it as UTF-8 in the editor", line, error.object
+            )
     lines = tuple(_LINE_BREAK.split(content))
     spelling = mend(lines, file)
     composer = _Composer(file, spelling, len(lines))
     root = composer.compose()
     problems = [*spelling.problems, *composer.problems]
-    return Source(file, lines, root, tuple(with_lines(problems, {file: lines})))
+    return Source(file, lines, root, tuple(with_lines(problems, {file: lines})), composer.complete)
 
 
-def _unreadable(file: str, message: str, help: str, line: int = 1) -> Source:
-    return Source(file, (), None, (Problem("E010", Place(file, line), message, help),))
+def _unreadable(file: str, message: str, help: str, line: int = 1, content: bytes = b"") -> Source:
+    lines = tuple(_LINE_BREAK.split(content.decode("utf-8", "replace")))
+    problem = Problem("E010", Place(file, line), message, help)
+    return Source(file, lines, None, tuple(with_lines([problem], {file: lines})), complete=False)
 
 
 @dataclass(slots=True)
@@ -131,11 +145,14 @@ class _Composer:
 
     def __init__(self, file: str, spelling: Spelling, line_count: int) -> None:
         self.problems: list[Problem] = []
+        self.complete = False
         self._file = file
         self._spelling = spelling
         self._line_count = line_count
         self._stack: list[_Open] = []
         self._root: Node | None = None
+        self._long_text: tuple[Place, int] | None = None
+        """Where the last quoted text of several lines begins, and the line it ends in."""
 
     def compose(self) -> Node | None:
         documents = 0
@@ -148,6 +165,8 @@ class _Composer:
                         break
                 elif not self._take(event):
                     break
+            else:
+                self.complete = True
         except yaml.YAMLError as error:
             self._explain(error)
         while self._stack:
@@ -161,7 +180,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
             self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)
-            self._add(ScalarNode("", self._place(event), exact=False))
+            self._add(ScalarNode(f"*{event.anchor}", self._place(event), "'"))
             return True
         if isinstance(event, yaml.NodeEvent):
             self._refuse_marks(event)
@@ -186,13 +205,12 @@ class _Composer:
             self._problem("E009", event, "'!' before a word names a type; types are not written here", "remove it")
 
     def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
-        plain = event.style in (None, "")
-        place = self._place(event)
         start, end = event.start_mark or _BEGINNING, event.end_mark or _BEGINNING
-        one_line = start.line == end.line
-        length = end.column - start.column if one_line else 1
-        exact = one_line and length == len(event.value) + (0 if plain else 2) and event.style not in ("|", ">")
-        return ScalarNode(event.value, place, plain, max(length, 1), exact)
+        quote = event.style or ""
+        if start.line != end.line and quote in ("'", '"'):
+            self._long_text = (self._place(event), end.line)
+        length = end.column - start.column if start.line == end.line else 1
+        return ScalarNode(event.value, self._place(event), quote, max(length, 1))
 
     def _add(self, node: Node) -> None:
         if not self._stack:
@@ -226,20 +244,21 @@ class _Composer:
     def _close(self) -> None:
         closed = self._stack.pop()
         if closed.is_mapping:
-            entries = tuple(closed.entries.values())
-            for key, value in entries:
-                self._missing_space(key, value)
-            self._add(MappingNode(entries, closed.place))
+            entries = (self._missing_space(key, value) for key, value in closed.entries.values())
+            self._add(MappingNode(tuple(entries), closed.place))
         else:
             self._add(SequenceNode(tuple(closed.items), closed.place))
 
-    def _missing_space(self, key: ScalarNode, value: Node) -> None:
-        """``{to:main}`` is, to YAML, the key 'to:main' without a value."""
+    def _missing_space(self, key: ScalarNode, value: Node) -> tuple[ScalarNode, Node]:
+        """``{to:main}`` is, to YAML, the key 'to:main' without a value: report it, and take it apart."""
         empty = isinstance(value, ScalarNode) and not value.text and value.plain
         if empty and key.plain and (glued := re.fullmatch(r"(\w+):(\S+)", key.text)):
             help = f"write '{glued[1]}: {glued[2]}'"
             place = key.place_at(len(glued[1]))
             self.problems.append(Problem("E001", place, "no space after the colon", help))
+            value = ScalarNode(glued[2], key.place_at(len(glued[1]) + 1), length=len(glued[2]))
+            key = ScalarNode(glued[1], key.place, length=len(glued[1]))
+        return key, value
 
     def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark or _BEGINNING
@@ -260,6 +279,11 @@ class _Composer:
         before = opened.line if opened is not None else line
         text = f"{getattr(error, 'context', None)} {getattr(error, 'problem', None)} {error}".lower()
         lines = self._spelling.lines
+        if self._long_text is not None and self._long_text[1] == line:
+            place = self._long_text[0]
+            help = f"it runs on to line {line + 1}: close it before"
+            self.problems.append(Problem("E001", place, "this quote is not closed in its line", help))
+            return
         message, help, at_opening = _in_words(text, lines, line, mark.column, before)
         if at_opening and opened is not None:
             line, column = opened.line, opened.column
@@ -280,7 +304,9 @@ def _in_words(text: str, lines: tuple[str, ...], line: int, column: int, opened:
             return f"line {line} has no colon", f"write '{lines[line - 1].strip()[:30]}: value' there", False
         return "a second colon in this line", "put text that contains ': ' in quotes", False
     if "cannot start any token" in text:
-        return f"nothing can begin with {lines[line][column : column + 1]!r}", "put the text in quotes", False
+        sign = lines[line][column : column + 1]
+        name = " the name of a recording has no @;" if sign == "@" else ""
+        return f"nothing can begin with {sign!r}", f"{name} put a text in quotes".strip(), False
     if "end of stream" in text and "quoted" in text:
         return "this quote is never closed", "close it with the same quote; in '…' write '' for a quote", True
     if "unknown escape" in text or "did not find expected hexdecimal" in text:
@@ -293,6 +319,8 @@ def _in_words(text: str, lines: tuple[str, ...], line: int, column: int, opened:
             True,
         )
     if "block mapping" in text or "block collection" in text:
+        if lines[line][column - 1 : column] in ("'", '"'):
+            return "a quote has ended the text before this", "inside '…', write a quote twice: ''", False
         if line == opened:
             return "this does not belong to the value before it", "remove it, or put the whole value in quotes", False
         return (
@@ -301,7 +329,7 @@ def _in_words(text: str, lines: tuple[str, ...], line: int, column: int, opened:
             False,
         )
     if "could not find expected ':'" in text:
-        return "this line has no colon", "write 'name: value'", False
+        return "this line has no colon", "write 'name: value'", True
     if "not allowed" in text and "character" in text:
         return (
             "a character that cannot stand in a text",

@@ -108,14 +108,10 @@ class _Line:
     def _stars(self) -> None:
         while found := _STAR.search(self._hidden()):
             column, sign = found.start("sign"), found["sign"]
-            rest = self._text[column + 1 :].split("#")[0].strip()
-            message = "a star or hash key must be written in quotes"
-            self._problem(
-                "E002",
-                column,
-                message,
-                f"write '{sign}'{rest.rstrip('},')}" if len(rest) < 40 else f"write '{sign}':",
-            )
+            rest = self._text[column + 1 :].strip()
+            in_braces = self._text[:column].strip(" -") != ""
+            help = f"write '{sign}':" if in_braces else f"write '{sign}': {rest.removeprefix(':').strip()}"
+            self._problem("E002", column, "a star or hash key must be written in quotes", help)
             self._quote(column)
         while found := _SIGN_VALUE.search(self._hidden()):
             column, sign = found.start("sign"), found["sign"]

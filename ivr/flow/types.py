@@ -77,7 +77,7 @@ class TypeCheck:
         if known is None:
             help = did_you_mean(name.path, sorted(self._types), "variables")
             if "." not in name.path and not help.startswith("did you"):
-                help = f"write '{name.path}' in quotes if it is a text; {help}"
+                help = f"write '{name.path}' in quotes if it is a text"
             elif name.path in FUNCTIONS:
                 help = f"a function: write {FUNCTIONS[name.path].usage}"
             self._problem("E133", name, f"'{name.path}' is not known here", help)
@@ -107,7 +107,7 @@ class TypeCheck:
         if term.operator in ("in", "not in"):
             self._membership(term, left, right)
         elif (help := self._disagree(term.left, left, term.right, right)) is not None:
-            words = f"{TYPE_WORDS[left]} is compared with {TYPE_WORDS[right]}"
+            words = f"{TYPE_WORDS[left]} and {TYPE_WORDS[right]} cannot be compared"
             self._problem("E134", term, words, help)
         elif term.operator not in ("==", "!=") and left in ("yes_no", "list"):
             self._problem("E134", term, f"{TYPE_WORDS[left]} is neither smaller nor larger", "use == or !=")
@@ -118,14 +118,14 @@ class TypeCheck:
                 self._problem(
                     "E134",
                     term,
-                    f"{TYPE_WORDS[left]} is compared with a range of numbers",
+                    f"{TYPE_WORDS[left]} cannot be in a range of numbers",
                     _as_number(term.left),
                 )
         elif isinstance(term.right, ListOf):
             for item in term.right.items:
                 found = self.type_of(item)
                 if found is not None and (help := self._disagree(term.left, left, item, found)) is not None:
-                    self._problem("E134", item, f"{TYPE_WORDS[left]} is compared with {TYPE_WORDS[found]}", help)
+                    self._problem("E134", item, f"{TYPE_WORDS[left]} and {TYPE_WORDS[found]} cannot be compared", help)
         elif right not in ("list", "json"):
             help = "write a list ['a', 'b'] or a range 1..5 after in"
             self._problem("E134", term.right, f"nothing can be in {TYPE_WORDS[right]}", help)
@@ -140,15 +140,17 @@ class TypeCheck:
             return None
         if left_type in _TEXTS and right_type in _TEXTS:
             return _never_digits(left, right) if left_type != right_type else None
-        for one, one_type, other_type in ((left, left_type, right_type), (right, right_type, left_type)):
+        pairs = ((left, left_type, right_type), (right, right_type, left_type))
+        for one, one_type, other_type in pairs:
             if isinstance(one, Constant) and isinstance(one.value, str) and other_type in ("date", "time"):
                 return _date_or_time(one.value, other_type)
             if isinstance(one, Constant) and one_type == "number" and other_type in _TEXTS:
                 return f"write '{one.value}' in quotes: digits keep their leading zeros"
+            if isinstance(one, Constant) and one_type == "yes_no" and other_type in _TEXTS:
+                return "write yes and no in quotes if they are texts"
+        for one, one_type, other_type in pairs:
             if one_type in _TEXTS and other_type in _NUMBERS:
                 return _as_number(one)
-            if one_type == "yes_no" and other_type in _TEXTS:
-                return "write the text in quotes, or leave the quotes away from yes and no"
         return "both sides must be of one type"
 
     def _sum(self, term: Sum) -> Type | None:
@@ -161,15 +163,13 @@ class TypeCheck:
             return "money" if "money" in types else "number"
         if signs == {"+"} and all(found in (*_TEXTS, "json") for found in types):
             return "text"
-        first = types[0]
-        odd = next((n for n, found in enumerate(types) if _kind(found) != _kind(first)), 0)
+        odd = next((n for n, found in enumerate(types) if _kind(found) != _kind(types[0])), 0)
         help = "+ joins texts or adds numbers, - subtracts numbers"
         textual = next((operands[n] for n in (odd, 0) if types[n] in _TEXTS), None)
         if textual is not None and any(found in _NUMBERS for found in types):
             help = _as_number(textual)
-        found = types[odd]
-        described = TYPE_WORDS[found] if found is not None else "this"
-        self._problem("E134", operands[odd], f"{described} cannot be added or subtracted here", help)
+        words = " and ".join(TYPE_WORDS[found] for found in dict.fromkeys((types[0], types[odd])) if found is not None)
+        self._problem("E134", operands[odd], f"{words} cannot be added or subtracted", help)
         return None
 
     def _application(self, term: Application) -> Type | None:

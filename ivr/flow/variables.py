@@ -177,6 +177,6 @@ def _report_unset(draft: Draft, block: str, surely: frozenset[str], without: dic
                 message = f"'{name}' is read here, but on the way from '{origin}' (line {line}) it may not be set"
             else:
                 message = f"'{name}' is read here, but nothing has set it before"
-            help = f"give it a default under vars, or write coalesce({name}, '')"
+            help = "give it a default under vars, or set it on every way that leads here"
             draft.problems.append(Problem("E131", place, message, help, len(name)))
         surely |= _sets(step)

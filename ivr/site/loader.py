@@ -163,7 +163,10 @@ class _Loading:
             self._reader.problem("E013", source.root or self._root, "there is no site in this file", help)
 
     def all_problems(self) -> Iterator[Problem]:
-        yield from with_lines([*self._source.problems, *self._reader.problems], {self._source.file: self._lines()})
+        own = self._reader.problems
+        if not self._source.complete:
+            own = [problem for problem in own if problem.code not in ("E012", "E013", "W210", "W212")]
+        yield from with_lines([*self._source.problems, *own], {self._source.file: self._lines()})
         yield from self._secret_problems
 
     def _lines(self) -> tuple[str, ...]:
