@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from gateway.bridge import BridgedCall
 from gateway.call import (
@@ -66,6 +67,9 @@ from gateway.sipparty import SipCallee, SipCaller
 
 log = logging.getLogger(__name__)
 
+TraceMessage = Callable[[Literal["in", "out"], bytes, str], None]
+"""Sees every SIP message, credentials masked, and the neighbour it came from or goes to."""
+
 # Seconds told to callers who are turned away.
 _RETRY_AFTER = 10
 # Seconds between looking up trunks' host names: carriers move their addresses by DNS.
@@ -95,7 +99,7 @@ class Gateway:
         config: GatewayConfig,
         reception: Reception,
         *,
-        trace: Callable[[str, bytes, Hop], None] | None = None,
+        trace: TraceMessage | None = None,
     ) -> None:
         self._config = config
         self._reception = reception
@@ -134,7 +138,7 @@ class Gateway:
             [(a.transport, a.host, a.port) for a in self._config.listen],
             received=self._received,
             hop_lost=self._hop_lost,
-            trace=self._trace,
+            trace=self._show if self._trace else None,
             advertised=self._config.media_advertise,
         )
         self._agent = UserAgent(
@@ -200,6 +204,10 @@ class Gateway:
     def _received(self, data: bytes, hop: Hop) -> None:
         self._agent.receive(data, hop, self._loop.time())
         self._pump()
+
+    def _show(self, direction: Literal["in", "out"], data: bytes, hop: Hop) -> None:
+        if self._trace is not None:
+            self._trace(direction, data, str(hop))
 
     def _hop_lost(self, hop: Hop) -> None:
         self._agent.hop_lost(hop, self._loop.time())
@@ -376,7 +384,10 @@ class Gateway:
     # Calls that go out --------------------------------------------------------------------------------
 
     def _dial(self, call: BridgedCall, leg_id: str, target: Target, caller_id: str | None) -> Party | LegFailed:
-        ways = self._seat_ways(target.name) if target.scheme == "sip" else self._trunk_ways(target.name)
+        try:
+            ways = self._seat_ways(target.name) if target.scheme == "sip" else self._trunk_ways(target.name)
+        except ValueError as error:
+            return LegFailed(leg_id, "failed", None, f"{target} cannot be dialled: {error}")
         if isinstance(ways, LegFailed):
             return LegFailed(leg_id, ways.outcome, ways.status, ways.text)
         try:

@@ -131,10 +131,8 @@ class LiveCall:
         self._note(event)
         if isinstance(event, CallEnded):
             self._finish(event)
-        elif isinstance(event, PlayEnded) and event.play_id != self._play_id:
-            pass
         else:
-            if isinstance(event, PlayEnded):
+            if isinstance(event, PlayEnded) and event.play_id == self._play_id:
                 self._play_id = None
             self._do(self._run.handle(event, self._loop.time()))
 

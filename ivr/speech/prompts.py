@@ -151,7 +151,8 @@ class PromptLibrary:
         if ready is not None:
             return ready
         try:
-            return await self._spoken(text, await self._voice(language), deadline)
+            # Not kept on disk: a live text may hold what a caller would not want to be found there.
+            return await self._spoken(text, await self._voice(language), deadline, keep=False)
         except NothingToSay:
             return Clip(_SILENCE, text[:60])
 
@@ -174,7 +175,7 @@ class PromptLibrary:
         if kind == "text":
             if not isinstance(voice, Voice):
                 raise UnknownVoice(voice)
-            return await self._spoken(name, voice, _PREPARE_DEADLINE_S)
+            return await self._spoken(name, voice, _PREPARE_DEADLINE_S, keep=True)
         if kind == "recording":
             return await asyncio.to_thread(self._recordings.load, language, name)
         return await asyncio.to_thread(self._load_music, name)
@@ -200,14 +201,14 @@ class PromptLibrary:
             self._engines[name] = await self._worker.describe(name)
         return self._engines[name]
 
-    async def _spoken(self, text: str, voice: Voice, deadline: float) -> Clip:
+    async def _spoken(self, text: str, voice: Voice, deadline: float, *, keep: bool) -> Clip:
         key = cache_key(text, voice, (await self._engine(voice.engine)).version)
         clip = self._recent.get(key)
         if clip is not None:
             return clip
         task = self._rendering.get(key)
         if task is None:
-            task = asyncio.create_task(self._render(key, text, voice), name=f"speaking {text[:30]!r}")
+            task = asyncio.create_task(self._render(key, text, voice, keep), name=f"speaking {text[:30]!r}")
             self._rendering[key] = task
             task.add_done_callback(lambda done: self._rendered(key, done))
         try:
@@ -216,11 +217,11 @@ class PromptLibrary:
         except TimeoutError:
             raise SpeechTimeout(f"not spoken within {deadline:g} s: {text[:60]!r}") from None
 
-    async def _render(self, key: str, text: str, voice: Voice) -> Clip:
+    async def _render(self, key: str, text: str, voice: Voice, keep: bool) -> Clip:
         clip = await asyncio.to_thread(self._cache.get, key) if self._cache is not None else None
         if clip is None:
             clip = await self._worker.synthesize(text, voice, deadline=_PREPARE_DEADLINE_S)
-            if self._cache is not None:
+            if self._cache is not None and keep:
                 # No caller waits for the disk.
                 storing = asyncio.create_task(asyncio.to_thread(self._cache.put, key, clip))
                 self._storing.add(storing)

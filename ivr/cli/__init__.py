@@ -1,0 +1,29 @@
+"""The commands: one file each. What they do is done elsewhere; here it is asked for and shown."""
+
+from __future__ import annotations
+
+import typer
+
+from ivr.cli.calls import calls
+from ivr.cli.check import check
+from ivr.cli.init import init
+from ivr.cli.run import run
+
+app = typer.Typer(
+    name="ivr",
+    help="An IVR call centre: answers calls, runs menus that operators write, puts callers through.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(init)
+app.command()(check)
+app.command()(calls)
+
+
+def main() -> None:
+    """Entry point of the console script ``ivr``."""
+    app()

@@ -1,0 +1,125 @@
+"""``ivr run``: takes calls, in the foreground, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from ivr.cli.loading import errors, load_or_exit
+from ivr.flow.loader import FlowSet
+from ivr.records.database import RecordsError
+from ivr.service import PromptsNotReady, Service
+from ivr.site import Site
+
+
+def run(
+    site: Annotated[Path, typer.Option("--site", help="The site file.")] = Path("site.yaml"),
+    trace_sip: Annotated[
+        bool, typer.Option("--trace-sip", help="Show every SIP message on stderr, credentials masked.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what happens.")] = False,
+) -> None:
+    """Take calls until told to stop.
+
+    A line beginning with "ready" says that calls are taken. The first SIGTERM (or Ctrl-C) lets running calls end,
+    for as long as the site file allows (limits: drain), while new ones are turned away; a second one ends at once.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    for chatty in ("alembic", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    loaded, flows = load_or_exit(site)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(loaded, flows, trace_sip=trace_sip))
+    except PromptsNotReady as error:
+        for problem in error.problems:
+            errors.print(f"[bold red]{problem.message}[/]", markup=True)
+        raise typer.Exit(1) from None
+    except RecordsError as error:
+        errors.print(f"[bold red]{error}[/]")
+        raise typer.Exit(1) from None
+    except OSError as error:
+        wanted = " ".join(str(entry) for entry in loaded.sip.listen)
+        errors.print(f"[bold red]Cannot listen on {wanted}: {error}[/]")
+        errors.print("Is another program (or another ivr) on that port? Change sip: listen: in the site file.")
+        raise typer.Exit(1) from None
+
+
+async def _serve(site: Site, flows: FlowSet, *, trace_sip: bool) -> None:
+    stop = asyncio.Event()
+    at_once = asyncio.Event()
+
+    def told_to_stop() -> None:
+        (at_once if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop)
+    service = Service(site, flows, trace=_show_message if trace_sip else None)
+    try:
+        await _start(service)
+        _say_ready(service, site, flows)
+        await stop.wait()
+        logging.getLogger("ivr").info("stopping: no new calls, %d to end", service.calls)
+        drained = asyncio.create_task(service.drain())
+        hurry = asyncio.create_task(at_once.wait())
+        await asyncio.wait({drained, hurry}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (drained, hurry):
+            task.cancel()
+    finally:
+        await service.stop()
+
+
+async def _start(service: Service) -> None:
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=errors, transient=True
+    ) as shown:
+        task = shown.add_task("Making prompts ready", total=None)
+        await service.start(lambda done, total: shown.update(task, completed=done, total=total))
+
+
+def _say_ready(service: Service, site: Site, flows: FlowSet) -> None:
+    print("ready", *service.addresses, flush=True)
+    console = Console(highlight=False)
+    listening = next(iter(service.addresses))
+    host = _own_address() if listening.host in ("0.0.0.0", "::") else listening.host
+    server = host if listening.port == 5060 else f"{host}:{listening.port}"
+    if site.seats:
+        seats = ", ".join(seat.name for seat in site.seats.values())
+        console.print(f"  Telephones may register at [bold]{server}[/] as {seats} (passwords: {site.file}).")
+    for rule in site.numbers:
+        flow = flows.flows[rule.flow]
+        who = "" if rule.callers == "anyone" else "  (only registered telephones)"
+        console.print(f"  Call [bold]sip:{rule.number}@{server}[/]  for {flow.title or flow.name}{who}")
+    console.print(f"  Afterwards:  ivr calls --site {site.file}   Stop: Ctrl-C, twice to stop at once.")
+    sys.stdout.flush()
+
+
+def _own_address() -> str:
+    """The address of this machine that others are likely to reach: that of the way out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # TEST-NET-1; connecting a datagram socket sends nothing.
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def _show_message(direction: str, data: bytes, hop: str) -> None:
+    arrow = "<<<" if direction == "in" else ">>>"
+    sys.stderr.write(f"{arrow} {hop}\n{data.decode(errors='replace').rstrip()}\n\n")
