@@ -120,7 +120,8 @@ def parse_params(parts: Iterable[str]) -> Params:
         if not name or (equals and not value):
             raise SipParseError("empty parameter")
         params.setdefault(name, value if equals else None)
-    return params
+    # Values are shared between messages that say the same: nobody may change one.
+    return MappingProxyType(params)
 
 
 def format_params(params: Params) -> str:

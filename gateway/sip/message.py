@@ -411,10 +411,12 @@ class Message:
 
 
 def _vias(message: Message) -> tuple[Via, ...]:
-    vias = tuple([Via.parse(part) for line in message.headers.get_all("via") for part in split_list(line)])
-    if not vias:
+    lines = message.headers.get_all("via")
+    if len(lines) == 1 and "," not in lines[0]:
+        return (message.top_via,)
+    if not lines:
         raise SipParseError("via is missing")
-    return vias
+    return tuple([Via.parse(part) for line in lines for part in split_list(line)])
 
 
 def _top_via(message: Message) -> Via:

@@ -19,7 +19,7 @@ _TARGET_SETTING: Final = frozenset(("INVITE", "REGISTER", "SUBSCRIBE", "NOTIFY",
 def screen(request: Request) -> None:
     """SipParseError, its `status` saying what to answer, if the request should reach nobody.
 
-    Afterwards From, To, Via, Request-URI, Max-Forwards and, where they matter, Contact, Route and Record-Route
+    Afterwards From, To, the top Via, Request-URI, Max-Forwards and, where they matter, Contact, Route and Record-Route
     are known to be readable.
     """
     uri = request.uri
@@ -28,7 +28,7 @@ def screen(request: Request) -> None:
     if uri.headers is not None:
         # They would be headers slipped past everybody who looked at the message's own (RFC 4475 3.1.2.11).
         raise SipParseError("headers in Request-URI")
-    _ = request.vias, request.from_, request.routes
+    _ = request.top_via, request.from_, request.routes
     if not request.call_id:
         raise SipParseError("empty Call-ID")
     to = request.to
