@@ -74,7 +74,7 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
         if source.complete:
             check_flow(draft, complete=not has_errors(source.problems))
         else:
-            draft.problems = _trusted(draft.problems, source)
+            draft.problems = source.trusted(draft.problems)
         first = drafts.setdefault(draft.name.text, draft)
         if first is not draft:
             message = f"flow '{draft.name.text}' is there twice (first in {first.name.place})"
@@ -89,13 +89,6 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
         frozenset(drafts),
         MappingProxyType(lines),
     )
-
-
-def _trusted(problems: Sequence[Problem], source: Source) -> list[Problem]:
-    """Of a file that could not be read to its end: the problems before that place which would be there anyhow."""
-    broken = min((problem.place.line for problem in source.problems), default=1)
-    absent = ("E012", "E013", "E102")
-    return [problem for problem in problems if problem.place.line < broken and problem.code not in absent]
 
 
 def _flow_files(folder: Path) -> Iterator[Path]:

@@ -25,7 +25,7 @@ class Reader:
     def __init__(self, input: InputSettings | None = None) -> None:
         self.problems: list[Problem] = []
         self.wires: dict[str, ScalarNode] = {}
-        """Exits of the step being read: name to the node that names the block, which is empty if it could not be read."""
+        """Exits of the step being read: name to the node naming the block, which is empty if unreadable."""
         self.keys: dict[str, ScalarNode] = {}
         """Key patterns of the step being read, and where they stand."""
         self.input = input or InputSettings()

@@ -8,7 +8,7 @@ Knows nothing of flows: the site file is read by the same code.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,6 +86,14 @@ class Source:
     problems: tuple[Problem, ...]
     complete: bool = True
     """Whether the file was read to its end. If not, nothing follows from what is absent."""
+
+    def trusted(self, problems: Iterable[Problem]) -> list[Problem]:
+        """Of problems found in what was read, those that would be there if the rest could be read too."""
+        if self.complete:
+            return list(problems)
+        broken = min((problem.place.line for problem in self.problems), default=1)
+        absent = ("E012", "E013", "E102")
+        return [problem for problem in problems if problem.place.line < broken and problem.code not in absent]
 
 
 def read_source(path: Path, file: str | None = None) -> Source:

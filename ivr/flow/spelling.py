@@ -92,6 +92,8 @@ class _Line:
         self._text = self._text[:indent].replace("\t", " ") + self._text[indent:]
 
     def _typographic_quotes(self) -> None:
+        if not any(quote in self._text for quote in _QUOTES):
+            return
         for opening, closing in _QUOTES.items():
             for found in re.finditer(_TOKEN_START + f"(?P<quote>{opening})", self._hidden()):
                 column = found.start("quote")

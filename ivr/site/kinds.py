@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ivr.flow.keys import KeyPatternError
-from ivr.flow.problem import closest, listed
+from ivr.flow.problem import closest
 from ivr.flow.settings import Reader, scalar
 from ivr.flow.source import Node, ScalarNode
 from ivr.site.model import Listen, PortRange, Transport
@@ -255,7 +255,7 @@ def seat_name(key: ScalarNode, reader: Reader) -> bool:
     """Whether it can be the name of a seat; reported if not."""
     if _SEAT.fullmatch(key.text):
         return True
-    help = f"write {listed(['digits', 'letters', '. _ + -'])} only"
+    help = "write digits and letters, and . _ + - between them"
     reader.problem("E016", key, f"'{key.text[:40]}' cannot be the name of a seat", help)
     return False
 

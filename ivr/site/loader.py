@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +53,13 @@ PORTS_PER_CALL: Final = 4
 _WEAK_PASSWORD: Final = 8
 """Characters; scanners try shorter ones within hours."""
 
-_NAMES: Final = (
-    "sip", "media", "flows", "prompts", "records", "speech", "numbers", "seats", "groups", "trunks", "limits", "secrets",
-)  # fmt: skip
+_NAMES: Final = tuple(
+    "sip media flows prompts records speech numbers seats groups trunks limits secrets".split()  # noqa: SIM905
+)
 _LATER: Final = ("rtc", "queues", "calendars", "mailboxes", "tables", "console")
+
+_PASSWORD: Final = re.compile(r"(pass?w\w*:\s*)('[^']*'|\"[^\"]*\"|[^\s,}]+)")
+"""A password even where the file is too broken to tell."""
 
 T = TypeVar("T")
 
@@ -71,7 +75,7 @@ class SiteLoaded:
 @dataclass(frozen=True, slots=True)
 class _Sip:
     listen: tuple[Listen, ...] = setting(
-        ListOf(ListenAddress(), 1, 20), "where SIP is received", default=SipSettings().listen
+        ListOf(ListenAddress(), 1, 20), "where SIP is heard", default=SipSettings().listen
     )
     domain: str | None = setting(Host(), "the realm of passwords", default=None)
 
@@ -148,7 +152,6 @@ class _Loading:
         self._path = path
         self._folder = path.resolve().parent
         self._source = source
-        missing = not isinstance(source.root, MappingNode)
         self._root = source.root if isinstance(source.root, MappingNode) else MappingNode((), Place(source.file, 1))
         secrets_node = self._root.get("secrets")
         self._reader = SiteReader({}, "")
@@ -158,20 +161,15 @@ class _Loading:
         early = self._reader.problems
         self._reader = SiteReader(secrets, where)
         self._reader.problems.extend(early)
-        if missing and not has_errors(source.problems):
-            help = "begin with numbers: and seats:"
-            self._reader.problem("E013", source.root or self._root, "there is no site in this file", help)
 
     def all_problems(self) -> Iterator[Problem]:
-        own = self._reader.problems
-        if not self._source.complete:
-            own = [problem for problem in own if problem.code not in ("E012", "E013", "W210", "W212")]
+        own = self._source.trusted(self._reader.problems)
         yield from with_lines([*self._source.problems, *own], {self._source.file: self._lines()})
         yield from self._secret_problems
 
     def _lines(self) -> tuple[str, ...]:
         """The file's lines, passwords blotted out."""
-        lines = list(self._source.lines)
+        lines = [_PASSWORD.sub(lambda found: found[1] + "•" * len(found[2]), line) for line in self._source.lines]
         for node in self._reader.hidden:
             line, start = node.place.line - 1, node.place.column - 1
             if line < len(lines):
@@ -179,6 +177,10 @@ class _Loading:
         return tuple(lines)
 
     def site(self) -> Site | None:
+        if not isinstance(self._source.root, MappingNode):
+            help = "begin with numbers: and seats:"
+            self._reader.problem("E013", self._source.root or self._root, "there is no site in this file", help)
+            return None
         self._unknown_names()
         sip = self._part("sip", _Sip, _Sip())
         media = self._part("media", _Media, _Media())

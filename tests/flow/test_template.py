@@ -1,5 +1,7 @@
 """Texts with holes."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +32,7 @@ def test_text_without_holes_is_fixed() -> None:
 def test_any_text_gives_parts_or_problems(text: str) -> None:
     template, problems = parse_template(text)
     fixed = [isinstance(part, str) for part in template.parts]
-    assert not any(one and other for one, other in zip(fixed, fixed[1:], strict=False))
+    assert not any(one and other for one, other in pairwise(fixed))
     for problem in problems:
         assert 1 <= problem.place.column <= len(text) + 1
     if not any(character in text for character in "{}"):

@@ -1,0 +1,200 @@
+"""The site file: defaults, routing, secrets, and what the operator reads about a broken one."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ivr.flow.codes import CODES
+from ivr.flow.keys import KeyPatternError, parse_pattern
+from ivr.flow.loader import load_flows
+from ivr.flow.model import Place
+from ivr.site import Listen, NumberRule, PortRange, Site, SiteLoaded, check_site, load_site
+from ivr.site.numbers import ambiguous, most_exact, parse_number
+
+ROOT = Path(__file__).parents[2]
+BROKEN = Path(__file__).parent / "broken"
+TEXTS = sorted(BROKEN.glob("*.txt"))
+SAMPLE = (ROOT / "site.yaml").read_text(encoding="utf-8")
+
+TINY = """\
+numbers: {'1000': main}
+seats: {'2001': a-long-password}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A context, not monkeypatch: it must outlive the many runs of a property."""
+    with contextlib.chdir(tmp_path_factory.mktemp("site")):
+        yield
+
+
+def loaded(text: str, **environment: str) -> SiteLoaded:
+    path = Path("site.yaml")
+    path.write_text(text, encoding="utf-8")
+    return load_site(path, environment)
+
+
+def good(text: str, **environment: str) -> Site:
+    found = loaded(text, **environment)
+    assert found.site is not None, "\n".join(map(str, found.problems))
+    return found.site
+
+
+def told(text: str, **environment: str) -> str:
+    return "\n".join(map(str, loaded(text, **environment).problems))
+
+
+def test_a_tiny_site_works() -> None:
+    folder = Path.cwd()
+    site = good(TINY)
+    assert site.sip.listen == (Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060))
+    assert (site.media.ports, site.limits.calls) == (PortRange(20000, 29999), 400)
+    assert site.flows == (folder / "flows",)
+    assert site.prompts == folder / "prompts"
+    assert site.records == f"sqlite:///{folder}/var/records.db"
+    assert site.seats["2001"].codecs == ("PCMU", "PCMA")
+    assert site.seats["2001"].password == "a-long-password"
+
+
+def test_a_large_site() -> None:
+    site = good(
+        """\
+sip: {listen: ['udp:192.0.2.1:5070', 'tcp:[::1]'], domain: example.org}
+media: {address: 0.0.0.0, advertise: 192.0.2.1, ports: 30000-39999}
+flows: [menus, more/menu.yaml]
+records: postgresql+psycopg://ivr:hush@db/ivr
+speech: {voices: {en: {voice: en-us, rate: 150}, zh: cmn}}
+numbers: {'1000': main, '20XX': {flow: extension, callers: seats}, '+4940[1-3]X': hamburg}
+seats: {'2001': {password: secret:seat_2001, name: Reception, codecs: [PCMA]}}
+groups: {front_desk: 'sip:2001'}
+trunks:
+  carrier: {host: sip.example.net, transport: tcp, user: u, password: secret:carrier, register: yes, numbers: ['1000']}
+limits: {calls: 40, drain: 90s, call: 4h}
+""",
+        IVR_SECRET_SEAT_2001="first-secret",
+        IVR_SECRET_CARRIER="second-secret",
+    )
+    assert site.sip.listen == (Listen("udp", "192.0.2.1", 5070), Listen("tcp", "::1", 5060))
+    assert str(site.sip.listen[1]) == "tcp:[::1]:5060"
+    assert site.voice("zh").voice == "cmn"
+    assert site.voice("de").voice is None
+    assert site.trunks["carrier"].password == "second-secret"
+    assert site.trunks["carrier"].register
+    assert site.groups["front_desk"].targets == ("sip:2001",)
+    assert site.limits.call == 14_400.0
+    for secret in ("first-secret", "second-secret", "hush"):
+        assert secret not in repr(site)
+
+
+def test_a_number_is_answered_by_the_most_exact_rule() -> None:
+    site = good(
+        """\
+numbers: {'2000': night, '20XX': {flow: extension, callers: seats}, 'XXXX': catch_all, '+4940X': hamburg, sales: main}
+"""
+    )
+
+    def flow(did: str) -> str | None:
+        rule = site.route(did)
+        return None if rule is None else rule.flow
+
+    assert flow("2000") == "night"
+    assert flow("2001") == "extension"
+    assert flow("2100") == "catch_all"
+    assert flow("+49407") == "hamburg"
+    assert flow("sales") == "main"
+    assert flow("20") is None
+    assert flow("") is None
+
+
+numbers = st.lists(st.sampled_from([*"0123", "X", "Z", "N", "[12]", "[0-3]"]), min_size=1, max_size=3).map("".join)
+
+
+@given(st.lists(numbers, unique=True, max_size=6), st.text(alphabet="0123", max_size=3))
+def test_without_ambiguity_the_rule_found_lies_within_every_other_that_fits(written: list[str], did: str) -> None:
+    rules = [NumberRule(one, "f", "anyone", parse_number(one), Place("", 1)) for one in written]
+    clashes = ambiguous(rules)
+    for first, second, example in clashes:
+        assert first.fits(example)
+        assert second.fits(example)
+    if clashes:
+        return
+    found = most_exact(rules, did)
+    fitting = [rule for rule in rules if rule.fits(did)]
+    assert (found is None) == (not fitting)
+    if found is not None:
+        for rule in fitting:
+            assert all(one <= other for one, other in zip(found.places, rule.places, strict=True))
+
+
+@pytest.mark.parametrize("text", ["", "+", "+x", "20xx", "12 34", "Sales"])
+def test_not_a_number(text: str) -> None:
+    with pytest.raises(KeyPatternError):
+        parse_number(text)
+    assert parse_pattern("20XX")
+
+
+def test_secrets_come_from_a_file_only_the_owner_reads() -> None:
+    text = TINY.replace("a-long-password", "secret:desk") + "secrets: secrets.yaml\n"
+    secrets = Path("secrets.yaml")
+    secrets.write_text("desk: from-the-file\n")
+    secrets.chmod(0o600)
+    assert good(text).seats["2001"].password == "from-the-file"
+    assert good(text, IVR_SECRET_DESK="from-outside").seats["2001"].password == "from-outside"
+    secrets.chmod(0o644)
+    printed = told(text)
+    assert "secrets.yaml:1:1: error E204 others can read the file with the secrets (mode 0644)" in printed
+    assert "run: chmod 600 secrets.yaml" in printed
+
+
+def test_passwords_are_not_printed_beside_a_problem() -> None:
+    text = TINY + "trunks: {carrier: {host: h, user: u, password: 'very secret', regster: yes}}\n"
+    printed = told(text)
+    assert "regster" in printed
+    assert "very secret" not in printed
+    short = told("numbers: {'1000': main}\nseats: {'2001': hunter2}\n")
+    assert "W211" in short
+    assert "hunter2" not in short
+
+
+@pytest.mark.parametrize("expected", TEXTS, ids=lambda path: path.stem)
+def test_the_operator_reads(expected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(BROKEN)
+    found = load_site(Path(f"{expected.stem}.yaml"), {})
+    problems = list(found.problems)
+    if found.site is not None:
+        problems += check_site(found.site, load_flows(found.site.flows))
+    assert "\n".join(map(str, problems)) + "\n" == expected.read_text(encoding="utf-8")
+    assert expected.stem[:4] in {problem.code for problem in problems}
+
+
+def test_every_code_of_sites_has_a_broken_file() -> None:
+    assert {code for code in CODES if code[1] == "2"} <= {path.stem[:4] for path in TEXTS}
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_site_or_problems(content: bytes) -> None:
+    path = Path("any.yaml")
+    path.write_bytes(content)
+    found = load_site(path, {})
+    assert found.site is not None or found.problems
+
+
+@given(st.integers(0, len(SAMPLE) - 1), st.integers(0, 30), st.sampled_from([*"{}[]:,-#*'x9", "\n", "\n  ", "secret:"]))
+def test_a_slip_anywhere_in_the_sample_raises_nothing(at: int, length: int, word: str) -> None:
+    path = Path("slip.yaml")
+    path.write_text(SAMPLE[:at] + word + SAMPLE[at + length :], encoding="utf-8")
+    for problem in load_site(path, {}).problems:
+        assert str(problem)
+
+
+def test_the_sample_has_neither_errors_nor_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    found = load_site(Path("site.yaml"), {})
+    assert found.site is not None
+    flows = load_flows(found.site.flows)
+    assert [*found.problems, *flows.problems, *check_site(found.site, flows)] == []
