@@ -591,16 +591,22 @@ def parse_message(data: bytes) -> Request | Response:
         broken = "too many header fields"
         del lines[MAX_HEADERS + 1 :]
     keys = _KEYS
+    values: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(":")
         key = keys.get(name)
-        if key is None:
+        if key is None or not colon:
             name = name.rstrip(LWS)
             if not colon or not TOKEN.match(name):
                 broken = broken or "bad header line"
                 continue
             key = _key(name)
-        items.append((key, name, value.strip(LWS)))
+        value = value.strip(LWS)
+        items.append((key, name, value))
+        if key not in values:
+            values[key] = value
+        elif key in _ONCE:
+            broken = broken or f"more than one {key}"
     headers = Headers._of(items)
     body = data[end + 4 :]
     message: Request | Response
@@ -612,9 +618,15 @@ def parse_message(data: bytes) -> Request | Response:
     try:
         if broken:
             raise SipParseError(broken)
-        _check_fields(message, items)
-        length = _content_length(items)
-        if length is not None and length != len(body):
+        for key in _MANDATORY:
+            if key not in values:
+                raise SipParseError(f"{key} is missing")
+        method = message.cseq.method
+        if isinstance(message, Request) and method != message.method:
+            raise SipParseError("CSeq is of another method")
+        given = values.get("content-length")
+        if given is not None and given != str(len(body)):
+            length = parse_uint(given, "Content-Length")
             if length > len(body):
                 raise SipParseError("body is shorter than Content-Length")
             message.body = body[:length]
@@ -650,25 +662,3 @@ def _request(first: str, headers: Headers, body: bytes) -> Request:
         error.request = request
         raise error
     return request
-
-
-def _check_fields(message: Request | Response, items: list[_Item]) -> None:
-    present = [item[0] for item in items]
-    seen = set(present)
-    if len(seen) != len(present):
-        for key in _ONCE:
-            if key in seen and present.count(key) > 1:
-                raise SipParseError(f"more than one {key}")
-    for key in _MANDATORY:
-        if key not in seen:
-            raise SipParseError(f"{key} is missing")
-    cseq = message.cseq
-    if isinstance(message, Request) and cseq.method != message.method:
-        raise SipParseError("CSeq is of another method")
-
-
-def _content_length(items: list[_Item]) -> int | None:
-    for key, _, value in items:
-        if key == "content-length":
-            return parse_uint(value, "Content-Length")
-    return None

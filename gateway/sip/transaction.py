@@ -67,6 +67,9 @@ from gateway.sip.screen import screen
 
 
 class State(Enum):
+    # Members are keys in every step; a hash by identity needs no Python code.
+    __hash__ = object.__hash__
+
     CALLING = "calling"
     TRYING = "trying"
     PROCEEDING = "proceeding"
@@ -78,6 +81,8 @@ class State(Enum):
 
 class Timer(Enum):
     """By the letters of RFC 3261 table 4 and RFC 6026, and the three more of this file's theory."""
+
+    __hash__ = object.__hash__
 
     A = "A"
     B = "B"
@@ -99,6 +104,8 @@ class Timer(Enum):
 
 class Input(Enum):
     """What moves a transaction, besides its timers."""
+
+    __hash__ = object.__hash__
 
     REQUEST = "request repeated"
     ACK = "ACK received"
