@@ -214,6 +214,7 @@ typedef struct {
 
 typedef struct {
     int64_t next;
+    uint32_t sr_ssrc;
     uint32_t sr_middle;        /* middle 32 bits of the last SR's NTP time, 0 before any */
     int64_t sr_arrival;
     int64_t packets_reported;  /* packets_sent at our last report */

@@ -28,7 +28,6 @@ static void begin_stream(Leg *leg, uint32_t ssrc)
 {
     reception_start(&leg->reception, ssrc);
     leg->keys_in = (KeysIn){0};
-    leg->rtcp.sr_middle = 0;
     if (leg->listener)
         leg->listener->running = false;
 }

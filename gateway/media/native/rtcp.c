@@ -53,8 +53,9 @@ static uint8_t *report_block(Leg *leg, int64_t now, uint8_t *at)
     at[4] = (uint8_t)(fraction > 255 ? 255 : fraction);
     put32(at + 8, highest);
     put32(at + 12, (uint32_t)reception->jitter);
-    put32(at + 16, leg->rtcp.sr_middle);
-    put32(at + 20, leg->rtcp.sr_middle ? (uint32_t)((now - leg->rtcp.sr_arrival) * 65536 / SECOND) : 0);
+    bool answers = leg->rtcp.sr_middle && leg->rtcp.sr_ssrc == reception->ssrc;
+    put32(at + 16, answers ? leg->rtcp.sr_middle : 0);
+    put32(at + 20, answers ? (uint32_t)((now - leg->rtcp.sr_arrival) * 65536 / SECOND) : 0);
     return at + REPORT_BLOCK;
 }
 
@@ -177,7 +178,8 @@ void leg_receive_rtcp(Engine *engine, Leg *leg, const uint8_t *data, size_t size
         size_t header = 8 + (sender ? SENDER_INFO : 0);
         if ((!sender && packet[1] != RECEIVER_REPORT) || length < header)
             continue;
-        if (sender && leg->reception.started && get32(packet + 4) == leg->reception.ssrc) {
+        if (sender) {
+            leg->rtcp.sr_ssrc = get32(packet + 4);
             leg->rtcp.sr_middle = get32(packet + 10);
             leg->rtcp.sr_arrival = now;
         }

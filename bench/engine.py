@@ -1,0 +1,210 @@
+"""What the media engine costs: CPU a leg and evenness of what it sends, against the least that C can do.
+
+Every leg is played a prompt and receives 50 packets a second. Three processes on 127.0.0.1: the load generator
+(native/load.c), and either the engine under Python or the floor (native/floor.c), whose CPU time is taken from when
+the load begins until it ends.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import selectors
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).parent
+TARGET_RATIO = 1.5
+SERVER_PORT, PHONE_PORT = 40000, 45000
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One subject under one load."""
+
+    subject: str
+    legs: int
+    cpu_ms_per_leg: float
+    """CPU milliseconds for each second and leg."""
+    deviation_ms: dict[str, float]
+    lost: int
+    """Packets that the phones missed."""
+    silent: int
+    """Phones that heard nothing."""
+    keys: str
+    """Reported of those pressed."""
+    late_slots: int
+    latency_ms: dict[str, float]
+
+
+def compile_native(folder: Path) -> dict[str, Path]:
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise SystemExit("a C compiler is needed: apt-get install gcc")
+    programs = {}
+    for name in ("floor", "load"):
+        programs[name] = folder / name
+        source = HERE / "native" / f"{name}.c"
+        subprocess.run(
+            [compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-o", str(programs[name]), str(source), "-lm"],
+            check=True,
+        )
+    return programs
+
+
+def measure(subject: str, command: list[str], load: Path, legs: int, seconds: int) -> Run:
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    if server.stdout.readline().strip() != "READY":
+        raise SystemExit(f"{subject} did not start")
+    phones = subprocess.run(
+        [str(load), str(legs), str(seconds), str(SERVER_PORT), str(PHONE_PORT)],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    out, _ = server.communicate(timeout=30)
+    heard, cost = json.loads(phones.stdout), json.loads(out)
+    return Run(
+        subject=subject,
+        legs=legs,
+        cpu_ms_per_leg=cost["cpu_s"] * 1000 / seconds / legs,
+        deviation_ms=heard["deviation_ms"],
+        lost=heard["lost"],
+        silent=heard["silent"],
+        keys=f"{cost['keys']}/{heard['keys']}",
+        late_slots=cost["late_slots"],
+        latency_ms=heard["latency_ms"],
+    )
+
+
+def serve(legs: int, bridged: bool, realtime: bool) -> None:
+    """Be the engine under test until standard input is closed; its ports are in the order of the phones."""
+    from gateway.media.engine import KeyReceived, MediaEngine, RtpRemote
+    from gateway.media.tone import tone
+
+    engine = MediaEngine(address="127.0.0.1", ports=(SERVER_PORT, SERVER_PORT + 2 * legs), rest_s=0, realtime=realtime)
+    engine.start()
+    prompt = tone(440.0, 10_000)
+    opened = []
+    for number in range(legs):
+        leg = engine.open_leg()
+        leg.set_remote(RtpRemote("127.0.0.1", PHONE_PORT + 2 * number, "PCMU", 0, telephone_event=101))
+        if not bridged:
+            leg.play(number, [prompt], loop=True)
+        opened.append(leg)
+    if bridged:
+        for one, other in zip(opened[::2], opened[1::2], strict=False):
+            one.bridge(other)
+    keys = 0
+    selector = selectors.DefaultSelector()
+    selector.register(engine.event_fd, selectors.EVENT_READ)
+    selector.register(sys.stdin, selectors.EVENT_READ)
+    print("READY", flush=True)
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    running = True
+    while running:
+        running = all(key.fileobj is not sys.stdin for key, _ in selector.select())
+        keys += sum(isinstance(event, KeyReceived) for event in engine.events())
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    statistics = engine.statistics()
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(json.dumps({"cpu_s": cpu_s, "keys": keys, "late_slots": statistics.late_slots + statistics.missed_slots}))
+    engine.close()
+
+
+def table(title: str, runs: list[Run]) -> Table:
+    """CPU a second and leg, legs on one core, deviation from the 20 ms grid in ms, and what went wrong."""
+    columns = ("", "legs", "ms/s/leg", "a core", "p50", "p99", "max", "lost", "late", "keys")
+    out = Table(title=title)
+    for column in columns:
+        out.add_column(column, justify="right" if column else "left")
+    for run in runs:
+        spread = (f"{run.deviation_ms[name]:.2f}" for name in ("p50", "p99", "max"))
+        out.add_row(
+            run.subject,
+            str(run.legs),
+            f"{run.cpu_ms_per_leg:.3f}",
+            f"{1000 / run.cpu_ms_per_leg:,.0f}",
+            *spread,
+            str(run.lost),
+            str(run.late_slots),
+            run.keys,
+        )
+    return out
+
+
+@app.command(help=__doc__)
+def bench(
+    legs: Annotated[int, typer.Option(help="Legs for the comparison with the floor.")] = 400,
+    seconds: Annotated[int, typer.Option(help="Length of one run.")] = 10,
+    rounds: Annotated[int, typer.Option(help="Comparisons, taken in turn; the ratio is of the medians.")] = 3,
+    growth: Annotated[str, typer.Option(help="Legs for the runs that show growth; empty for none.")] = (
+        "100,200,400,800,1000"
+    ),
+    bridged: Annotated[bool, typer.Option(help="Also measure bridged legs, with their latency.")] = False,
+    realtime: Annotated[bool, typer.Option(help="Let the engine ask for SCHED_RR.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+    serve_legs: Annotated[int, typer.Option("--serve", hidden=True)] = 0,
+) -> None:
+    if serve_legs:
+        serve(serve_legs, bridged, realtime)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        programs = compile_native(Path(folder))
+
+        def floor(count: int) -> Run:
+            command = [str(programs["floor"]), str(count), str(SERVER_PORT), str(PHONE_PORT)]
+            return measure("floor", command, programs["load"], count, seconds)
+
+        def engine(count: int, bridge: bool = False) -> Run:
+            command = [sys.executable, __file__, "--serve", str(count)]
+            command += ["--bridged"] * bridge + ["--no-realtime"] * (not realtime)
+            return measure("bridged" if bridge else "engine", command, programs["load"], count, seconds)
+
+        compared = [run for _ in range(rounds) for run in (floor(legs), engine(legs))]
+        grown = [engine(int(count)) for count in growth.split(",") if count]
+        bridges = [engine(legs, True)] if bridged else []
+    costs = {
+        subject: sorted(run.cpu_ms_per_leg for run in compared if run.subject == subject)[(rounds - 1) // 2]
+        for subject in ("floor", "engine")
+    }
+    ratio = costs["engine"] / costs["floor"]
+    if as_json:
+        report: dict[str, Any] = {
+            "ratio": ratio,
+            "target": TARGET_RATIO,
+            "compared": [asdict(run) for run in compared],
+            "growth": [asdict(run) for run in grown],
+            "bridged": [asdict(run) for run in bridges],
+            "time": time.time(),
+        }
+        print(json.dumps(report, indent=2))
+    else:
+        console = Console()
+        console.print(table(f"Engine and floor, {seconds} s each", compared))
+        verdict = "within" if ratio <= TARGET_RATIO else "beyond"
+        console.print(f"ratio of CPU: {ratio:.2f}, {verdict} the target of {TARGET_RATIO}")
+        if grown:
+            console.print(table("Growth", grown))
+        for run in bridges:
+            console.print(table("Bridged", [run]))
+            console.print("latency through the bridge, ms: " + str(run.latency_ms))
+    if ratio > TARGET_RATIO:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()
