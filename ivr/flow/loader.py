@@ -86,7 +86,7 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
     return FlowSet(
         MappingProxyType(flows),
         in_order(with_lines(problems, lines)),
-        frozenset(drafts),
+        frozenset(name for name in drafts if name),
         MappingProxyType(lines),
     )
 
