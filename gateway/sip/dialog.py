@@ -18,6 +18,12 @@ __all__ = ["Dialog", "DialogId", "hop_towards"]
 MAX_FORWARDS = "70"
 """RFC 3261 8.1.1.6."""
 
+_PRIVATE = tuple(
+    ipaddress.ip_network(text)
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16")
+)
+"""Addresses that mean something only behind their own router (RFC 1918, RFC 6598, RFC 3927)."""
+
 _DEFAULT_PORTS = {"tls": 5061, "wss": 443, "ws": 80}
 
 
@@ -197,9 +203,18 @@ def hop_towards(uri: SipUri, known: Hop) -> Hop:
         # A connection is used in both directions; its far port is not the one a Contact names.
         return known
     unusable = address.is_unspecified or address.is_multicast or address.version != neighbour.version
-    hidden = address.is_private and not neighbour.is_private
+    hidden = _is_private(address) and not _is_private(neighbour)
     inward = address.is_loopback and not neighbour.is_loopback
     if unusable or hidden or inward or transport not in ("udp", "tcp", "tls"):
         return known
     port = uri.port or _DEFAULT_PORTS.get(transport, 5060)
     return Hop(transport, str(address), port, None, known.local if transport == known.transport else None)
+
+
+def _is_private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if address.is_loopback:
+        return True
+    if isinstance(address, ipaddress.IPv6Address):
+        # Unique local addresses (RFC 4193); what else Python calls private is documentation.
+        return address.is_link_local or address.packed[0] & 0xFE == 0xFC
+    return any(address in network for network in _PRIVATE)

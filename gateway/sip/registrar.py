@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 
 from gateway.sip.authentication import SeatAuthentication
 from gateway.sip.deadlines import Deadlines
@@ -106,7 +105,7 @@ class Registrar:
             return after
         self._store(account, after)
         return [
-            ("Contact", f"<{binding.contact}>;expires={max(1, ceil(binding.expires_at - now))}{_q(binding.q)}")
+            ("Contact", f"<{binding.contact}>;expires={max(1, round(binding.expires_at - now))}{_q(binding.q)}")
             for binding in self.bindings(account)
         ]
 
