@@ -38,7 +38,7 @@ class Site:
     groups: Mapping[str, list[str]] = field(default_factory=dict)
     trunks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     prompt_s: float = 2.0
-    media_ports: int = 200
+    media_ports: int = 400
     more: Mapping[str, Any] = field(default_factory=dict)
     """Any further keys of the site file; mappings are merged with ours."""
 
@@ -166,6 +166,7 @@ class Server:
             "seats": {account: {"password": password} for account, password in site.seats.items()},
             "groups": dict(site.groups),
             "trunks": {name: dict(trunk) for name, trunk in site.trunks.items()},
+            "limits": {"calls": site.media_ports // 4},
         }
         for key, value in site.more.items():
             content[key] = {**content[key], **value} if isinstance(content.get(key), dict) else value
