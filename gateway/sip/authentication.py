@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -13,8 +14,17 @@ from gateway.sip.settings import Refuse, RegistrarSettings, UserAgentConfig
 
 __all__ = ["FailureBrake", "SeatAuthentication"]
 
+_ONE_ALGORITHM = re.compile(r"baresip v[01]\.")
+"""Phones that give up on a 401 with a challenge they do not know, even beside one they do (RFC 8760 2.4)."""
+
 WHOLE_SOURCE = 10
 """An office behind one address may have so many times the wrong passwords of one telephone."""
+
+
+def _readable(challenges: tuple[tuple[str, str], ...], phone: str | None) -> tuple[tuple[str, str], ...]:
+    if phone is None or _ONE_ALGORITHM.match(phone) is None:
+        return challenges
+    return tuple(header for header in challenges if "algorithm=MD5," in header[1])
 
 
 class FailureBrake:
@@ -84,7 +94,7 @@ class SeatAuthentication:
         if isinstance(outcome, Accepted):
             return outcome.account
         if isinstance(outcome, DigestChallenge):
-            return Refuse(outcome.status, headers=outcome.headers)
+            return Refuse(outcome.status, headers=_readable(outcome.headers, request.headers.get("User-Agent")))
         self.failures += 1
         self.brake.failed(hop.host, claimed, now)
         return Refuse(403)

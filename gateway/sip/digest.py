@@ -137,7 +137,7 @@ class DigestAuthenticator:
         realm: str,
         lookup: Callable[[str], str | None],
         *,
-        algorithms: Sequence[str] = ("SHA-256", "MD5"),
+        algorithms: Sequence[str] = ("MD5", "SHA-256"),
         lifetime: float = 300.0,
         remembered: int = 10_000,
         random: Callable[[], str] = lambda: secrets.token_hex(16),
