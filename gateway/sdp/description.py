@@ -237,6 +237,9 @@ def _parse_media(value: str) -> tuple[str, int, str, tuple[str, ...]]:
         raise SdpError("m= needs kind, port, protocol and a format")
     if len(words) - 3 > MAX_FORMATS:
         raise SdpError(f"more than {MAX_FORMATS} formats")
+    if not all(_TOKEN.match(word) for word in words):
+        # These are said back in the answer, even for media we refuse.
+        raise SdpError("m= holds characters that it may not")
     port = _number(words[1].partition("/")[0], 65_535)
     if port is None:
         raise SdpError("m= has no valid port")

@@ -294,6 +294,8 @@ def test_sloppy_text_is_read() -> None:
         b"v=0\r\nc=ATM X y\r\n",
         b"v=0\r\nm=audio\r\n",
         b"v=0\r\nm=audio 70000 RTP/AVP 0\r\n",
+        b"v=0\r\nm=vid\0eo 1 RTP/AVP 0\r\n",
+        b"v=0\r\nm=audio 1 RTP/AVP \xff\r\n",
         b"v=0\r\nnot a line\r\n",
         b"v=0\r\n" + b"m=audio 1 RTP/AVP 0\r\n" * 33,
         b"v=0\r\n" + b"a=x\r\n" * 1001,
