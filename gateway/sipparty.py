@@ -23,10 +23,11 @@ from gateway.sip.events import (
 )
 from gateway.sip.session import Session
 
-_REASONS: dict[DropReason, str] = {
+# What phones show of it: a call that somebody else took is not a missed call (RFC 3326).
+_REASONS: dict[DropReason, str | None] = {
     "answered_elsewhere": 'SIP;cause=200;text="Call completed elsewhere"',
-    "cancelled": 'SIP;cause=487;text="Caller gave up"',
-    "no_answer": 'SIP;cause=480;text="No answer"',
+    "cancelled": None,
+    "no_answer": None,
     "ended": 'Q.850;cause=16;text="Normal call clearing"',
 }
 
