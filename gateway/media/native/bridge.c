@@ -20,12 +20,13 @@ bool bridge_carries(const Leg *to, int64_t now)
     return to->peer && to->forward.based && now - to->forward.last < CARRIES;
 }
 
-static bool still_fits(const Leg *to, const RtpPacket *packet, bool is_event, int64_t now)
+static bool still_fits(const Leg *to, const RtpPacket *packet, Sequence sequence, bool is_event, int64_t now)
 {
     const Forward *forward = &to->forward;
     if (!forward->based || forward->ssrc != packet->ssrc)
         return false;
-    if ((int16_t)(packet->sequence - forward->newest) > SEQUENCE_JUMP)
+    int16_t ahead = (int16_t)(packet->sequence - forward->newest);
+    if (sequence == SEQUENCE_NEXT && (ahead <= 0 || ahead > SEQUENCE_JUMP))
         return false;
     /* An event's timestamp stays at its beginning for as long as the key is held. */
     if (is_event)
@@ -51,13 +52,14 @@ void bridge_forward(Leg *from, Leg *to, const RtpPacket *packet, Sequence sequen
         /* Closes the gap that the packet would leave, which the far end would count as loss. */
         if (forward->based && sequence == SEQUENCE_NEXT) {
             forward->sequence_offset--;
-            forward->first = forward->newest = (uint16_t)(packet->sequence + 1);
+            forward->newest = packet->sequence;
+            forward->first = (uint16_t)(packet->sequence + 1);
         }
         return;
     }
 
     bool marker = packet->marker;
-    if (!still_fits(to, packet, is_event, now)) {
+    if (!still_fits(to, packet, sequence, is_event, now)) {
         /* In the middle of a press there is no timestamp to begin with that the far end would not take for another
          * press. */
         if (sequence != SEQUENCE_NEXT || (is_event && !new_event))

@@ -392,7 +392,7 @@ static void test_one_stream_whatever_happens(void)
             case 3: media_leg_unbridge(call.engine, leg->id); break;
             case 4: media_leg_send_keys(call.engine, leg->id, "5", 40 + rand() % 200, 40); break;
             case 5: timestamp = (uint32_t)rand(); break;
-            case 6: number = (uint16_t)rand(); break;
+            case 6: number = (uint16_t)(number + 1000 + rand() % 60000); break;
             }
             int64_t offset = (int64_t)(rand() % 20) * MILLISECOND;
             call.now += offset;

@@ -1,0 +1,90 @@
+/* The engine at work under ThreadSanitizer: packets come in while four threads give commands for two seconds. */
+#include "../../../gateway/media/native/core.h"
+
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { THREADS = 4, PORTS_EACH = 200, SECONDS = 2 };
+
+static Engine *engine;
+static int first_port;
+
+static int64_t open_leg(int thread)
+{
+    static _Thread_local int turn;
+    int64_t id = -1;
+    while (id < 0)
+        id = media_leg_open(engine, first_port + 2 * (thread * PORTS_EACH + turn++ % PORTS_EACH));
+    return id;
+}
+
+static void *caller(void *argument)
+{
+    static const uint8_t sound[4000];
+    const uint8_t *clips[] = {sound};
+    size_t sizes[] = {sizeof sound};
+    MediaLegStatistics statistics;
+    int thread = (int)(intptr_t)argument;
+    int64_t end = monotonic_now() + SECONDS * SECOND;
+    while (monotonic_now() < end) {
+        int64_t one = open_leg(thread), other = open_leg(thread);
+        /* Each is the other's far end: their own packets are what they receive. */
+        MediaRemote remote = {.address = "127.0.0.1", .codec = thread % 2, .payload_type = thread % 2 ? 8 : 0,
+                              .payload_type_in = thread % 2 ? 8 : 0, .telephone_event = 101,
+                              .telephone_event_in = 101, .ptime_ms = 20, .send = 1, .receive = 1};
+        for (int i = 0; i < 2; i++) {
+            struct sockaddr_in own;
+            socklen_t size = sizeof own;
+            pthread_mutex_lock(&engine->mutex);
+            getsockname(engine->legs[(i ? one : other) & 0xFFFF].rtp_fd, (struct sockaddr *)&own, &size);
+            pthread_mutex_unlock(&engine->mutex);
+            int port = ntohs(own.sin_port);
+            remote.port = port;
+            remote.rtcp_port = port + 1;
+            media_leg_set_remote(engine, i ? other : one, &remote);
+        }
+        media_leg_listen(engine, one, 1);
+        media_leg_play(engine, one, 1, clips, sizes, 1, 1);
+        media_leg_send_keys(engine, other, "12", 60, 40);
+        struct timespec moment = {0, 30 * MILLISECOND};
+        nanosleep(&moment, NULL);
+        media_leg_bridge(engine, one, other);
+        nanosleep(&moment, NULL);
+        media_leg_statistics(engine, one, &statistics);
+        media_leg_stop_playing(engine, one);
+        media_leg_listen(engine, one, 0);
+        media_leg_close(engine, one, &statistics);
+        media_leg_unbridge(engine, other);
+        media_leg_close(engine, other, NULL);
+    }
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t threads[THREADS];
+    const uint8_t *events;
+    MediaEngineStatistics statistics;
+    first_port = 26000 + (int)(getpid() % 500) * 2;
+    engine = media_engine_new("127.0.0.1", 64, 0.05, 1, 0);
+    if (!engine || media_engine_start(engine))
+        return 1;
+    for (intptr_t i = 0; i < THREADS; i++)
+        pthread_create(&threads[i], NULL, caller, (void *)i);
+    size_t heard = 0;
+    for (int i = 0; i < SECONDS * 20; i++) {
+        struct timespec moment = {0, 50 * MILLISECOND};
+        nanosleep(&moment, NULL);
+        heard += media_engine_events(engine, &events);
+    }
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    media_engine_statistics(engine, &statistics);
+    media_engine_free(engine);
+    if (!heard || statistics.legs) {
+        fprintf(stderr, "%zu bytes of events, %d legs left\n", heard, (int)statistics.legs);
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,119 @@
+"""The engine's C by itself, under the sanitizers and the fuzzer.
+
+A missing compiler fails when CI is set and skips otherwise. FUZZ_SECONDS lengthens the fuzzing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent / "native"
+ENGINE = Path(__file__).parents[2] / "gateway" / "media" / "native"
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "20"))
+
+
+def compiled(folder: Path, driver: str, *flags: str, compilers: tuple[str, ...]) -> Path:
+    """The driver and the whole engine in one program; skips, or in CI fails, without a compiler for it."""
+    compiler = next(filter(None, map(shutil.which, compilers)), None)
+    if compiler is None:
+        words = f"needs {' or '.join(compilers)}"
+        if os.environ.get("CI"):
+            pytest.fail(words)
+        pytest.skip(words)
+    program = folder / Path(driver).stem
+    sources = [str(HERE / driver), *map(str, sorted(ENGINE.glob("*.c")))]
+    warnings = ("-Wall", "-Wextra", "-Wshadow", "-Werror")
+    command = [compiler, "-std=gnu11", "-g", "-O1", "-fno-omit-frame-pointer", *warnings, *flags, "-pthread"]
+    subprocess.run([*command, "-o", str(program), *sources, "-lm"], check=True)
+    return program
+
+
+def run(program: Path, *arguments: str, patience_s: float) -> str:
+    """What it says; a finding of a sanitizer is a failure."""
+    done = subprocess.run(
+        [str(program), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=patience_s,
+        cwd=program.parent,
+        env=os.environ | {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"},
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
+    return done.stdout
+
+
+def test_the_parts(tmp_path: Path) -> None:
+    program = compiled(
+        tmp_path,
+        "test_core.c",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        compilers=("clang", "gcc"),
+    )
+    assert "every part did what it should" in run(program, patience_s=100)
+
+
+def test_threads(tmp_path: Path) -> None:
+    program = compiled(tmp_path, "threads.c", "-fsanitize=thread", compilers=("clang", "gcc"))
+    run(program, patience_s=60)
+
+
+def rtp(payload_type: int, sequence: int, timestamp: int, payload: bytes, *, first: int = 0x80) -> bytes:
+    return struct.pack("!BBHII", first, payload_type, sequence, timestamp, 0x1234) + payload
+
+
+def step(how: int, packet: bytes) -> bytes:
+    """One packet as fuzz_packets.c reads it."""
+    return struct.pack("!BH", how, len(packet)) + packet
+
+
+def seeds() -> dict[str, bytes]:
+    sound = b"".join(step(0, rtp(0, n, n * 160, bytes(160))) for n in range(4))
+    other = b"".join(step(1, rtp(8, n, n * 160, bytes(160))) for n in range(4))
+    keys = b"".join(step(0, rtp(101, n, 9, bytes([5, 10, 0, n * 16]))) for n in range(4))
+    block = struct.pack("!6I", 0x1234, 7, 9, 80, 1, 2)
+    sender = struct.pack("!BBHI", 0x81, 200, 12, 0x1234) + bytes(20) + block
+    receiver = struct.pack("!BBHI", 0x81, 201, 7, 0x1234) + block
+    bye = struct.pack("!BBHI", 0x81, 203, 1, 0x1234)
+    dressed = rtp(0, 1, 1, bytes(8) + b"\xbe\xde\x00\x01" + bytes(164) + b"\x00\x00\x00\x04", first=0xB2)
+    return {
+        "sound": sound + other,
+        "keys": keys + sound,
+        "rtcp": step(2, sender) + step(2, receiver + bye),
+        "multiplexed": sound + step(8, receiver),
+        "dressed": step(0, dressed),
+        "stranger": sound + step(4, rtp(0, 1, 1, bytes(160))) + step(16, b"") + step(4, rtp(0, 1, 1, bytes(160))),
+    }
+
+
+def test_fuzzing(tmp_path: Path) -> None:
+    program = compiled(
+        tmp_path,
+        "fuzz_packets.c",
+        "-fsanitize=fuzzer,address,undefined",
+        "-fno-sanitize-recover=all",
+        compilers=("clang",),
+    )
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for name, data in seeds().items():
+        (corpus / name).write_bytes(data)
+    said = run(
+        program,
+        f"-max_total_time={FUZZ_SECONDS}",
+        "-max_len=4096",
+        "-timeout=10",
+        "-print_final_stats=1",
+        str(corpus),
+        patience_s=FUZZ_SECONDS + 60,
+    )
+    print(said[-1500:])
+    assert "stat::number_of_executed_units" in said
