@@ -188,6 +188,7 @@ class Service:
             domain=site.sip.domain,
             media_address=site.media.address,
             media_advertise=site.media.advertise,
+            media_timeout=site.media.timeout,
             media_ports=(site.media.ports.first, site.media.ports.last),
             seats={seat.name: Seat(seat.name, seat.password, seat.title, seat.codecs) for seat in site.seats.values()},
             trunks={

@@ -85,6 +85,9 @@ class _Media:
     address: str = setting(Address(), "where audio is received", default="0.0.0.0")
     advertise: str | None = setting(Address(), "the address told to the far end", default=None)
     ports: PortRange = setting(Ports(), "ports for audio", default=MediaSettings().ports)
+    timeout: float = setting(
+        Duration(1, 3600), "silence on the network after which a party is lost", default=MediaSettings().timeout
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,7 @@ class _Loading:
         return Site(
             file=self._path,
             sip=SipSettings(sip.listen, sip.domain),
-            media=MediaSettings(media.address, media.advertise, media.ports),
+            media=MediaSettings(media.address, media.advertise, media.ports, media.timeout),
             flows=self._flows(),
             prompts=self._path_of("prompts", "prompts"),
             records=self._records(),

@@ -51,6 +51,8 @@ class MediaSettings:
     advertise: str | None = None
     """The address told to the far end, if it differs."""
     ports: PortRange = PortRange(20000, 29999)
+    timeout: float = 60.0
+    """A party that was heard and then is not for so long is taken for lost."""
 
 
 @dataclass(frozen=True, slots=True)
