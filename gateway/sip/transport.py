@@ -40,7 +40,7 @@ class TransportLimits:
     message_time: float = 10.0
     """How long a message may take to come once it has begun: against peers that send a byte now and then."""
     first_message_time: float = 30.0
-    """How long a new connection may be silent."""
+    """How long a new connection may be without a message; keep-alives are none."""
     idle_time: float = 3900.0
     """How long a connection may be silent later: more than the hour for which phones register."""
     waiting: int = 256
@@ -444,6 +444,7 @@ class _Connection(asyncio.Protocol):
         """Hops without a number that were sent over this connection, to be told if it ends."""
         self._framer = StreamFramer()
         self._transport: asyncio.Transport | None = None
+        self._since = 0.0
         self._heard = 0.0
         self._begun: float | None = None
         self._spoke = dialled is not None
@@ -465,7 +466,7 @@ class _Connection(asyncio.Protocol):
         else:
             # Our end of a connection that we made has a passing port: nobody is to be told to answer there.
             self.hop = Hop(self._kind, name[0], name[1], self.number)
-        self._heard = asyncio.get_running_loop().time()
+        self._since = self._heard = asyncio.get_running_loop().time()
 
     def data_received(self, data: bytes) -> None:
         if self.number == 0 or self._transport is None:
@@ -497,7 +498,9 @@ class _Connection(asyncio.Protocol):
         limits = self._owner.limits
         if self._begun is not None and now - self._begun > limits.message_time:
             return "a message took too long"
-        if now - self._heard > (limits.idle_time if self._spoke else limits.first_message_time):
+        if not self._spoke and now - self._since > limits.first_message_time:
+            return "it never said anything"
+        if now - self._heard > limits.idle_time:
             return "silent"
         return ""
 
