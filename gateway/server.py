@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import socket
 import time
@@ -125,6 +126,7 @@ class Gateway:
         self._pumping = False
         self._pump_due = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._lookup: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -214,7 +216,7 @@ class Gateway:
         self._pump()
 
     def _timer_due(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, math.inf
         self._agent.handle_timer(self._loop.time())
         self._pump()
 
@@ -250,11 +252,11 @@ class Gateway:
         for data, hop in self._agent.messages_to_send():
             self._transports.send(data, hop)
         due = self._agent.next_timer()
-        if self._timer is not None and (due is None or self._timer.when() != due):
-            self._timer.cancel()
-            self._timer = None
-        if due is not None and self._timer is None:
-            self._timer = self._loop.call_at(due, self._timer_due)
+        # One that is early does no harm, and most deadlines are put off or dropped before they come.
+        if due is not None and due < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer, self._timer_at = self._loop.call_at(due, self._timer_due), due
 
     def _deliver(self, call: BridgedCall, event: CallEvent) -> None:
         owner = call.owner
