@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import logging
 import re
@@ -522,6 +523,7 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
+@functools.lru_cache(maxsize=4096)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
