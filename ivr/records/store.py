@@ -116,18 +116,32 @@ _TAGS = _overwriting(model.Tag.__table__)
 _EVENTS = _Target("events", _EVENT_COLUMNS, "ON CONFLICT (call_id, seq) DO NOTHING")
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+# Not escaped: a database that is not in UTF-8 could not unescape it.
+_encode_rows = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @cache
-def _statement(target: _Target, rows: int, mark: str) -> str:
+def _statement(target: _Target, rows: int) -> str:
     columns = ", ".join(target.columns)
-    places = ", ".join([f"({', '.join([mark] * len(target.columns))})"] * rows)
+    places = ", ".join([f"({', '.join('?' * len(target.columns))})"] * rows)
     return f"INSERT INTO {target.table} ({columns}) VALUES {places} {target.on_conflict}"
 
 
+@cache
+def _statement_of_json(target: _Target) -> str:
+    columns = ", ".join(target.columns)
+    source = f"json_populate_recordset(NULL::{target.table}, %s)"
+    return f"INSERT INTO {target.table} ({columns}) SELECT {columns} FROM {source} {target.on_conflict}"
+
+
 def _insert(connection: Connection, target: _Target, rows: Sequence[Row]) -> None:
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    if connection.dialect.name == "postgresql":
+        # One value to hand over instead of thousands, and a statement that stays prepared: half the processor time.
+        columns = target.columns
+        document = _encode_rows([dict(zip(columns, row, strict=True)) for row in rows])
+        connection.exec_driver_sql(_statement_of_json(target), (document,))
+        return
     for start in range(0, len(rows), _ROWS_PER_STATEMENT):
         some = rows[start : start + _ROWS_PER_STATEMENT]
         values = tuple([value for row in some for value in row])
-        connection.exec_driver_sql(_statement(target, len(some), mark), values)
+        connection.exec_driver_sql(_statement(target, len(some)), values)

@@ -239,6 +239,14 @@ def test_data_that_are_not_json_hold_up_no_other(engine: Engine, writer: RecordW
     assert not writer.statistics.failing
 
 
+def test_the_thread_outlives_what_is_no_event_at_all(engine: Engine, writer: RecordWriter) -> None:
+    writer._queue.put("nonsense")  # type: ignore[arg-type]
+    assert writer.flush(5)
+    writer.append(RecordEvent(T0, "call.arrived", "c1"))
+    assert writer.flush(5)
+    assert scalar(engine, "SELECT count(*) FROM calls") == 1
+
+
 def test_a_commit_that_is_repeated_does_no_harm(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     from ivr.records.store import write
 
