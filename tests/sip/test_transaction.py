@@ -808,8 +808,9 @@ class Link:
             self.carry()
 
 
+# A message and its second copy are under way for less than half of T4, as timer I supposes.
 FATES = st.lists(
-    st.tuples(st.sampled_from([0, 0, 1, 1, 1, 2]), st.sampled_from([0.0, 0.01, 0.3, 0.9, 2.5])), max_size=40
+    st.tuples(st.sampled_from([0, 0, 1, 1, 1, 2]), st.sampled_from([0.0, 0.01, 0.3, 0.9, 1.2])), max_size=40
 )
 
 
@@ -834,7 +835,9 @@ def test_lossy_link_refused(fates: list[tuple[int, float]], method: str, delay: 
     timeouts = [event for event in link.near_told if isinstance(event, TransactionTimedOut)]
     assert len(finals) + len(timeouts) == 1
     assert sum(isinstance(event, RequestReceived) for event in link.far_told) <= 1
-    assert not any(isinstance(event, AckReceived) for event in link.far_told)
+    if any(isinstance(event, AckReceived) for event in link.far_told):
+        # Only the ACK of a refusal that was given up already is nobody's.
+        assert any(isinstance(event, TransactionTimedOut) for event in link.far_told)
     assert transaction.state is State.TERMINATED
     assert (len(link.near), len(link.far)) == (0, 0)
     if sum(copies == 0 for copies, _ in fates) < 3:
