@@ -38,7 +38,7 @@ class Site:
     groups: Mapping[str, list[str]] = field(default_factory=dict)
     trunks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     prompt_s: float = 2.0
-    media_ports: int = 400
+    media_ports: int = 120
     more: Mapping[str, Any] = field(default_factory=dict)
     """Any further keys of the site file; mappings are merged with ours."""
 
