@@ -172,10 +172,15 @@ def _path(steps: Iterable[_Step]) -> tuple[str, ...]:
     """Blocks entered: steps of one visit follow each other, and none but the last names a next block."""
     path: list[str] = []
     here: tuple[str | None, str | None] | None = None
+    left_for: str | None = None
     for flow, block, next_block in steps:
         if block is None:
             continue
         if (flow, block) != here:
             path.append(block)
         here = None if next_block is not None else (flow, block)
+        left_for = next_block
+    if left_for is not None:
+        # A call that was cut off by the end of the program: nothing of its last block was finished.
+        path.append(left_for)
     return tuple(path)

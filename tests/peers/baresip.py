@@ -118,7 +118,10 @@ class Baresip(Phone):
         self._command("uadel", self._account_of_record)
         self._has_account = False
         until(
-            lambda: any(m.sent and m.method == "REGISTER" and m.header("Expires") == "0" for m in self.messages()),
+            lambda: any(
+                m.sent and m.method == "REGISTER" and (m.header("Contact") or "").endswith("expires=0")
+                for m in self.messages()
+            ),
             f"{self.name} did not unregister",
         )
 
