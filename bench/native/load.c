@@ -47,6 +47,7 @@ typedef struct {
     uint32_t ssrc;
     uint32_t key_timestamp;
     uint8_t key;
+    bool pressing;
     bool heard;
     int64_t newest;   /* sequence number received, extended beyond 16 bits */
     int64_t first;
@@ -122,7 +123,9 @@ static void phone_send(Phone *phone, int64_t frame, int64_t start, Totals *total
     uint8_t packet[PACKET];
     size_t size = PACKET;
     int64_t of_key = (frame + phone->phase * 5) % KEY_EVERY;
-    bool pressing = frame >= KEY_EVERY && of_key < KEY_PACKETS;
+    if (!of_key)
+        phone->pressing = frame >= KEY_EVERY;
+    bool pressing = phone->pressing && of_key < KEY_PACKETS;
     uint32_t timestamp = phone->timestamp;
     packet[0] = 0x80;
     if (pressing) {

@@ -197,13 +197,16 @@ class RtpPeer:
         for key in keys:
             self.sends_all(self.key_packets(key))
 
-    def says(self, samples: Samples, *, ptime_ms: int = 20, repeat: bool = False) -> None:
-        """Begin to send sound in its own time; until it is over, or :meth:`falls_silent`."""
+    def says(self, samples: Samples, *, ptime_ms: int = 20, repeat: bool = False, ahead_ms: int = 0) -> None:
+        """Begin to send sound in its own time; until it is over, or :meth:`falls_silent`.
+
+        ``ahead_ms`` of it are sent at once: what a jitter buffer may live on while this thread is held up.
+        """
         self.falls_silent()
         self._silenced.clear()
 
         def speak() -> None:
-            due = time.monotonic()
+            due = time.monotonic() - ahead_ms / 1000
             while not self._silenced.is_set():
                 for packet in self.frames(samples, ptime_ms=ptime_ms):
                     if self._silenced.wait(max(0.0, due - time.monotonic())):

@@ -24,9 +24,9 @@ def gaps_ms(packets: list[RtpPacket]) -> list[float]:
 class TestPlaying:
     def test_heard_as_it_was_made(self, engine: MediaEngine, watch: Watch, peer: RtpPeer) -> None:
         leg = engine.open_leg()
-        peer.talks_to(leg)
         clip = tone.tone(800, 300)
         leg.play(7, [clip])
+        peer.talks_to(leg)
         assert watch.one(PlayEnded) == PlayEnded(leg.id, 7, 300, True)
         packets = peer.receives(15)
         assert b"".join(packet.payload for packet in packets) == clip.pcmu
@@ -37,9 +37,9 @@ class TestPlaying:
     def test_pcma_through_the_table(self, engine: MediaEngine, watch: Watch, make_peer: PeerMaker) -> None:
         peer = make_peer(codec="PCMA")
         leg = engine.open_leg()
-        peer.talks_to(leg)
         every_code = bytes(range(256)) * 5
         leg.play(1, [Clip(every_code)])
+        peer.talks_to(leg)
         watch.one(PlayEnded)
         sent = b"".join(packet.payload for packet in peer.receives(8))
         assert sent == encode_pcma(decode_pcmu(every_code))
@@ -54,24 +54,24 @@ class TestPlaying:
 
     def test_clips_without_a_gap(self, engine: MediaEngine, watch: Watch, peer: RtpPeer) -> None:
         leg = engine.open_leg()
-        peer.talks_to(leg)
         parts = [Clip(bytes([code]) * length) for code, length in ((1, 100), (2, 333), (3, 47), (4, 160))]
         leg.play(1, [parts[0], Clip(b""), *parts[1:]])
+        peer.talks_to(leg)
         assert watch.one(PlayEnded).heard_ms == 80
         sent = b"".join(packet.payload for packet in peer.receives(4))
         assert sent == b"".join(part.pcmu for part in parts)
 
     def test_the_end_is_filled_with_silence(self, engine: MediaEngine, watch: Watch, peer: RtpPeer) -> None:
         leg = engine.open_leg()
-        peer.talks_to(leg)
         leg.play(1, [Clip(b"\x01" * 200)])
+        peer.talks_to(leg)
         assert watch.one(PlayEnded).heard_ms == 25
         assert peer.receives(2)[1].payload == b"\x01" * 40 + b"\xff" * 120
 
     def test_loop_until_stopped(self, engine: MediaEngine, watch: Watch, peer: RtpPeer) -> None:
         leg = engine.open_leg()
-        peer.talks_to(leg)
         leg.play(3, [Clip(b"\x01" * 240), Clip(b"\x02" * 120)], loop=True)
+        peer.talks_to(leg)
         packets = peer.receives(9)
         assert b"".join(packet.payload for packet in packets) == (b"\x01" * 240 + b"\x02" * 120) * 4
         watch.none_more(PlayEnded, 0)
@@ -137,8 +137,8 @@ class TestPlaying:
 
     def test_the_clips_are_kept(self, engine: MediaEngine, watch: Watch, peer: RtpPeer) -> None:
         leg = engine.open_leg()
-        peer.talks_to(leg)
         leg.play(1, [Clip(bytes(np.full(8000, code, np.uint8))) for code in (1, 2)], loop=True)
+        peer.talks_to(leg)
         rubbish = [bytes([code]) * 8000 for code in range(3, 200)]
         heard = {packet.payload for packet in peer.receives(120)}
         assert heard == {b"\x01" * 160, b"\x02" * 160}
@@ -167,7 +167,8 @@ class TestStream:
             leg.play(play_id, [tone.tone(400, 100)])
             watch.all_of(PlayEnded, play_id)
         assert leg.close().packets_sent == 10
-        assert_continuous(peer.receives(10))
+        for before, after in pairwise(peer.receives(10)):
+            assert (after.sequence - before.sequence) & 0xFFFF == 1
 
     def test_one_stream_through_every_switch(self, engine: MediaEngine, watch: Watch, make_peer: PeerMaker) -> None:
         caller, agent = make_peer(), make_peer(ssrc=0x2000, sequence=1, timestamp=1)
@@ -222,9 +223,9 @@ class TestStream:
     @pytest.mark.parametrize("ptime_ms", [10, 20, 30, 40, 50, 60])
     def test_packets_as_long_as_wanted(self, engine: MediaEngine, watch: Watch, peer: RtpPeer, ptime_ms: int) -> None:
         leg = engine.open_leg()
-        peer.talks_to(leg, ptime_ms=ptime_ms)
         clip = tone.tone(600, 600)
         leg.play(1, [clip])
+        peer.talks_to(leg, ptime_ms=ptime_ms)
         assert watch.one(PlayEnded).heard_ms == 600
         packets = peer.receives(600 // ptime_ms)
         assert b"".join(packet.payload for packet in packets) == clip.pcmu
