@@ -55,6 +55,7 @@ class BridgedCall:
         caller: str,
         caller_name: str,
         caller_account: str | None,
+        source: str = "",
         make_party: MakeParty,
         post: Post,
         acted: Callable[[], None],
@@ -67,6 +68,8 @@ class BridgedCall:
         self.caller = caller
         self.caller_name = caller_name
         self.caller_account = caller_account
+        self.source = source
+        """The address the call came from."""
         self.owner: CallOwner | None = None
         self._make_party = make_party
         self._post = post
@@ -121,11 +124,11 @@ class BridgedCall:
             return
         caller.reject(status, text)
         self._status = status
-        self._end_all("ended")
+        self._end_all("ended", "rejected")
 
     def hangup(self, cause: str = "normal") -> None:
         log.debug("call %s: hang up (%s)", self.call_id, cause)
-        self._end_all("ended")
+        self._end_all("ended", cause)
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
         if self._caller is not None:
@@ -198,9 +201,11 @@ class BridgedCall:
     def party_ringing(self, party: Party) -> None:
         self._tell(LegRinging(party.leg_id))
 
-    def party_early_media(self, party: Party) -> None:
+    def party_early_media(self, party: Party, on: bool) -> None:
         caller = self._caller
-        if (
+        if not on:
+            self._part_early(party)
+        elif (
             self._ringback
             and caller is not None
             and caller.answered
@@ -310,7 +315,7 @@ class BridgedCall:
         self._reports.append(party.report())
         self._forget(party)
 
-    def _end_all(self, reason: DropReason) -> None:
+    def _end_all(self, reason: DropReason, cause: str) -> None:
         if self._over:
             return
         self.disconnect()
@@ -323,6 +328,6 @@ class BridgedCall:
             self._report(caller)
             if self._status is None:
                 self._status = self._reports[-1].status
-        self._tell(CallEnded(self._status, tuple(self._reports)))
+        self._tell(CallEnded(self._status, tuple(self._reports), cause))
         self._over = True
         self._acted()

@@ -197,6 +197,8 @@ class CallEnded:
 
     status: int | None
     legs: tuple[LegReport, ...]
+    cause: str = "normal"
+    """What :meth:`Call.hangup` was given: by the owner, or by the telephone side that ended the call of itself."""
 
 
 CallEvent = (

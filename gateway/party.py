@@ -48,8 +48,8 @@ class PartyOwner(Protocol):
     """The call, as its parties see it."""
 
     def party_ringing(self, party: Party) -> None: ...
-    def party_early_media(self, party: Party) -> None:
-        """The far end sends sound before it answers (announcements, its own ring-back)."""
+    def party_early_media(self, party: Party, on: bool) -> None:
+        """The far end sends sound before it answers (announcements, its own ring-back), or does so no more."""
 
     def party_answered(self, party: Party) -> None: ...
     def party_failed(self, party: Party, outcome: LegOutcome, status: int | None, text: str) -> None:

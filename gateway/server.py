@@ -8,12 +8,14 @@ to be sent is sent: :meth:`Gateway._pump` does that until nothing is left to do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
+import re
 import secrets
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -33,6 +35,7 @@ from gateway.call import (
     Target,
     Trunk,
 )
+from gateway.doorkeeper import Doorkeeper
 from gateway.media.engine import (
     KeyReceived,
     MediaEngine,
@@ -59,7 +62,7 @@ from gateway.sip.events import (
 from gateway.sip.header import NameAddr
 from gateway.sip.hop import Hop
 from gateway.sip.message import Request
-from gateway.sip.registration import TrunkSettings
+from gateway.sip.registration import TrunkRegistration, TrunkSettings
 from gateway.sip.session import Session
 from gateway.sip.settings import Challenge, Credentials, Refuse, UserAgentConfig
 from gateway.sip.transport import SipTransports
@@ -75,6 +78,12 @@ TraceMessage = Callable[[Literal["in", "out"], bytes, str], None]
 _RETRY_AFTER = 10
 # Seconds between looking up trunks' host names: carriers move their addresses by DNS.
 _LOOK_UP_EVERY = 300.0
+# Seconds that telephones get at the end to hear that their calls are over, and to say so.
+_FAREWELL = 2.0
+# Characters of a number or a name that a stranger sent; more serves nobody and must be carried to telephones.
+_LONGEST_NUMBER = 64
+_LONGEST_NAME = 80
+_PUNCTUATED = re.compile(r"\+?[0-9*#().-]*[0-9][0-9*#().-]*")
 
 
 def new_call_id() -> str:
@@ -121,13 +130,16 @@ class Gateway:
         self._parties: dict[Session, SipCaller | SipCallee] = {}
         self._by_media: dict[int, tuple[BridgedCall, SipCaller | SipCallee]] = {}
         self._events: deque[tuple[BridgedCall, CallEvent]] = deque()
-        self._allowance = config.calls_per_second
-        self._allowance_at = 0.0
+        self._calls_from: Counter[str] = Counter()
+        self._door = Doorkeeper(max_calls=config.max_calls, calls_per_second=config.calls_per_second)
         self._pumping = False
         self._pump_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._lookup: asyncio.Task[None] | None = None
+        self._leaving: list[TrunkRegistration] | None = None
+        """What is being taken back, once we stop."""
+        self._said_goodbye = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -190,11 +202,16 @@ class Gateway:
         self._agent.draining = True
         for call in list(self._calls):
             call.hangup("shutdown")
+        self._leaving = list(self._agent.registrations.values())
         for name in list(self._agent.registrations):
             self._agent.unregister_trunk(name)
         self._pump()
         if self._lookup is not None:
             self._lookup.cancel()
+        # A BYE may get lost, and a trunk wants a password before it lets go.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await self._said_goodbye.wait()
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._engine.event_fd)
@@ -204,7 +221,10 @@ class Gateway:
     # Signalling ---------------------------------------------------------------------------------------
 
     def _received(self, data: bytes, hop: Hop) -> None:
-        self._agent.receive(data, hop, self._loop.time())
+        now = self._loop.time()
+        if not self._is_known(hop) and not self._door.reads(hop.host, data, now):
+            return
+        self._agent.receive(data, hop, now)
         self._pump()
 
     def _show(self, direction: Literal["in", "out"], data: bytes, hop: Hop) -> None:
@@ -219,6 +239,9 @@ class Gateway:
         self._timer, self._timer_at = None, math.inf
         self._agent.handle_timer(self._loop.time())
         self._pump()
+
+    def _is_known(self, hop: Hop) -> bool:
+        return hop.host in self._trunk_of or self._agent.registrar.account_at(hop) is not None
 
     def _post(self, call: BridgedCall, event: CallEvent) -> None:
         self._events.append((call, event))
@@ -241,7 +264,7 @@ class Gateway:
                     call, event = self._events.popleft()
                     self._deliver(call, event)
                 elif (said := self._agent.next_event()) is not None:
-                    self._signalled(said)
+                    self._take(said)
                 else:
                     break
         finally:
@@ -250,7 +273,13 @@ class Gateway:
 
     def _flush(self) -> None:
         for data, hop in self._agent.messages_to_send():
+            if data[:8] == b"SIP/2.0 " and data[8:9] in b"456" and not self._is_known(hop):
+                self._door.refused(hop.host, int(data[8:11]), self._loop.time())
             self._transports.send(data, hop)
+        if self._leaving is not None and not (
+            self._agent.sizes()["sessions"] or any(each.waiting for each in self._leaving)
+        ):
+            self._said_goodbye.set()
         due = self._agent.next_timer()
         # One that is early does no harm, and most deadlines are put off or dropped before they come.
         if due is not None and due < self._timer_at:
@@ -261,7 +290,13 @@ class Gateway:
     def _deliver(self, call: BridgedCall, event: CallEvent) -> None:
         owner = call.owner
         if isinstance(event, CallEnded):
-            self._calls.discard(call)
+            # Nothing follows. They know each other: apart, both are freed at once.
+            call.owner = None
+            if call in self._calls:
+                self._calls.discard(call)
+                self._calls_from[call.source] -= 1
+                if not self._calls_from[call.source]:
+                    del self._calls_from[call.source]
             if not self._calls:
                 self._idle.set()
         if owner is None:
@@ -272,6 +307,20 @@ class Gateway:
             # One call's mistake must not take the others with it.
             log.exception("call %s: its owner failed on %s", call.call_id, event)
             call.hangup("owner_failed")
+
+    def _take(self, event: Event) -> None:
+        try:
+            self._signalled(event)
+        except Exception:
+            # As above: whatever a far end has found that we did not think of costs its own call.
+            log.exception("%s could not be taken", type(event).__name__)
+            if isinstance(event, IncomingCall):
+                event.session.reject(500)
+            elif (session := getattr(event, "session", None)) is not None:
+                session.bye()
+                for call, party in list(self._by_media.values()):
+                    if party is self._parties.get(session):
+                        call.hangup("error")
 
     def _signalled(self, event: Event) -> None:
         match event:
@@ -295,39 +344,31 @@ class Gateway:
 
     def _screen(self, request: Request, hop: Hop) -> Refuse | Challenge | None:
         trunk = self._trunk_of.get(hop.host)
-        did = request.uri.user_text or ""
-        if not self._within_limits():
-            return Refuse(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
-        verdict = self._reception.screen(Arrival(did, request.from_.uri.user_text or "", trunk, trunk is not None))
-        if verdict is None:
-            return None
+        did = _number(request.uri)
+        verdict = self._reception.screen(Arrival(did, _number(request.from_.uri), trunk, trunk is not None))
         if isinstance(verdict, Refusal):
             headers = () if verdict.retry_after is None else (("Retry-After", str(verdict.retry_after)),)
             log.info("call to %s from %s refused: %s %s", did, hop, verdict.status, verdict.text)
             return Refuse(verdict.status, headers=headers)
-        return Challenge()
-
-    def _within_limits(self) -> bool:
-        """A bucket of one second's worth of calls, and the number of calls at a time."""
-        now = self._loop.time()
-        rate = self._config.calls_per_second
-        self._allowance = min(max(rate, 1.0), self._allowance + (now - self._allowance_at) * rate)
-        self._allowance_at = now
-        if self._allowance < 1.0 or len(self._calls) >= self._config.max_calls:
-            return False
-        self._allowance -= 1.0
-        return True
+        if verdict == "authenticate" and not request.headers.get("authorization"):
+            return Challenge()
+        if not self._door.takes(
+            hop.host, self._is_known(hop), len(self._calls), self._calls_from[hop.host], self._loop.time()
+        ):
+            log.info("call to %s from %s refused: there are too many", did, hop)
+            return Refuse(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
+        return None if verdict is None else Challenge()
 
     def _arrived(self, event: IncomingCall) -> None:
         session = event.session
         trunk = self._trunk_of.get(event.hop.host)
         account = event.account or trunk or self._seat_at(event.from_uri.user_text, event.hop)
-        seat = self._config.seats.get(account) if account else None
+        seat = self._config.seats.get(account) if account and account != trunk else None
         codecs = seat.codecs if seat else self._config.trunks[trunk].codecs if trunk else CODECS
         try:
             media = self._engine.open_leg()
-        except NoPortsLeft:
-            log.error("no media port is left: call to %s refused", event.request_uri)
+        except (NoPortsLeft, OSError) as error:
+            log.error("call to %s refused: no media port is left (%s)", event.request_uri, error)
             session.reject(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
             return
         call = self._new_call(event, account)
@@ -350,6 +391,7 @@ class Gateway:
         self._parties[session] = party
         self._by_media[media.id] = (call, party)
         self._calls.add(call)
+        self._calls_from[call.source] += 1
         self._idle.clear()
         try:
             call.owner = self._reception.call_arrived(call)
@@ -360,10 +402,11 @@ class Gateway:
     def _new_call(self, event: IncomingCall, account: str | None) -> BridgedCall:
         return BridgedCall(
             call_id=new_call_id(),
-            did=event.request_uri.user_text or "",
-            caller="" if _withheld(event) else event.from_uri.user_text or "",
-            caller_name="" if _withheld(event) else event.from_name,
+            did=_number(event.request_uri),
+            caller="" if _withheld(event) else _number(event.from_uri),
+            caller_name="" if _withheld(event) else _plain(event.from_name)[:_LONGEST_NAME],
             caller_account=account,
+            source=event.hop.host,
             make_party=self._dial,
             post=self._post,
             acted=self._acted,
@@ -394,8 +437,8 @@ class Gateway:
             return LegFailed(leg_id, ways.outcome, ways.status, ways.text)
         try:
             media = self._engine.open_leg()
-        except NoPortsLeft:
-            return LegFailed(leg_id, "failed", None, "no media port is left")
+        except (NoPortsLeft, OSError) as error:
+            return LegFailed(leg_id, "failed", None, f"no media port is left ({error})")
         codecs: list[Codec] = [codec for codec in CODECS if codec == call.codec]
         codecs += [codec for codec in ways.codecs if codec not in codecs]
         party = SipCallee(
@@ -423,7 +466,13 @@ class Gateway:
                 yield session
 
         self._by_media[media.id] = (call, party)
-        party.start(invite)
+        try:
+            party.start(invite)
+        except ValueError as error:
+            # A number or an address that no INVITE can carry; telephones that it was sent to already stop ringing.
+            party.end("cancelled")
+            self._forget(party)
+            return LegFailed(leg_id, "failed", None, f"{target} cannot be dialled: {error}")
         return party
 
     def _seat_ways(self, account: str) -> _Ways | LegFailed:
@@ -562,3 +611,17 @@ def _warning(text: str) -> str:
     code, _, words = text.partition(" ")
     quoted = words.replace("\\", "").replace('"', "'")
     return f'{code} ivr "{quoted}"'
+
+
+def _plain(text: str) -> str:
+    """What a stranger wrote, fit for a line of a log, a record and another message: one line of valid characters."""
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isprintable() else "".join(c for c in text if c.isprintable())
+
+
+def _number(uri: SipUri) -> str:
+    """Who is meant: the user of an address without its parameters, a number without what it is grouped by."""
+    text = _plain(uri.user_text.partition(";")[0])[:_LONGEST_NUMBER]
+    if _PUNCTUATED.fullmatch(text):
+        text = re.sub(r"[().-]", "", text)
+    return text

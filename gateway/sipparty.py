@@ -143,12 +143,6 @@ class SipParty(ABC):
         match event:
             case SessionOffer():
                 self._renegotiate(session, event.sdp)
-            case SessionConfirmed() if event.sdp is not None:
-                if self._negotiation.accept(event.sdp) is not None:
-                    session.bye()
-                    self._gone("network", "no_common_codec")
-                else:
-                    self.owner.party_held(self, self._negotiation.held)
             case SessionOfferAnswered() if event.sdp is not None:
                 if self._negotiation.accept(event.sdp) is None:
                     self.owner.party_held(self, self._negotiation.held)
@@ -202,6 +196,8 @@ class SipCaller(SipParty):
         )
         self._session = session
         self._sdp: bytes | None = None
+        self._awaits_answer = False
+        """We made the offer, in our 200: the answer comes in the ACK."""
 
     def prepare(self, offer: bytes | None) -> Refused | None:
         """Work out the answer to the INVITE's offer, so that a call we cannot talk to is refused at once."""
@@ -223,6 +219,7 @@ class SipCaller(SipParty):
         self.answered = True
         self._status = 200
         if self._sdp is None:
+            self._awaits_answer = True
             self._session.answer(self._negotiation.offer())
         else:
             self._session.answer(self._sdp)
@@ -257,8 +254,21 @@ class SipCaller(SipParty):
                 "remote" if event.cause == "cancelled" else "network",
                 "cancel" if event.cause == "cancelled" else event.cause,
             )
+        elif isinstance(event, SessionConfirmed):
+            self._confirmed(session, event)
         else:
             self._in_session(session, event)
+
+    def _confirmed(self, session: Session, event: SessionConfirmed) -> None:
+        if not self._awaits_answer:
+            return
+        self._awaits_answer = False
+        if event.sdp is None or self._negotiation.accept(event.sdp) is not None:
+            # Nobody could hear anything (RFC 3261 section 13.2.2.4 wants the answer in the ACK).
+            session.bye('SIP;cause=488;text="No common codec"')
+            self._gone("network", "no_common_codec")
+        else:
+            self.owner.party_held(self, self._negotiation.held)
 
 
 class SipCallee(SipParty):
@@ -283,6 +293,8 @@ class SipCallee(SipParty):
         super().__init__(owner, media, negotiation, leg_id=leg_id, kind=kind, account=account, remote=remote)
         self._branches: list[Session] = []
         self._winner: Session | None = None
+        self._early: Session | None = None
+        """The telephone that sends sound before it answers."""
         self._rang = False
         self._outcomes: list[tuple[LegOutcome, int | None, str]] = []
 
@@ -312,7 +324,7 @@ class SipCallee(SipParty):
             return
         match event:
             case SessionProgress():
-                self._progress(event)
+                self._progress(session, event)
             case SessionAnswered():
                 self._answered(session, event)
             case SessionFailed():
@@ -322,11 +334,12 @@ class SipCallee(SipParty):
             case _:
                 self._in_session(session, event)
 
-    def _progress(self, event: SessionProgress) -> None:
+    def _progress(self, session: Session, event: SessionProgress) -> None:
         if event.status < 180:
             return
-        if event.sdp is not None and self._negotiation.agreed is None and self._negotiation.accept(event.sdp) is None:
-            self.owner.party_early_media(self)
+        if event.sdp is not None and self._early is None and self._negotiation.accept(event.sdp) is None:
+            self._early = session
+            self.owner.party_early_media(self, True)
         if not self._rang:
             self._rang = True
             self.owner.party_ringing(self)
@@ -335,7 +348,7 @@ class SipCallee(SipParty):
         refused = None
         if event.sdp is not None:
             refused = self._negotiation.accept(event.sdp)
-        elif self._negotiation.agreed is None:
+        elif self._early is not session:
             refused = Refused("399 The answer has no session description")
         if refused is not None:
             session.bye('SIP;cause=488;text="No common codec"')
@@ -353,8 +366,13 @@ class SipCallee(SipParty):
         self._branch_over(session, outcome_of(event.status, event.cause), event.status, event.reason)
 
     def _branch_over(self, session: Session, outcome: LegOutcome, status: int | None, text: str) -> None:
-        self._branches = [other for other in self._branches if other is not session]
+        if session not in self._branches:
+            return
+        self._branches.remove(session)
         self._outcomes.append((outcome, status, text))
+        if session is self._early:
+            self._early = None
+            self.owner.party_early_media(self, False)
         if status is not None and status >= 600:
             # A global refusal speaks for every telephone of the seat (RFC 3261 section 21.6).
             self._cancel(self._branches, "cancelled")

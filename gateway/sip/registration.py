@@ -67,6 +67,11 @@ class TrunkRegistration:
         self._stopped = False
         self._current: ClientTransaction | None = None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a REGISTER is under way."""
+        return self._current is not None
+
     def start(self) -> None:
         """Register, and stay so."""
         self._stopped = False

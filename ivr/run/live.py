@@ -22,6 +22,7 @@ from gateway.call import (
     Clip,
     KeyPressed,
     LegAnswered,
+    LegEnded,
     LegFailed,
     LegHeld,
     LegOutcome,
@@ -57,6 +58,9 @@ from ivr.run.events import PlayFailed
 from ivr.run.flow_run import FlowRun
 
 log = logging.getLogger("ivr.call")
+
+_KEYS_RECORDED = 500
+"""Of one call: a telephone that sends keys without end must not fill the records."""
 
 
 class Sounds(Protocol):
@@ -106,7 +110,11 @@ class LiveCall:
         self._epoch_ms = time.time() * 1000 - loop.time() * 1000
         self._offers: set[str] = set()
         self._connected: str | None = None
+        self._legs: set[str] = set()
+        self._keys = 0
         self._ended: Ended | None = None
+        self._begun = False
+        self._broken = False
         self._over = False
         self._record(
             "call.arrived",
@@ -124,8 +132,10 @@ class LiveCall:
         self._record("leg.created", "caller", {"role": "caller", "kind": "sip", "account": call.caller_account})
 
     def begin(self) -> None:
-        """Run the flow's first steps."""
-        self._do(self._run.start(self._loop.time()))
+        """Run the flow's first steps, unless the caller has given up before."""
+        if self._ended is None and not self._over:
+            self._begun = True
+            self._do(lambda: self._run.start(self._loop.time()))
 
     def call_event(self, event: CallEvent) -> None:
         self._note(event)
@@ -134,14 +144,28 @@ class LiveCall:
         else:
             if isinstance(event, PlayEnded) and event.play_id == self._play_id:
                 self._play_id = None
-            self._do(self._run.handle(event, self._loop.time()))
+            self._take(event)
+
+    def _take(self, event: CallEvent) -> None:
+        if self._begun:
+            self._do(lambda: self._run.handle(event, self._loop.time()))
+        elif isinstance(event, CallerLeft):
+            # Gave up in the same moment as he called: no step was taken, and there is nothing to tidy up.
+            self._ended = Ended(event.by, event.cause, self._run.last_block)
+            self.call.hangup(event.cause)
 
     # From the interpreter -----------------------------------------------------------------------------
 
-    def _do(self, actions: Sequence[Action]) -> None:
-        for action in actions:
-            self._act(action)
-        self._arm()
+    def _do(self, going_on: Callable[[], Sequence[Action]]) -> None:
+        """Let the flow go on and do what it asks for. A fault of ours ends this call and harms no other."""
+        try:
+            for action in going_on():
+                self._act(action)
+            self._arm()
+        except Exception:
+            log.exception("call %s: given up", self.call.call_id)
+            self._broken = True
+            self.call.hangup("error")
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -153,7 +177,7 @@ class LiveCall:
 
     def _timer_due(self) -> None:
         self._timer = None
-        self._do(self._run.handle_timer(self._loop.time()))
+        self._do(lambda: self._run.handle_timer(self._loop.time()))
 
     def _act(self, action: Action) -> None:
         call = self.call
@@ -183,12 +207,14 @@ class LiveCall:
                         "remote": str(target),
                     },
                 )
+                self._legs.add(leg_id)
                 call.dial(leg_id, target, caller_id=caller_id)
             case Drop(leg_id, reason):
                 if leg_id == self._connected:
                     self._connected = None
                     self._record("bridge.leave", leg_id)
                 call.drop(leg_id, reason)
+                self._leg_over(leg_id, "local")
             case Connect(leg_id):
                 call.connect(leg_id)
                 self._connected = leg_id
@@ -244,12 +270,16 @@ class LiveCall:
             return
         if self._play_id == action.play_id:
             self._making = None
-            self.call.play(action.play_id, clips, loop=action.loop)
+            self._do(lambda: self._start_playing(action, clips))
+
+    def _start_playing(self, action: Play, clips: Sequence[Clip]) -> tuple[Action, ...]:
+        self.call.play(action.play_id, clips, loop=action.loop)
+        return ()
 
     def _play_failed(self, play_id: int, reason: str) -> None:
         if self._play_id == play_id and not self._over:
             self._play_id = None
-            self._do(self._run.handle(PlayFailed(play_id, reason), self._loop.time()))
+            self._do(lambda: self._run.handle(PlayFailed(play_id, reason), self._loop.time()))
 
     def _stop_playing(self) -> None:
         if self._making is None:
@@ -278,13 +308,22 @@ class LiveCall:
                 self._record("leg.answered", "caller")
             case KeyPressed(_, source, leg_id):
                 # Which key it was may be secret; the step's row says it where it may be said.
-                self._record("key", leg_id or "caller", {"source": source})
+                self._keys += 1
+                if self._keys <= _KEYS_RECORDED:
+                    self._record("key", leg_id or "caller", {"source": source})
             case LegRinging(leg_id):
                 self._record("leg.ringing", leg_id)
             case LegAnswered(leg_id):
                 self._record("leg.answered", leg_id)
             case LegFailed(leg_id, outcome, status, text):
                 self._leg_failed(leg_id, outcome, status, text)
+            case LegEnded(leg_id, by):
+                if leg_id == self._connected:
+                    self._connected = None
+                    self._record("bridge.leave", leg_id)
+                self._leg_over(leg_id, "remote" if by == "agent" else "network")
+            case CallerLeft(by):
+                self._record("leg.ended", "caller", {"hangup_by": "remote" if by == "caller" else "network"})
             case LegHeld(leg_id):
                 self._record("leg.held", leg_id)
             case LegRetrieved(leg_id):
@@ -298,11 +337,18 @@ class LiveCall:
 
     def _leg_failed(self, leg_id: str, outcome: LegOutcome, status: int | None, text: str) -> None:
         log.info("call %s: leg %s %s (%s %s)", self.call.call_id, leg_id, outcome, status or "-", text)
+        self._legs.discard(leg_id)
         self._record(
             "leg.ended",
             leg_id,
             {"hangup_by": "remote", "sip_status": status, "outcome": outcome, "text": text},
         )
+
+    def _leg_over(self, leg_id: str, by: str) -> None:
+        """Its end now, not when the call ends and everything else of it is reported."""
+        if leg_id in self._legs:
+            self._legs.remove(leg_id)
+            self._record("leg.ended", leg_id, {"hangup_by": by})
 
     def _step(self, step: StepRecord) -> None:
         self._record(
@@ -356,7 +402,9 @@ class LiveCall:
             return
         if self._ended is None:
             # The telephone side ended the call of itself (a shutdown): let the flow's silent handlers run.
-            self._do(self._run.handle(CallerLeft("network", "shutdown"), self._loop.time()))
+            if not self._broken:
+                self._take(CallerLeft("network", event.cause))
+            self._ended = Ended("system", event.cause, self._run.last_block)
         self._over = True
         self._cancel_making()
         if self._timer is not None:
@@ -364,7 +412,7 @@ class LiveCall:
             self._timer = None
         for report in event.legs:
             self._leg_report(report)
-        ended = self._ended or Ended("system", "shutdown", self._run.last_block)
+        ended = self._ended
         self._record(
             "call.ended",
             data={
