@@ -8,6 +8,7 @@ from ivr.cli.calls import calls
 from ivr.cli.check import check
 from ivr.cli.init import init
 from ivr.cli.run import run
+from ivr.cli.test import run_tests
 
 app = typer.Typer(
     name="ivr",
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(init)
 app.command()(check)
+app.command("test")(run_tests)
 app.command()(calls)
 
 

@@ -10,8 +10,10 @@ import typer
 from rich.console import Console
 
 from ivr.cli.loading import count, load_checked, show_problems
+from ivr.cli.test import load_tests
 from ivr.flow.loader import load_flows
 from ivr.flow.problem import Problem, has_errors, in_order, to_json
+from ivr.run.testing.loader import ENDING
 
 _FLOW = re.compile(rb"^\s*flow\s*:", re.MULTILINE)
 
@@ -19,7 +21,7 @@ _FLOW = re.compile(rb"^\s*flow\s*:", re.MULTILINE)
 def check(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Flow files, folders of flows, or site files (checked with their flows)."),
+        typer.Argument(help="Flow files, folders of flows, files of tests, or site files (checked with their flows)."),
     ] = None,
     output: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for editors.")
@@ -44,11 +46,13 @@ def check(
 
 
 def _problems(paths: list[Path]) -> list[Problem]:
-    sites = [path for path in paths if _is_site(path)]
-    flows = [path for path in paths if path not in sites]
+    tests = [path for path in paths if path.name.endswith(ENDING)]
+    sites = [path for path in paths if path not in tests and _is_site(path)]
+    flows = [path for path in paths if path not in tests and path not in sites]
     problems = list(load_flows(flows).problems) if flows else []
     for path in sites:
         problems += load_checked(path)[2]
+    problems += load_tests(tests, None).problems
     return list(dict.fromkeys(problems))
 
 

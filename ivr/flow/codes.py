@@ -50,6 +50,9 @@ CODES: Final[Mapping[str, str]] = {
     "E140": "A flow names a seat, group or trunk that the site does not have.",
     "E150": "A recording is missing for a language of the flow.",
     "E160": "A step in what on_hangup leads to needs a caller, but the caller has gone.",
+    # Tests of flows.
+    "E170": "A test names a flow, recording, seat or group that is not there.",
+    "E171": "A day and time is written 2026-03-02 10:00, with a time zone behind it.",
     # The site.
     "E201": "An address, port or place to listen is not well-formed.",
     "E202": "One thing is claimed by two: a number by two trunks or rules, a port by two listeners.",

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 from gateway.call import Answered, CallEnded, CallerLeft, KeyPressed, PlayEnded, Target
 from ivr.flow.expression import EvaluationError
-from ivr.flow.model import Flow, Step
+from ivr.flow.model import Flow, Place, Step
 from ivr.flow.nodes import VERBS
 from ivr.run.actions import Action, Ended, EndedBy, Hangup, Log
 from ivr.run.activity import Activity, Exit, Finish, Outcome
@@ -139,6 +139,14 @@ class FlowRun:
     def last_block(self) -> str:
         """The block the call is in, or was in when the caller left."""
         return self._path[-1] if self._path else self._flow.start
+
+    @property
+    def place(self) -> Place:
+        """Where the step being done, or done last, stands in the flow's file."""
+        block = self._flow.blocks.get(self._block)
+        if not self._steps or block is None:
+            return block.place if block else self._flow.place
+        return self._steps[min(self._index, len(self._steps) - 1)].place
 
     @property
     def secret_input(self) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -66,6 +66,9 @@ A_CALLER = CallFacts("call1", "+8613800000000", "", None, "4008200000", datetime
 class DidNotHappen(AssertionError):
     """What a script waits for does not come. The text holds the transcript."""
 
+    def __init__(self, what: str, transcript: Sequence[str]) -> None:
+        super().__init__("\n".join([f"waited for: {what}", *transcript]))
+
 
 @dataclass(slots=True)
 class Heard:
@@ -78,6 +81,8 @@ class Heard:
     seconds: float = 0.0
     """How much of it was heard."""
     cut: bool = False
+    spoken: bool = False
+    """Whether it is a text, not a recording."""
 
 
 @dataclass(slots=True)
@@ -185,8 +190,12 @@ class Script:
         lengths: Mapping[str, float] | None = None,
         prompt_seconds: float = 2.0,
         missing: Collection[str] = (),
+        signed_in: Collection[str] | None = None,
     ) -> None:
-        """``lengths`` are seconds by recording or text, ``missing`` recordings that are not there."""
+        """``lengths`` are seconds by recording or text, ``missing`` recordings that are not there.
+
+        ``signed_in`` are the seats that can be reached; unless given, every one that is rung.
+        """
         self.run = FlowRun(flow, facts, groups=groups, limits=limits)
         self.now = 0.0
         self.heard: list[Heard] = []
@@ -201,6 +210,8 @@ class Script:
         self._seen = 0
         self._prompt_seconds = prompt_seconds
         self._missing = missing
+        self._signed_in = signed_in
+        self._rung: dict[str, str] = {}
         self._seats: dict[str, Seat] = {}
         self._playing: _Playing | None = None
         self._coming: list[tuple[float, int, Event | _ItemBegins]] = []
@@ -220,11 +231,29 @@ class Script:
 
     def hears(self, name: str) -> None:
         """Wait until that recording or text begins; none that began before the last call of this counts."""
-        self._until(lambda: self._names_from(self._seen, name), f"'{name}' is heard")
+        self.hears_where(lambda heard: heard.name == name, f"'{name}' is heard")
+
+    def hears_where(self, fits: Callable[[Heard], bool], what: str) -> None:
+        """The same for whatever fits; ``what`` says it in words."""
+        self.until(lambda: self._heard_from(self._seen, fits), what)
 
     def hears_all(self) -> None:
         """Wait until what plays is over."""
-        self._until(lambda: self._playing is None, "the prompt ends")
+        self.until(lambda: self._playing is None, "the prompt ends")
+
+    def until(self, happened: Callable[[], bool], what: str) -> None:
+        """Let time pass until something is so; ``what`` says it in words. Raises DidNotHappen."""
+        limit = self.now + PATIENCE
+        while not happened():
+            due = self._due()
+            if due is None or due > limit:
+                raise DidNotHappen(what, self.transcript)
+            self._step(due)
+
+    def until_over(self) -> None:
+        """Let time pass until the call has ended; one that nobody ends meets the limit of all calls."""
+        while (due := self._due()) is not None:
+            self._step(due)
 
     def presses(self, keys: str, *, after: str | None = None, gap: float = 0.2, source: KeySource = "rfc4733") -> None:
         """Press keys, one every ``gap`` seconds, the first that long from now, or from the beginning of a prompt."""
@@ -272,20 +301,12 @@ class Script:
 
     # Time.
 
-    def _names_from(self, first: int, name: str) -> bool:
+    def _heard_from(self, first: int, fits: Callable[[Heard], bool]) -> bool:
         for number, heard in enumerate(self.heard[first:], first + 1):
-            if heard.name == name:
+            if fits(heard):
                 self._seen = number
                 return True
         return False
-
-    def _until(self, happened: Callable[[], bool], what: str) -> None:
-        limit = self.now + PATIENCE
-        while not happened():
-            due = self._due()
-            if due is None or due > limit:
-                raise DidNotHappen("\n".join([f"waited for: {what}", *self.transcript]))
-            self._step(due)
 
     def _due(self) -> float | None:
         timer = self.run.next_timer()
@@ -330,6 +351,10 @@ class Script:
             case Ringback(on):
                 self.ringback = on
             case Dial(leg_id, target):
+                self._rung[leg_id] = target.name
+                if self._signed_in is not None and target.scheme == "sip" and target.name not in self._signed_in:
+                    self._at_once.append(LegFailed(leg_id, "offline"))
+                    return
                 self._tell(f"{target} rings")
                 self._at_once.append(self.seat(target.name).rung(leg_id))
             case Drop(leg_id, reason):
@@ -381,7 +406,8 @@ class Script:
     def _item_begins(self, begins: _ItemBegins) -> None:
         if self._playing is not None and self._playing.play.play_id == begins.play_id:
             name = _name(begins.item)
-            self.heard.append(Heard(self.now, name, self._length(begins.item)))
+            spoken = isinstance(begins.item, PlayText)
+            self.heard.append(Heard(self.now, name, self._length(begins.item), spoken=spoken))
             self._tell(f"♪ {name}")
 
     def _stop(self) -> None:
@@ -413,8 +439,12 @@ class Script:
             case CallerLeft(by=by, cause=cause):
                 self._stop()
                 self._tell(f"the caller is gone: {by}, {cause}")
-            case LegAnswered(leg_id=leg) | LegFailed(leg_id=leg) | LegEnded(leg_id=leg):
-                self._tell(f"{leg}: {type(event).__name__}")
+            case LegAnswered(leg_id=leg):
+                self._tell(f"{self._rung[leg]} answers")
+            case LegFailed(leg_id=leg, outcome=outcome):
+                self._tell(f"{self._rung[leg]}: {outcome}")
+            case LegEnded(leg_id=leg, by=by):
+                self._tell(f"{self._rung[leg]} {'hangs up' if by == 'agent' else 'is lost'}")
 
     def _tell(self, what: str) -> None:
         self.transcript.append(f"{self.now:7.1f}  {self.run.last_block:<16}  {what}")

@@ -1,0 +1,228 @@
+"""Acts the call of a test in virtual time, and says at which step it went another way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+from gateway.call import Target
+from ivr.flow.model import Place
+from ivr.run.conversation import CallFacts
+from ivr.run.script import DidNotHappen, Heard, Script
+from ivr.run.testing.kinds import Party, Sound, Surroundings, folded
+from ivr.run.testing.model import (
+    AtBlock,
+    Bridged,
+    Case,
+    Expect,
+    HangUp,
+    Hears,
+    HearsText,
+    Press,
+    PromptCut,
+    Rings,
+    SeatDoes,
+    Step,
+    Wait,
+)
+
+KEY_GAP = 0.2
+"""Seconds between keys, and between what a key waits for and the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Where a call and its test part ways."""
+
+    place: Place
+    """The step of the test, or what it expects."""
+    flow_place: Place
+    """Where in the flow the call was when it should have happened."""
+    message: str
+    before: tuple[str, ...]
+    """What had happened when the step began: lines of the transcript."""
+    instead: tuple[str, ...]
+    """What happened from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    case: Case
+    failure: Failure | None
+
+    @property
+    def passed(self) -> bool:
+        return self.failure is None
+
+
+class _Differs(Exception):
+    """Something is not as it should be; the text says what."""
+
+
+def act(case: Case, around: Surroundings) -> Result:
+    """Act one test."""
+    return _Acting(case, around).result()
+
+
+class _Acting:
+    """One call of one test."""
+
+    def __init__(self, case: Case, around: Surroundings) -> None:
+        self._case = case
+        caller = case.caller
+        facts = CallFacts("test", caller.number, "", None, caller.did, caller.at)
+        self._script = Script(
+            case.flow,
+            facts,
+            groups={name: tuple(_targets(members)) for name, members in around.groups.items()},
+            lengths=case.lengths,
+            signed_in=around.seats if around.known else None,
+        )
+        self._under_key: Heard | None = None
+        """What played when a key was last pressed."""
+
+    def result(self) -> Result:
+        case, script = self._case, self._script
+        for step in case.steps:
+            place, seen = script.run.place, len(script.transcript)
+            try:
+                self._step(step)
+            except (DidNotHappen, _Differs) as difference:
+                return self._failed(step.place, place, str(difference).partition("\n")[0], seen)
+        seen = len(script.transcript)
+        if not case.steps or (case.expect is not None and (case.expect.ended_by or case.expect.last_block)):
+            script.until_over()
+        for message in _differences(case.expect, script) if case.expect is not None else ():
+            assert case.expect is not None
+            return self._failed(case.expect.place, script.run.place, message, seen)
+        return Result(case, None)
+
+    def _failed(self, place: Place, flow_place: Place, message: str, seen: int) -> Result:
+        transcript = self._script.transcript
+        return Result(
+            self._case, Failure(place, flow_place, message, tuple(transcript[:seen]), tuple(transcript[seen:]))
+        )
+
+    def _step(self, step: Step) -> None:
+        script = self._script
+        match step:
+            case Hears(sound=sound):
+                self._hears(sound)
+            case HearsText(words=words):
+                wanted = words.casefold()
+                script.hears_where(
+                    lambda heard: heard.spoken and wanted in folded(heard.name).casefold(), f"a text with '{words}'"
+                )
+            case Press(keys=keys, after=after):
+                self._press(keys, after)
+            case PromptCut(cut=cut):
+                self._prompt_cut(cut)
+            case Wait(seconds=seconds):
+                script.waits(seconds)
+            case AtBlock(block=block):
+                script.until(lambda: script.run.last_block == block, f"the call is at block {block}")
+            case Rings(party=party):
+                self._until_any(party, "rings")
+            case SeatDoes():
+                self._seat_does(step)
+            case Bridged(seat=party):
+                seat = script.seat(party.name)
+                script.until(lambda: seat.talking, f"{party} and the caller talk")
+            case HangUp():
+                self._still_up("the caller cannot hang up")
+                script.hangs_up()
+            case _:
+                assert_never(step)
+
+    def _hears(self, sound: Sound) -> None:
+        self._script.hears_where(
+            lambda heard: heard.spoken == sound.spoken and folded(heard.name) == sound.name, f"{sound} is heard"
+        )
+
+    def _press(self, keys: str, after: Sound | str | None) -> None:
+        script = self._script
+        if isinstance(after, Sound):
+            self._hears(after)
+        elif after is not None:
+            script.until(lambda: script.run.last_block == after, f"the call is at block {after}")
+        for key in keys:
+            script.waits(KEY_GAP)
+            self._still_up(f"key {key} cannot be pressed")
+            self._under_key = script.heard[-1] if script.playing else None
+            script.presses(key, gap=0.0)
+
+    def _prompt_cut(self, cut: bool) -> None:
+        heard = self._under_key
+        if heard is None and cut:
+            raise _Differs("nothing was playing when the last key was pressed")
+        if heard is not None and heard.cut != cut:
+            raise _Differs(f"the key {'did not cut' if cut else 'cut'} '{heard.name}'")
+
+    def _until_any(self, party: Party, what: str) -> None:
+        seats = [self._script.seat(name) for name in party.seats]
+        self._script.until(lambda: any(seat.ringing for seat in seats), f"{party} {what}")
+
+    def _seat_does(self, step: SeatDoes) -> None:
+        name, seat = step.seat.name, self._script.seat(step.seat.name)
+        if step.deed == "hangup":
+            self._script.until(lambda: seat.talking, f"{name} and the caller talk")
+            seat.hangs_up()
+            return
+        self._until_any(step.seat, "rings")
+        match step.deed:
+            case "answer":
+                seat.answers()
+            case "busy":
+                seat.busy()
+            case "refuse":
+                seat.refuses()
+            case "offline":
+                seat.offline()
+            case "fail":
+                seat.fails("failed")
+            case "no_answer":
+                self._script.until(lambda: not seat.ringing, f"{name} rings no more")
+            case _:
+                assert_never(step.deed)
+
+    def _still_up(self, otherwise: str) -> None:
+        if self._script.run.finished:
+            raise _Differs(f"{otherwise}: the call is over")
+
+
+def _differences(expect: Expect, script: Script) -> Iterator[str]:
+    """What is not as expected, in words."""
+    path = script.path
+    if expect.ended_by is not None and script.ended_by != expect.ended_by:
+        ended = f"was ended by {script.ended_by}" if script.ended_by else "does not end"
+        yield f"expected to be ended by {expect.ended_by}, but the call {ended}"
+    if expect.path is not None and path != expect.path:
+        yield f"expected the path {_path(expect.path)}, but it was {_path(path)}"
+    if expect.path_starts is not None and path[: len(expect.path_starts)] != expect.path_starts:
+        yield f"expected a path that starts {_path(expect.path_starts)}, but it was {_path(path)}"
+    if expect.last_block is not None and script.run.last_block != expect.last_block:
+        yield f"expected the call to end in block {expect.last_block}, but it was in {script.run.last_block}"
+    if expect.at_block is not None and (script.run.last_block != expect.at_block or script.run.finished):
+        where = "it is over" if script.run.finished else f"it is in {script.run.last_block}"
+        yield f"expected the call at block {expect.at_block}, but {where}"
+    if expect.tries is not None:
+        yield from _tries(expect.tries, script)
+
+
+def _tries(expected: Mapping[str, int], script: Script) -> Iterator[str]:
+    tries = Counter(record.block for record in script.records if record.try_no is not None)
+    for block, number in expected.items():
+        if tries[block] != number:
+            yield f"expected {number} tries in block {block}, but there were {tries[block]}"
+
+
+def _targets(members: Iterable[str]) -> Iterator[Target]:
+    for member in members:
+        scheme, _, name = member.partition(":")
+        yield Target("tel" if scheme == "tel" else "sip", name)
+
+
+def _path(blocks: Iterable[str]) -> str:
+    return " > ".join(blocks)

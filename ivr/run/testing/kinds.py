@@ -1,0 +1,277 @@
+"""Kinds of settings that only tests of flows have: sounds heard, keys pressed, blocks, seats and groups named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from ivr.flow.draft import contents
+from ivr.flow.kinds import NAME, Duration, Text, Whole
+from ivr.flow.model import Flow, Recording
+from ivr.flow.problem import did_you_mean
+from ivr.flow.settings import Reader, scalar
+from ivr.flow.source import MappingNode, Node, ScalarNode
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What of the site a test can name and a flow can ring."""
+
+    seats: Collection[str] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of groups to ``sip:SEAT`` and ``tel:NUMBER``."""
+    numbers: bool = False
+    """Whether there is a trunk, so that any number can be rung."""
+    known: bool = False
+    """Whether there is a site at all."""
+
+
+class CaseReader(Reader):
+    """A reader that knows what a test can refer to."""
+
+    def __init__(self, flow: Flow, around: Surroundings) -> None:
+        super().__init__()
+        self.flow = flow
+        self.around = around
+        self.recordings = {
+            prompt.name
+            for block in flow.blocks.values()
+            for step in block.steps
+            for prompt in contents(step.settings)
+            if isinstance(prompt, Recording)
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A recording, or a text in full."""
+
+    name: str
+    spoken: bool = False
+
+    def __str__(self) -> str:
+        return f"'{self.name}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who is rung: a seat, or any seat of a group."""
+
+    name: str
+    seats: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def folded(text: str) -> str:
+    """A text for comparing: spaces and line breaks are one space."""
+    return " ".join(text.split())
+
+
+@dataclass(frozen=True)
+class SoundName:
+    """``welcome``, or ``{say: 'Welcome.'}``."""
+
+    def read(self, node: Node, reader: Reader) -> Sound | None:
+        if isinstance(node, MappingNode):
+            text = node.get("say")
+            if text is None or len(node.entries) != 1:
+                reader.problem("E026", node, "this is no prompt", f"write {self.describe()}")
+                return None
+            words = Text("the text", 5_000).read(text, reader)
+            return None if words is None else Sound(folded(words), spoken=True)
+        name = scalar(node, reader, self.describe())
+        if name is None or not isinstance(reader, CaseReader):
+            return None
+        if name.text not in reader.recordings:
+            help = did_you_mean(name.text, reader.recordings, "recordings") or "spoken text is {say: 'text'}"
+            message = f"flow '{reader.flow.name}' plays no recording '{name.text[:60]}'"
+            reader.problem("E170", name, message, help)
+            return None
+        return Sound(name.text)
+
+    def describe(self) -> str:
+        return "a recording, or {say: 'text'}"
+
+
+@dataclass(frozen=True)
+class Cue:
+    """What a key waits for: a block's name, else whatever can be heard."""
+
+    def read(self, node: Node, reader: Reader) -> Sound | str | None:
+        if isinstance(node, ScalarNode) and isinstance(reader, CaseReader):
+            if node.text in reader.flow.blocks:
+                return node.text
+            if node.text and node.text not in reader.recordings:
+                known = {*reader.flow.blocks, *reader.recordings}
+                message = f"flow '{reader.flow.name}' has no block or recording '{node.text[:60]}'"
+                reader.problem("E170", node, message, did_you_mean(node.text, known, "blocks and recordings"))
+                return None
+        return SoundName().read(node, reader)
+
+    def describe(self) -> str:
+        return "a block, a recording, or {say: 'text'}"
+
+
+@dataclass(frozen=True)
+class Words:
+    """Part of a spoken text."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = Text(self.describe(), 5_000).read(node, reader)
+        if text is not None and not text.strip():
+            reader.problem("E020", node, "the value is missing", f"write {self.describe()}")
+            return None
+        return None if text is None else folded(text)
+
+    def describe(self) -> str:
+        return "words of a spoken text"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What is pressed, key by key."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        if not re.fullmatch(r"[0-9*#A-D]{1,64}", text.text):
+            reader.problem("E121", text, f"'{text.text[:40]}' cannot be pressed", f"write {self.describe()}")
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return "keys in quotes: '4' or '1234#'"
+
+
+@dataclass(frozen=True)
+class BlockName:
+    """A block the flow has."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None or not isinstance(reader, CaseReader):
+            return None
+        if text.text not in reader.flow.blocks:
+            help = did_you_mean(text.text, reader.flow.blocks, "blocks")
+            reader.problem("E101", text, f"flow '{reader.flow.name}' has no block '{text.text[:60]}'", help)
+            return None
+        return text.text
+
+    def describe(self) -> str:
+        return "the name of a block"
+
+
+@dataclass(frozen=True)
+class BlockTries:
+    """``{main_menu: 3}``"""
+
+    def read(self, node: Node, reader: Reader) -> Mapping[str, int] | None:
+        if not isinstance(node, MappingNode) or not node.entries:
+            reader.problem("E013", node, "tries has blocks and numbers", f"write {self.describe()}")
+            return None
+        found = {}
+        for key, value in node.entries:
+            block, tries = BlockName().read(key, reader), Whole(0, 1000).read(value, reader)
+            if block is None or tries is None:
+                return None
+            found[block] = tries
+        return MappingProxyType(found)
+
+    def describe(self) -> str:
+        return "{block: number}"
+
+
+@dataclass(frozen=True)
+class PartyName:
+    """A seat of the site, a number that the site's trunks reach, or a group."""
+
+    groups: bool = False
+
+    def read(self, node: Node, reader: Reader) -> Party | None:
+        text = scalar(node, reader, self.describe())
+        if text is None or not isinstance(reader, CaseReader):
+            return None
+        name, around = text.text, reader.around
+        if self.groups and name in around.groups:
+            return Party(name, tuple(target.partition(":")[2] for target in around.groups[name]))
+        reachable = around.numbers and re.fullmatch(r"\+?[0-9*#]{1,32}", name)
+        if name in around.seats or reachable:
+            return Party(name, (name,))
+        if not around.known:
+            message = f"there is no site file to look up '{name[:60]}' in"
+            reader.problem("E170", text, message, "give one: ivr test --site FILE")
+            return None
+        known = [*around.seats, *(around.groups if self.groups else ())]
+        kind = "seat or group" if self.groups else "seat"
+        reader.problem("E170", text, f"the site has no {kind} '{name[:60]}'", did_you_mean(name, known, "there are"))
+        return None
+
+    def describe(self) -> str:
+        return "a seat or a group" if self.groups else "a seat in quotes: '2001'"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """``2026-03-02 10:00 Asia/Shanghai``; without a zone it is UTC."""
+
+    def read(self, node: Node, reader: Reader) -> datetime | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        found = re.fullmatch(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?)(?: +(\S+))?", text.text)
+        try:
+            when = datetime.fromisoformat(found[1]) if found else None
+        except ValueError:
+            when = None
+        if found is None or when is None:
+            reader.problem("E171", text, f"'{text.text[:40]}' is not a day and time", f"write {self.describe()}")
+            return None
+        zone = _zone(found[2])
+        if zone is None:
+            help = "write one as Asia/Shanghai, Europe/Berlin or UTC"
+            reader.problem("E171", text, f"'{found[2][:40]}' is not a time zone", help)
+            return None
+        return when.replace(tzinfo=zone)
+
+    def describe(self) -> str:
+        return "'2026-03-02 10:00 Asia/Shanghai'"
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    if name is None or name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        return None
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """``fixed``, or the seconds of single prompts: ``{welcome: 4s}``."""
+
+    def read(self, node: Node, reader: Reader) -> Mapping[str, float] | None:
+        if isinstance(node, ScalarNode) and node.text == "fixed":
+            return MappingProxyType({})
+        if not isinstance(node, MappingNode):
+            reader.problem("E013", node, "prompts is 'fixed', or says how long some last", f"write {self.describe()}")
+            return None
+        found = {}
+        for key, value in node.entries:
+            seconds = Duration(0.02, 600).read(value, reader)
+            if NAME.fullmatch(key.text) and SoundName().read(key, reader) is None:
+                seconds = None
+            if seconds is None:
+                return None
+            found[key.text] = seconds
+        return MappingProxyType(found)
+
+    def describe(self) -> str:
+        return "fixed, or {welcome: 4s}"

@@ -1,0 +1,181 @@
+"""A file of tests as the program sees it: calls, what is acted in each, what must come of it. Seconds; no file words.
+
+How each is written stands beside it, as in the verbs of flows. Nothing here acts a call: see
+:mod:`ivr.run.testing.acting`.
+"""
+
+# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from ivr.flow.kinds import Duration, ListOf, OneOf, Text, YesNo
+from ivr.flow.model import Flow, Place
+from ivr.flow.settings import setting
+from ivr.run.actions import EndedBy
+from ivr.run.testing.kinds import (
+    BlockName,
+    BlockTries,
+    Cue,
+    Keys,
+    Moment,
+    Party,
+    PartyName,
+    Sound,
+    SoundName,
+    Words,
+)
+
+Deed = Literal["answer", "busy", "refuse", "no_answer", "offline", "fail", "hangup"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls what, and when."""
+
+    number: str = setting(Text("a number", 64), "the caller's number; '' hides it", name="from", default="4930123456")
+    did: str = setting(Text("a number", 64), "the number called", name="to", default="1000")
+    at: datetime = setting(Moment(), "when the call comes", default=datetime(2026, 3, 2, 10, 0, tzinfo=UTC))
+
+
+# Steps ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hears:
+    """Wait until a recording or a text begins that has not been heard by an earlier step."""
+
+    place: Place = field(compare=False)
+    sound: Sound = setting(SoundName(), "a recording, or {say: 'the whole text'}", name="hears")
+
+
+@dataclass(frozen=True, slots=True)
+class HearsText:
+    """Wait until a text begins that has these words in it."""
+
+    place: Place = field(compare=False)
+    words: str = setting(Words(), "words of a spoken text", name="hears_text")
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Press keys, one every fifth of a second."""
+
+    place: Place = field(compare=False)
+    keys: str = setting(Keys(), "the keys", name="press")
+    after: Sound | str | None = setting(Cue(), "first wait for this block, recording or text", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCut:
+    """Whether the last key cut what was playing."""
+
+    place: Place = field(compare=False)
+    cut: bool = setting(YesNo(), "whether it was cut", name="prompt_cut")
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let time pass."""
+
+    place: Place = field(compare=False)
+    seconds: float = setting(Duration(0.02), "how long", name="wait")
+
+
+@dataclass(frozen=True, slots=True)
+class AtBlock:
+    """Wait until the call is in a block."""
+
+    place: Place = field(compare=False)
+    block: str = setting(BlockName(), "the block", name="at_block")
+
+
+@dataclass(frozen=True, slots=True)
+class Rings:
+    """Wait until a seat rings, or any of a group."""
+
+    place: Place = field(compare=False)
+    party: Party = setting(PartyName(groups=True), "a seat or a group", name="rings")
+
+
+@dataclass(frozen=True, slots=True)
+class SeatDoes:
+    """Wait until a seat rings (talks, for ``hangup``), and let it do something."""
+
+    place: Place = field(compare=False)
+    seat: Party = setting(PartyName(), "the seat")
+    deed: Deed = setting(
+        OneOf(("answer", "busy", "refuse", "no_answer", "offline", "fail", "hangup")), "what it does", name="does"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Bridged:
+    """Wait until a seat and the caller talk."""
+
+    place: Place = field(compare=False)
+    seat: Party = setting(PartyName(), "the seat", name="bridged")
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """The caller hangs up."""
+
+    place: Place = field(compare=False)
+    who: Literal["caller"] = setting(OneOf(("caller",)), "who", name="hangup")
+
+
+Step = Hears | HearsText | Press | PromptCut | Wait | AtBlock | Rings | SeatDoes | Bridged | HangUp
+
+STEPS: Mapping[str, type[Step]] = {
+    "hears": Hears,
+    "hears_text": HearsText,
+    "press": Press,
+    "prompt_cut": PromptCut,
+    "wait": Wait,
+    "at_block": AtBlock,
+    "rings": Rings,
+    "seat": SeatDoes,
+    "bridged": Bridged,
+    "hangup": HangUp,
+}
+"""The word a step begins with, and what it is."""
+
+
+# Tests ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What must be so when the steps are over.
+
+    With ``ended_by`` or ``last_block``, and in a test without steps, the call goes on to its end first.
+    """
+
+    place: Place = field(compare=False)
+    path: tuple[str, ...] | None = setting(ListOf(BlockName(), 1), "all blocks gone through, in order", default=None)
+    path_starts: tuple[str, ...] | None = setting(ListOf(BlockName(), 1), "the first blocks", default=None)
+    at_block: str | None = setting(BlockName(), "the block the call is in, still up", default=None)
+    last_block: str | None = setting(BlockName(), "the block the call ended in", default=None)
+    ended_by: EndedBy | None = setting(
+        OneOf(("caller", "agent", "flow", "system", "network")), "who ended the call", default=None
+    )
+    tries: Mapping[str, int] | None = setting(BlockTries(), "how often the caller was asked, by block", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test: one call."""
+
+    name: str
+    flow: Flow = field(repr=False)
+    caller: Caller
+    lengths: Mapping[str, float]
+    """Seconds of prompts that do not take the usual time, by recording or text."""
+    steps: tuple[Step, ...]
+    expect: Expect | None
+    place: Place

@@ -1,0 +1,96 @@
+"""``ivr test`` as an operator types it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ivr.resources import resource
+from tests.cli.commands import ivr
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new site, and the working directory in it."""
+    assert ivr("init", tmp_path / "site").exit_code == 0
+    monkeypatch.chdir(tmp_path / "site")
+    return tmp_path / "site"
+
+
+def test_the_sample_passes(site: Path) -> None:
+    result = ivr("test")
+    assert re.fullmatch(r"main: 11 passed \(0\.\d s\)\n", result.stdout), result.stdout
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize("words", [["flows"], ["flows/main.test.yaml"], ["--site", "site.yaml"]])
+def test_tests_are_found(words: list[str], site: Path) -> None:
+    assert ivr("test", *words).stdout.startswith("main: 11 passed")
+
+
+def test_tests_are_found_from_elsewhere(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ivr("test", "site/flows").stdout.startswith("main: 11 passed")
+    assert ivr("test", "--site", "site/site.yaml").stdout.startswith("main: 11 passed")
+
+
+def test_a_failure_shows_both_files_and_what_happened(site: Path) -> None:
+    flow = site / "flows/main.yaml"
+    flow.write_text(flow.read_text().replace("'1': sales", "'1': support"))
+    result = ivr("test", "flows")
+    assert result.exit_code == 1
+    assert "flows/main.test.yaml:17:9: failed: sales answers\n  waited for: 2001 rings\n" in result.stdout
+    assert re.search(r"in the flow, the call was at flows/main\.yaml:\d+:7\n", result.stdout)
+    assert re.search(r"and then, instead:\n +\d\.\d  support +♪ One moment, I am calling support\.\n", result.stdout)
+    assert re.search(r"main: 6 passed, 5 failed \(0\.\d s\)\n$", result.stdout)
+
+
+def test_mistakes_in_tests_are_shown_like_mistakes_in_flows(site: Path) -> None:
+    (site / "flows/main.test.yaml").write_text("flow: main\ntests:\n  - name: a\n    steps:\n      - pres: '1'\n")
+    expected = (
+        "flows/main.test.yaml:5:9: error E011 no step is called 'pres'\n"
+        "    5 |       - pres: '1'\n"
+        "      |         ^^^^ did you mean 'press'?\n"
+    )
+    tested = ivr("test")
+    assert (tested.exit_code, tested.stdout) == (1, expected + "1 error: no test was run.\n")
+    checked = ivr("check", "flows/main.test.yaml")
+    assert (checked.exit_code, checked.stdout) == (1, expected + "1 error\n")
+
+
+def test_mistakes_in_the_flow_are_shown_first(site: Path) -> None:
+    flow = site / "flows/main.yaml"
+    flow.write_text(flow.read_text().replace("goto: goodbye", "goto: godbye", 1))
+    result = ivr("test")
+    assert result.exit_code == 1
+    assert "error E101 no block 'godbye'" in result.stdout
+
+
+def test_no_tests_are_no_success(site: Path) -> None:
+    (site / "flows/main.test.yaml").unlink()
+    result = ivr("test")
+    assert (result.exit_code, result.stdout) == (1, "There are no tests (NAME.test.yaml) in flows.\n")
+
+
+def test_without_a_site_flows_are_tested_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("one.yaml").write_text(
+        "flow: one\nstart: hello\nblocks:\n  hello:\n    - say: 'Hello.'\n    - hangup\n", encoding="utf-8"
+    )
+    Path("one.test.yaml").write_text(
+        "flow: one\ntests:\n  - {name: says hello, steps: [{hears: {say: 'Hello.'}}], expect: {ended_by: flow}}\n"
+    )
+    assert ivr("test").stdout.startswith("one: 1 passed")
+
+
+def test_a_site_with_mistakes_stops(site: Path) -> None:
+    (site / "site.yaml").write_text("numbers: {'1000': main}\nseat: {}\n")
+    result = ivr("test", "flows")
+    assert result.exit_code == 1
+    assert "did you mean 'seats'?" in result.stderr
+
+
+def test_the_checkout_has_the_same_sample() -> None:
+    assert ivr("test", resource("flows")).stdout.startswith("main: 11 passed")
