@@ -98,13 +98,13 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 def load(library: Path = LIBRARY) -> ctypes.CDLL:
     """The engine's library with every function typed; raises EngineNotBuilt.
 
-    Calls release the GIL, so that a command that waits for a batch of packets holds up no other Python thread.
+    Calls keep the GIL: a command takes microseconds, and to get the GIL back can take 5 ms beside a busy thread.
     """
     remedy = "build it with `make`, `pip install -e .` or `python hatch_build.py`"
     if not library.exists():
         raise EngineNotBuilt(f"the media engine has not been built ({library} is missing): {remedy}")
     try:
-        native = ctypes.CDLL(str(library), use_errno=True)
+        native = ctypes.PyDLL(str(library), use_errno=True)
         current = native.media_abi() == ABI
     except (OSError, AttributeError) as error:
         raise EngineNotBuilt(f"the media engine cannot be loaded ({error}): {remedy}") from error

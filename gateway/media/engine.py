@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from gateway.media import binding
@@ -178,8 +179,17 @@ class EngineStatistics:
     """The thread runs under SCHED_RR."""
 
 
+_STATISTICS = tuple(name for name, *_ in binding.MediaLegStatistics._fields_)
+
+
+@lru_cache(64)
+def _arrays(length: int) -> tuple[type[ctypes.Array[ctypes.c_char_p]], type[ctypes.Array[ctypes.c_size_t]]]:
+    """The types of what a play hands over: making one takes as long as all the rest of a play."""
+    return ctypes.c_char_p * length, ctypes.c_size_t * length
+
+
 def _statistics(native: binding.MediaLegStatistics) -> LegStatistics:
-    values = {name: getattr(native, name) for name, *_ in native._fields_}
+    values = {name: getattr(native, name) for name in _STATISTICS}
     if values["round_trip_ms"] < 0:
         values["round_trip_ms"] = None
     return LegStatistics(**values)
@@ -246,8 +256,9 @@ class MediaLeg:
         ``loop`` it begins again until stopped. Nothing to play is a play that is completed at once.
         """
         clips = tuple(clips)
-        data = (ctypes.c_char_p * len(clips))(*(clip.pcmu for clip in clips))
-        sizes = (ctypes.c_size_t * len(clips))(*(len(clip.pcmu) for clip in clips))
+        texts, lengths = _arrays(len(clips))
+        data = texts(*[clip.pcmu for clip in clips])
+        sizes = lengths(*[len(clip.pcmu) for clip in clips])
         with self._lock:
             if self._call("media_leg_play", play_id, data, sizes, len(clips), loop):
                 self._clips = clips

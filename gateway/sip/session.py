@@ -465,6 +465,8 @@ class Session:
             if self.dialog is not None:
                 self.host.drop_dialog(self.dialog.id)
             self.host.session_over(self)
+            # They know the session too: apart, all of them are freed at once instead of when the collector comes.
+            self.server = self.client = None
 
     def _drop_early(self) -> None:
         for dialog_id in self._early:
