@@ -47,6 +47,8 @@ class Trunk:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     register: bool = False
+    numbers: tuple[str, ...] = ()
+    """Numbers it brings calls to: they tell it from others at the same address."""
     caller_id: str | None = None
     """The number shown to the called party; the caller's own if None."""
     codecs: tuple[Codec, ...] = CODECS

@@ -125,7 +125,6 @@ class Gateway:
         self._ringback_tone = ringback()
         self._hold_music = config.hold_music or self._ringback_tone
         self._trunks = {name: _TrunkRoute(trunk, _digest(trunk)) for name, trunk in config.trunks.items()}
-        self._trunk_of: dict[str, str] = {}
         self._calls: set[BridgedCall] = set()
         self._parties: dict[Session, SipCaller | SipCallee] = {}
         self._by_media: dict[int, tuple[BridgedCall, SipCaller | SipCallee]] = {}
@@ -241,7 +240,7 @@ class Gateway:
         self._pump()
 
     def _is_known(self, hop: Hop) -> bool:
-        return hop.host in self._trunk_of or self._agent.registrar.account_at(hop) is not None
+        return any(hop.host in route.addresses for route in self._trunks.values()) or self._agent.registrar.account_at(hop) is not None
 
     def _post(self, call: BridgedCall, event: CallEvent) -> None:
         self._events.append((call, event))
@@ -343,8 +342,8 @@ class Gateway:
     # Calls that come in -------------------------------------------------------------------------------
 
     def _screen(self, request: Request, hop: Hop) -> Refuse | Challenge | None:
-        trunk = self._trunk_of.get(hop.host)
         did = _number(request.uri)
+        trunk = self._trunk_at(hop, did)
         verdict = self._reception.screen(Arrival(did, _number(request.from_.uri), trunk, trunk is not None))
         if isinstance(verdict, Refusal):
             headers = () if verdict.retry_after is None else (("Retry-After", str(verdict.retry_after)),)
@@ -361,7 +360,7 @@ class Gateway:
 
     def _arrived(self, event: IncomingCall) -> None:
         session = event.session
-        trunk = self._trunk_of.get(event.hop.host)
+        trunk = self._trunk_at(event.hop, _number(event.request_uri))
         account = event.account or trunk or self._seat_at(event.from_uri.user_text, event.hop)
         seat = self._config.seats.get(account) if account and account != trunk else None
         codecs = seat.codecs if seat else self._config.trunks[trunk].codecs if trunk else CODECS
@@ -414,6 +413,16 @@ class Gateway:
             ringback_tone=self._ringback_tone,
             hold_music=self._hold_music,
         )
+
+    def _trunk_at(self, hop: Hop, did: str) -> str | None:
+        """The trunk that a call comes through: from its address, and from its port or for one of its numbers.
+
+        The address alone says little: telephones may share it with the trunk (one NAT, one machine).
+        """
+        for name, route in self._trunks.items():
+            if hop.host in route.addresses and (hop.port == route.trunk.port or did in route.trunk.numbers):
+                return name
+        return None
 
     def _seat_at(self, account: str | None, hop: Hop) -> str | None:
         """The seat that calls, if the call comes from where that seat is registered."""
@@ -530,7 +539,6 @@ class Gateway:
                 log.warning("trunk %s: %s cannot be looked up: %s", route.trunk.name, route.trunk.host, error)
                 continue
             route.addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-        self._trunk_of = {address: name for name, route in self._trunks.items() for address in route.addresses}
 
     async def _keep_looking_up(self) -> None:
         while True:

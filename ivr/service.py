@@ -200,6 +200,7 @@ class Service:
                     user=trunk.user,
                     password=trunk.password,
                     register=trunk.register,
+                    numbers=trunk.numbers,
                     caller_id=trunk.caller_id,
                 )
                 for trunk in site.trunks.values()

@@ -11,10 +11,10 @@ from tests.peers.phone import KeyMode, Phone, Transport
 from tests.peers.server import Record, Server, Site
 from tests.peers.sipp import Sipp
 
-__all__ = ["BUSY", "FAILED", "GOODBYE", "MENU", "NO_ANSWER", "OFFLINE", "PASSWORDS", "REFUSED", "CallCentre", "site"]
+__all__ = ["BUSY", "FAILED", "GOODBYE", "HOLD", "MENU", "NO_ANSWER", "OFFLINE", "PASSWORDS", "REFUSED", "CallCentre", "site"]
 
 # What each prompt sounds like, in Hz. Apart from each other, from all telephones and from ring-back tones.
-MENU, GOODBYE, BUSY, REFUSED, NO_ANSWER, OFFLINE, FAILED = 700, 880, 1060, 1240, 1420, 1600, 1780
+MENU, GOODBYE, BUSY, REFUSED, NO_ANSWER, OFFLINE, FAILED, HOLD = 700, 880, 1060, 1240, 1420, 1600, 1780, 1960
 
 PASSWORDS = {"2001": "first-secret", "2002": "second:secret", "2003": "third_secret"}
 
@@ -26,6 +26,7 @@ _PROMPTS = {
     "no_answer": NO_ANSWER,
     "offline": OFFLINE,
     "failed": FAILED,
+    "music/default": HOLD,
 }
 
 _MAIN = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.call_centre import MENU, CallCentre, site
+from tests.acceptance.call_centre import HOLD, MENU, CallCentre, site
 from tests.peers.baresip import Baresip
 from tests.peers.company import Company, Make
 from tests.peers.phone import Phone, hear_each_other
@@ -38,6 +38,7 @@ def test_hold_and_retrieve(centre: CallCentre, who: str) -> None:
     _talk(centre, caller, seat)
     holding, waiting = (caller, seat) if who == "caller" else (seat, caller)
     holding.holds()
+    waiting.hears(HOLD)
     waiting.does_not_hear(holding.tone)
     holding.resumes()
     hear_each_other(caller, seat)
@@ -54,6 +55,7 @@ def test_hold_and_retrieve_by_baresip(centre: CallCentre, who: str) -> None:
     _talk(centre, caller, seat)
     holding, waiting = (caller, seat) if who == "caller" else (seat, caller)
     holding.holds()
+    waiting.hears(HOLD)
     waiting.does_not_hear(holding.tone)
     holding.resumes()
     waiting.hears(holding.tone)

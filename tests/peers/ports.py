@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
 from contextlib import ExitStack
 
 __all__ = ["free_port", "free_range"]
@@ -12,7 +13,8 @@ __all__ = ["free_port", "free_range"]
 _FIRST, _LAST = 10240, 32000
 # Not the tests' own generator: two runs on one machine must not look at the same ports.
 _dice = random.SystemRandom()
-_given: set[int] = set()
+# What was given lately; a long run comes by every port more than once.
+_given: deque[range] = deque(maxlen=60)
 
 
 def free_port() -> int:
@@ -21,13 +23,13 @@ def free_port() -> int:
 
 
 def free_range(size: int) -> range:
-    """``size`` adjoining ports, the first one even, free for UDP and TCP and never given twice."""
+    """``size`` adjoining ports, the first one even, free for UDP and TCP and not given lately."""
     for _ in range(200):
         ports = range(first := _dice.randrange(_FIRST, _LAST - size) & ~1, first + size)
-        if _given.isdisjoint(ports) and all(map(_is_free, (ports.start, ports[-1]))):
+        if not any(ports.start < taken.stop and taken.start < ports.stop for taken in _given) and all(map(_is_free, (ports.start, ports[-1]))):
             if size <= 64 and not all(map(_is_free, ports)):
                 continue
-            _given.update(ports)
+            _given.append(ports)
             return ports
     raise RuntimeError(f"no {size} free ports between {_FIRST} and {_LAST}")
 

@@ -150,7 +150,9 @@ class Server:
         for name, text in site.flows.items():
             (self.folder / "flows" / f"{name}.yaml").write_text(text)
         for name, hz in site.prompts.items():
-            write_tone(self.folder / "prompts" / f"{name}.wav", hz, site.prompt_s)
+            sound = self.folder / "prompts" / f"{name}.wav"
+            sound.parent.mkdir(parents=True, exist_ok=True)
+            write_tone(sound, hz, site.prompt_s)
         ports = self.media_ports
         content: dict[str, Any] = {
             "sip": {"listen": [f"udp:{self.address}", f"tcp:{self.address}"], "domain": "localhost"},

@@ -16,7 +16,7 @@ __all__ = ["Dialled", "Wire", "session_description"]
 
 
 def session_description(address: str = "127.0.0.1", port: int = 9, *, media: str | None = None) -> str:
-    line = media or f"m=audio {port} RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+    line = f"m=audio {port} RTP/AVP 0 8 101\r\na=rtpmap:101 telephone-event/8000\r\n" if media is None else media
     return f"v=0\r\no=wire 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n{line}"
 
 

@@ -57,7 +57,9 @@ static bool from_far_end(Leg *leg, const RtpPacket *packet, const Address *from,
         begin_stream(leg, packet->ssrc);
         return true;
     }
-    if (leg->locked && now - leg->last_rtp < SILENT_LONG)
+    /* Signalling vouches for its own address: whoever was quicker from elsewhere (the last call's stream on this
+     * port, an attacker) has to yield. */
+    if (leg->locked && now - leg->last_rtp < SILENT_LONG && !address_equal(from, &leg->signalled))
         return false;
     if (now < leg->former_until && address_equal(from, &leg->former_source))
         return false;
