@@ -112,6 +112,9 @@ class SipTransports:
         try:
             for kind, host, port in self._wanted:
                 self._listening.append((kind, *await self._open(kind, host, port)))
+        except OSError as error:
+            await self.close()
+            raise OSError(error.errno, f"{kind} {host} port {port}: {error.strerror or error}") from error
         except BaseException:
             await self.close()
             raise
@@ -235,7 +238,8 @@ class SipTransports:
             address = next(
                 ((str(entry[4][0]), hop.port) for entry in found if (":" in str(entry[4][0])) in families), None
             )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a part of the name that is longer than any can be.
             log.info("%s cannot be resolved: %s", hop, error)
         self._addresses[hop.host, hop.port] = (self._loop.time() + self.limits.resolved_time, address)
         while len(self._addresses) > self.limits.resolved:
@@ -278,7 +282,7 @@ class SipTransports:
                     ssl=tls,
                     server_hostname=host if tls is not None else None,
                 )
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:
             log.info("no connection to %s %s:%s: %s", kind, host, port, error)
         finally:
             self._waiting.pop(peer, None)

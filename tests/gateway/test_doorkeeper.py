@@ -65,7 +65,7 @@ def test_calls_at_a_time_and_a_second() -> None:
     keeper = door(max_calls=3, calls_per_second=5)
     assert not keeper.takes(QUIET, True, 3, 0, 1.0)
     assert [keeper.takes(QUIET, True, 0, 0, 1.0) for _ in range(7)] == [True] * 5 + [False] * 2
-    assert keeper.takes(QUIET, True, 0, 0, 1.2)
+    assert keeper.takes(QUIET, True, 0, 0, 1.3)
 
 
 def test_the_last_lines_are_for_those_who_have_few() -> None:

@@ -1,0 +1,123 @@
+"""Parties without a protocol and media without sound: they write down what is asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from gateway.bridge import BridgedCall
+from gateway.call import CallEvent, Clip, DropReason, LegFailed, LegKind, LegReport, LegRole, Target
+from gateway.media.engine import MediaLeg
+from gateway.party import Party
+
+RINGBACK, MUSIC = Clip(b"\x01" * 160), Clip(b"\x02" * 160)
+
+
+class Media:
+    """What a leg would play, and whom it would hear."""
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+        self.playing: tuple[int, tuple[Clip, ...], bool] | None = None
+        self.heard: Media | None = None
+        self.closed = False
+
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
+        self.playing = (play_id, tuple(clips), loop)
+
+    def stop_playing(self) -> None:
+        self.playing = None
+
+    def bridge(self, other: Media) -> None:
+        for one in (self, other):
+            one.unbridge()
+        self.heard, other.heard = other, self
+
+    def unbridge(self) -> None:
+        if self.heard is not None:
+            self.heard.heard = None
+        self.heard = None
+
+    @property
+    def plays(self) -> Clip | None:
+        return self.playing[1][0] if self.playing else None
+
+
+class FakeParty:
+    """One side of a call; the test says what happens to it."""
+
+    def __init__(self, leg_id: str, role: LegRole, number: int) -> None:
+        self.leg_id = leg_id
+        self.role: LegRole = role
+        self.kind: LegKind = "sip"
+        self.answered = False
+        self.codec: str | None = "PCMU"
+        self.fake = Media(number)
+        self.media = cast(MediaLeg, self.fake)
+        self.asked: list[str] = []
+
+    def ring(self) -> None:
+        self.asked.append("ring")
+
+    def answer(self) -> None:
+        self.answered = True
+        self.asked.append("answer")
+
+    def reject(self, status: int, text: str) -> None:
+        self.asked.append(f"reject {status}")
+        self.fake.closed = True
+
+    def end(self, reason: DropReason) -> None:
+        if not self.fake.closed:
+            self.asked.append(f"end {reason}")
+            self.fake.closed = True
+
+    def report(self) -> LegReport:
+        return LegReport(self.leg_id, "sip", self.role, None, "", "", 200 if self.answered else None, "local", None)
+
+
+class Switchboard:
+    """A call, its caller, whom it dialled, and what its owner heard. Stands where the gateway would."""
+
+    def __init__(self) -> None:
+        self.told: list[CallEvent] = []
+        self.dialled: dict[str, FakeParty] = {}
+        self.forgotten: list[Party] = []
+        self.nobody: LegFailed | None = None
+        self.call = BridgedCall(
+            call_id="c",
+            did="1000",
+            caller="anna",
+            caller_name="",
+            caller_account=None,
+            make_party=self._make,
+            post=lambda _, event: self.told.append(event),
+            acted=lambda: None,
+            forget=self.forgotten.append,
+            ringback_tone=RINGBACK,
+            hold_music=MUSIC,
+        )
+        self.caller = FakeParty("caller", "caller", 1)
+        self.call.attach_caller(self.caller)
+
+    def _make(self, call: BridgedCall, leg_id: str, target: Target, caller_id: str | None) -> Party | LegFailed:
+        if self.nobody is not None:
+            return self.nobody
+        party = self.dialled[leg_id] = FakeParty(leg_id, "agent", 2 + len(self.dialled))
+        return party
+
+    def dials(self, leg_id: str) -> FakeParty:
+        self.call.dial(leg_id, Target("sip", leg_id))
+        return self.dialled[leg_id]
+
+    def answers(self, party: FakeParty) -> None:
+        party.answered = True
+        self.call.party_answered(party)
+
+    def talk(self, leg_id: str = "leg1") -> FakeParty:
+        """Answered and connected."""
+        self.call.answer()
+        party = self.dials(leg_id)
+        self.answers(party)
+        self.call.connect(leg_id)
+        return party

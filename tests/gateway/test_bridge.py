@@ -1,0 +1,339 @@
+"""A caller and whom he is joined to: every order of events that a call has to bear."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.call import (
+    Answered,
+    CallEnded,
+    CallerHeld,
+    CallerLeft,
+    CallerRetrieved,
+    Clip,
+    KeyPressed,
+    LegAnswered,
+    LegEnded,
+    LegFailed,
+    LegHeld,
+    LegRetrieved,
+    LegRinging,
+    PlayEnded,
+    Target,
+)
+from tests.gateway.fakes import MUSIC, RINGBACK, FakeParty, Switchboard
+
+SPEECH = Clip(b"\x03" * 160)
+
+
+@pytest.fixture
+def board() -> Switchboard:
+    return Switchboard()
+
+
+def together(one: FakeParty, other: FakeParty) -> bool:
+    return one.fake.heard is other.fake and other.fake.heard is one.fake
+
+
+# Joined and parted. ---------------------------------------------------------------------------------------
+
+
+def test_caller_and_seat_hear_each_other_and_nothing_else(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.play(1, [SPEECH])
+    board.call.ringback(True)
+    seat = board.dials("leg1")
+    board.call.party_ringing(seat)
+    assert board.caller.fake.plays == RINGBACK
+    board.answers(seat)
+    board.call.connect("leg1")
+    assert together(board.caller, seat)
+    assert board.caller.fake.playing is None
+    assert board.told == [Answered(), LegRinging("leg1"), LegAnswered("leg1")]
+
+
+def test_parted_they_stay_and_hear_nothing(board: Switchboard) -> None:
+    seat = board.talk()
+    board.call.disconnect()
+    assert board.caller.fake.heard is None
+    assert seat.fake.heard is None
+    assert not seat.asked
+    board.call.connect("leg1")
+    assert together(board.caller, seat)
+
+
+def test_connecting_another_parts_the_first(board: Switchboard) -> None:
+    first = board.talk()
+    second = board.dials("leg2")
+    board.answers(second)
+    board.call.connect("leg2")
+    assert together(board.caller, second)
+    assert first.fake.heard is None
+    assert not first.asked
+
+
+@pytest.mark.parametrize("missing", ["nobody", "unanswered seat", "unanswered caller"])
+def test_nobody_is_connected_who_is_not_there(board: Switchboard, missing: str) -> None:
+    if missing != "unanswered caller":
+        board.call.answer()
+    seat = board.dials("leg1")
+    if missing == "unanswered caller":
+        board.answers(seat)
+    board.call.connect("another" if missing == "nobody" else "leg1")
+    assert board.caller.fake.heard is None
+
+
+def test_a_seat_that_hangs_up_leaves_the_caller_in_the_call(board: Switchboard) -> None:
+    seat = board.talk()
+    board.call.party_left(seat, network=False, cause="bye")
+    assert board.told[-1] == LegEnded("leg1", "agent")
+    assert board.caller.fake.heard is None
+    board.call.play(7, [SPEECH])
+    assert board.caller.fake.plays == SPEECH
+    assert not board.call.over
+    assert [party.leg_id for party in board.forgotten] == ["leg1"]
+
+
+def test_a_leg_is_dialled_once(board: Switchboard) -> None:
+    seat = board.dials("leg1")
+    assert board.dials("leg1") is seat
+    assert len(board.dialled) == 1
+
+
+def test_nobody_to_dial(board: Switchboard) -> None:
+    board.nobody = LegFailed("leg1", "offline", 480, "seat 2001 is not registered")
+    with pytest.raises(KeyError):
+        board.dials("leg1")
+    assert board.told == [board.nobody]
+
+
+def test_two_seats_answer_in_the_same_moment(board: Switchboard) -> None:
+    """Which one has the call is for the owner to say; the other is dropped as answered elsewhere."""
+    board.call.answer()
+    one, other = board.dials("leg1"), board.dials("leg2")
+    board.answers(one)
+    board.answers(other)
+    board.call.connect("leg1")
+    board.call.drop("leg2", "answered_elsewhere")
+    assert together(board.caller, one)
+    assert other.asked == ["end answered_elsewhere"]
+    assert [event for event in board.told if isinstance(event, LegAnswered)] == [
+        LegAnswered("leg1"),
+        LegAnswered("leg2"),
+    ]
+
+
+@pytest.mark.parametrize("order", ["seat first", "caller first"])
+def test_both_hang_up_at_once(board: Switchboard, order: str) -> None:
+    seat = board.talk()
+    if order == "seat first":
+        board.call.party_left(seat, network=False, cause="bye")
+        board.call.party_left(board.caller, network=False, cause="bye")
+    else:
+        board.call.party_left(board.caller, network=False, cause="bye")
+        board.call.party_left(seat, network=False, cause="bye")
+    board.call.hangup()
+    kinds = [type(event) for event in board.told]
+    assert kinds.count(CallerLeft) == kinds.count(LegEnded) == kinds.count(CallEnded) == 1
+    ended = board.told[-1]
+    assert isinstance(ended, CallEnded)
+    assert sorted(report.leg_id for report in ended.legs) == ["caller", "leg1"]
+
+
+def test_a_seat_answers_a_caller_who_has_gone(board: Switchboard) -> None:
+    seat = board.dials("leg1")
+    board.call.party_left(board.caller, network=False, cause="cancel")
+    board.answers(seat)
+    board.call.connect("leg1")
+    board.call.drop("leg1", "cancelled")
+    board.call.hangup()
+    assert seat.fake.heard is None
+    assert seat.asked == ["end cancelled"]
+    assert isinstance(board.told[-1], CallEnded)
+
+
+# Ring-back and early media. -------------------------------------------------------------------------------
+
+
+def test_ringback_before_the_answer_is_a_180(board: Switchboard) -> None:
+    board.call.ringback(True)
+    assert board.caller.asked == ["ring"]
+    assert board.caller.fake.playing is None
+    board.call.answer()
+    assert board.caller.fake.plays == RINGBACK
+    board.call.ringback(False)
+    assert board.caller.fake.playing is None
+
+
+def test_early_media_goes_before_our_tone_and_the_tone_comes_back(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.ringback(True)
+    seat = board.dials("leg1")
+    board.call.party_early_media(seat, True)
+    assert together(board.caller, seat)
+    assert board.caller.fake.playing is None
+    board.call.party_early_media(seat, False)
+    assert board.caller.fake.heard is None
+    assert board.caller.fake.plays == RINGBACK
+
+
+def test_a_leg_that_fails_after_early_media(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.ringback(True)
+    seat, other = board.dials("leg1"), board.dials("leg2")
+    board.call.party_early_media(seat, True)
+    board.call.party_early_media(other, True)
+    assert together(board.caller, seat)
+    board.call.party_failed(seat, "busy", 486, "Busy Here")
+    assert board.caller.fake.plays == RINGBACK
+    assert board.told[-1] == LegFailed("leg1", "busy", 486, "Busy Here")
+
+
+def test_early_media_is_not_heard_by_a_caller_who_talks(board: Switchboard) -> None:
+    seat = board.talk()
+    other = board.dials("leg2")
+    board.call.party_early_media(other, True)
+    assert together(board.caller, seat)
+
+
+def test_a_dropped_leg_takes_its_early_media_along(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.ringback(True)
+    seat = board.dials("leg1")
+    board.call.party_early_media(seat, True)
+    board.call.drop("leg1", "no_answer")
+    assert board.caller.fake.heard is None
+    assert board.caller.fake.plays == RINGBACK
+
+
+# Hold. ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["caller", "seat"])
+def test_who_is_put_on_hold_hears_music(board: Switchboard, who: str) -> None:
+    seat = board.talk()
+    holding, waiting = (board.caller, seat) if who == "caller" else (seat, board.caller)
+    board.call.party_held(holding, True)
+    assert waiting.fake.plays == MUSIC
+    assert waiting.fake.heard is None
+    assert holding.fake.playing is None
+    board.call.party_held(holding, True)
+    board.call.party_held(holding, False)
+    assert together(board.caller, seat)
+    assert waiting.fake.playing is None
+    held, retrieved = (CallerHeld(), CallerRetrieved()) if who == "caller" else (LegHeld("leg1"), LegRetrieved("leg1"))
+    assert board.told[-2:] == [held, retrieved]
+
+
+def test_held_by_both_sides(board: Switchboard) -> None:
+    seat = board.talk()
+    board.call.party_held(board.caller, True)
+    board.call.party_held(seat, True)
+    board.call.party_held(board.caller, False)
+    assert board.caller.fake.plays == MUSIC
+    assert board.caller.fake.heard is None
+    board.call.party_held(seat, False)
+    assert together(board.caller, seat)
+    assert board.caller.fake.playing is None
+
+
+def test_connecting_one_who_is_on_hold(board: Switchboard) -> None:
+    board.call.answer()
+    seat = board.dials("leg1")
+    board.answers(seat)
+    board.call.party_held(seat, True)
+    board.call.connect("leg1")
+    assert board.caller.fake.plays == MUSIC
+    board.call.party_held(seat, False)
+    assert together(board.caller, seat)
+
+
+def test_a_seat_that_holds_and_hangs_up_takes_the_music_along(board: Switchboard) -> None:
+    seat = board.talk()
+    board.call.party_held(seat, True)
+    board.call.party_left(seat, network=False, cause="bye")
+    assert board.caller.fake.playing is None
+    again = board.talk("leg2")
+    assert together(board.caller, again)
+
+
+# Keys and plays. ------------------------------------------------------------------------------------------
+
+
+def test_keys_say_who_pressed_them(board: Switchboard) -> None:
+    seat = board.talk()
+    board.call.media_key(board.caller, "1", False)
+    board.call.media_key(board.caller, "2", True)
+    board.call.party_key(seat, "3")
+    assert board.told[-3:] == [
+        KeyPressed("1", "rfc4733"),
+        KeyPressed("2", "inband"),
+        KeyPressed("3", "info", "leg1"),
+    ]
+
+
+def test_only_the_owners_plays_are_reported(board: Switchboard) -> None:
+    seat = board.talk()
+    board.told.clear()
+    board.call.media_play_ended(board.caller, -1, 500, False)
+    board.call.media_play_ended(seat, 4, 500, False)
+    board.call.media_play_ended(board.caller, 4, 500, True)
+    assert board.told == [PlayEnded(4, 500, True)]
+
+
+# The end. -------------------------------------------------------------------------------------------------
+
+
+def test_a_call_ends_once(board: Switchboard) -> None:
+    seat = board.talk()
+    board.call.hangup("normal")
+    board.call.hangup("again")
+    board.call.reject(500)
+    board.call.party_left(board.caller, network=True, cause="late")
+    board.call.party_left(seat, network=True, cause="late")
+    ended = [event for event in board.told if isinstance(event, CallEnded)]
+    assert len(ended) == 1
+    assert ended[0] is board.told[-1]
+    assert ended[0].cause == "normal"
+    assert [report.leg_id for report in ended[0].legs] == ["leg1", "caller"]
+    assert board.caller.asked == ["answer", "end ended"]
+    assert seat.asked == ["end ended"]
+    assert {party.leg_id for party in board.forgotten} == {"caller", "leg1"}
+
+
+def test_nothing_is_done_for_a_call_that_is_over(board: Switchboard) -> None:
+    board.talk()
+    board.call.hangup()
+    told = len(board.told)
+    board.call.answer()
+    board.call.ringing()
+    board.call.play(1, [SPEECH])
+    board.call.stop_playing()
+    board.call.ringback(True)
+    board.call.dial("leg9", Target("sip", "2001"))
+    board.call.connect("leg1")
+    board.call.disconnect()
+    board.call.drop("leg1", "ended")
+    assert len(board.told) == told
+    assert "leg9" not in board.dialled
+
+
+def test_a_seat_that_still_rings_is_called_off(board: Switchboard) -> None:
+    seat = board.dials("leg1")
+    board.call.hangup()
+    assert seat.asked == ["end cancelled"]
+    assert board.caller.asked == ["end ended"]
+
+
+def test_a_rejected_call(board: Switchboard) -> None:
+    board.call.reject(603, "No")
+    assert board.caller.asked == ["reject 603"]
+    ended = board.told[-1]
+    assert isinstance(ended, CallEnded)
+    assert ended.status == 603
+
+
+def test_rejecting_an_answered_call_hangs_up(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.reject(603, "No")
+    assert board.caller.asked == ["answer", "end ended"]
