@@ -134,9 +134,9 @@ def table(title: str, runs: list[Run]) -> Table:
     """CPU a second and leg, legs on one core, deviation from the 20 ms grid in ms; packets the phones missed, slots
     that were late; keys pressed and reported."""
     columns = ("", "legs", "ms/s/leg", "a core", "p50", "p99", "max", "lost", "late", "pressed", "told")
-    out = Table(title=title, box=box.SIMPLE)
+    out = Table(title=title, box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     for column in columns:
-        out.add_column(column, justify="right" if column else "left")
+        out.add_column(column, justify="right" if column else "left", no_wrap=True)
     for run in runs:
         spread = (f"{run.deviation_ms[name]:.2f}" for name in ("p50", "p99", "max"))
         out.add_row(

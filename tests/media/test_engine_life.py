@@ -199,8 +199,8 @@ class TestEngines:
     def test_closed_twice(self, make_engine: EngineMaker, peer: RtpPeer) -> None:
         engine = make_engine()
         leg = engine.open_leg()
-        peer.talks_to(leg)
         leg.play(5, [tone.silence(1000)])
+        peer.talks_to(leg)
         peer.receives(2)
         engine.close()
         engine.close()
