@@ -125,6 +125,7 @@ class Gateway:
         self._ringback_tone = ringback()
         self._hold_music = config.hold_music or self._ringback_tone
         self._trunks = {name: _TrunkRoute(trunk, _digest(trunk)) for name, trunk in config.trunks.items()}
+        self._trunk_hosts: frozenset[str] = frozenset()
         self._calls: set[BridgedCall] = set()
         self._parties: dict[Session, SipCaller | SipCallee] = {}
         self._by_media: dict[int, tuple[BridgedCall, SipCaller | SipCallee]] = {}
@@ -240,7 +241,7 @@ class Gateway:
         self._pump()
 
     def _is_known(self, hop: Hop) -> bool:
-        return any(hop.host in route.addresses for route in self._trunks.values()) or self._agent.registrar.account_at(hop) is not None
+        return hop.host in self._trunk_hosts or self._agent.registrar.account_at(hop) is not None
 
     def _post(self, call: BridgedCall, event: CallEvent) -> None:
         self._events.append((call, event))
@@ -539,6 +540,7 @@ class Gateway:
                 log.warning("trunk %s: %s cannot be looked up: %s", route.trunk.name, route.trunk.host, error)
                 continue
             route.addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+        self._trunk_hosts = frozenset(address for route in self._trunks.values() for address in route.addresses)
 
     async def _keep_looking_up(self) -> None:
         while True:

@@ -416,7 +416,7 @@ def test_no_media_port_is_left(open_exchange: Callable[..., Exchange]) -> None:
 
 
 def test_a_trunk_named_like_a_seat(open_exchange: Callable[..., Exchange]) -> None:
-    trunk = Trunk("2001", "127.0.0.9", codecs=("PCMA",))
+    trunk = Trunk("2001", "127.0.0.9", codecs=("PCMA",), numbers=("1000",))
     exchange = open_exchange(trunks={"2001": trunk})
     exchange.greets = answer
     carrier = exchange.wire(host="127.0.0.9")
