@@ -5,6 +5,8 @@
 
 VENV ?= .venv
 SITE ?= site.yaml
+# Tests at a time: most of them wait for telephones, so two share two cores well.
+JOBS ?= 2
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt hatch_build.py scripts/setup $(wildcard gateway/media/native/*)
 
@@ -14,7 +16,7 @@ run: $(VENV)/.run
 	@$(BIN)/ivr run --site $(SITE)
 
 test: $(VENV)/.dev peers
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

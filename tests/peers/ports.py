@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from collections import deque
@@ -11,6 +12,10 @@ __all__ = ["free_port", "free_range"]
 
 # Below the kernel's ephemeral range, so that no outgoing connection takes a port between our look and its use.
 _FIRST, _LAST = 10240, 32000
+if (_worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")).isdigit():
+    # Runs side by side stay out of each other's way, each in a part of its own.
+    _part = (_LAST - _FIRST) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    _FIRST, _LAST = _FIRST + int(_worker) * _part, _FIRST + (int(_worker) + 1) * _part
 # Not the tests' own generator: two runs on one machine must not look at the same ports.
 _dice = random.SystemRandom()
 # What was given lately; a long run comes by every port more than once.
