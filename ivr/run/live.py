@@ -158,6 +158,8 @@ class LiveCall:
 
     def _do(self, going_on: Callable[[], Sequence[Action]]) -> None:
         """Let the flow go on and do what it asks for. A fault of ours ends this call and harms no other."""
+        if self._broken:
+            return
         try:
             for action in going_on():
                 self._act(action)
@@ -402,8 +404,7 @@ class LiveCall:
             return
         if self._ended is None:
             # The telephone side ended the call of itself (a shutdown): let the flow's silent handlers run.
-            if not self._broken:
-                self._take(CallerLeft("network", event.cause))
+            self._take(CallerLeft("network", event.cause))
             self._ended = Ended("system", event.cause, self._run.last_block)
         self._over = True
         self._cancel_making()

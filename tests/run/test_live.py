@@ -1,0 +1,389 @@
+"""A flow on a call: what it asks for is done, what happens is written down, and nothing of it outlives the call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gateway.call import (
+    Answered,
+    CallEnded,
+    CallerHeld,
+    CallerLeft,
+    Clip,
+    DropReason,
+    KeyPressed,
+    LegAnswered,
+    LegEnded,
+    LegFailed,
+    LegReport,
+    LegRinging,
+    PlayEnded,
+    Target,
+)
+from ivr.records.events import RecordEvent
+from ivr.run.actions import PlayItem, PlayRecording
+from ivr.run.conversation import CallFacts
+from ivr.run.flow_run import FlowRun
+from ivr.run.live import LiveCall
+from tests.run.flows import GROUPS, flow
+
+Story = Callable[["Stage"], Coroutine[Any, Any, None]]
+
+MENU = """\
+on_hangup: tidy_up
+blocks:
+  welcome:
+    - answer
+    - menu: {prompt: main_menu, keys: {'1': seat, '2': speak}, failed: bye}
+  seat:
+    - ring: {group: front_desk, ring: 20s, answered: speak, busy: bye, no_answer: bye, failed: bye}
+  speak:
+    - say: 'It is {call.did}'
+    - hangup
+  bye:
+    - hangup
+  tidy_up:
+    - tag: {left: '{last.block}'}
+    - end
+"""
+
+
+class Telephone:
+    """The call as the gateway would hold it; writes down what it is asked for."""
+
+    call_id, caller, caller_name, caller_account, did = "c1", "anna", "", None, "1000"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.breaks_at = ""
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.breaks_at and what.startswith(self.breaks_at):
+            raise RuntimeError("the telephone is broken")
+
+    def ringing(self) -> None:
+        self._ask("ringing")
+
+    def answer(self) -> None:
+        self._ask("answer")
+
+    def reject(self, status: int, text: str = "") -> None:
+        self._ask(f"reject {status}")
+
+    def hangup(self, cause: str = "normal") -> None:
+        self._ask(f"hangup {cause}")
+
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
+        self._ask(f"play {play_id}")
+
+    def stop_playing(self) -> None:
+        self._ask("stop")
+
+    def ringback(self, on: bool) -> None:
+        self._ask(f"ringback {on}")
+
+    def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None) -> None:
+        self._ask(f"dial {leg_id} {target}")
+
+    def drop(self, leg_id: str, reason: DropReason) -> None:
+        self._ask(f"drop {leg_id} {reason}")
+
+    def connect(self, leg_id: str) -> None:
+        self._ask(f"connect {leg_id}")
+
+    def disconnect(self) -> None:
+        self._ask("disconnect")
+
+
+class Stage:
+    """One call, its flow, its sounds and its journal."""
+
+    def __init__(self, text: str) -> None:
+        self.telephone = Telephone()
+        self.journal: list[RecordEvent] = []
+        self.over: list[LiveCall] = []
+        self.made = asyncio.Event()
+        """Texts are spoken once this is set."""
+        self.cannot_speak: Exception | None = None
+        self.missing: set[str] = set()
+        sample = flow(text)
+        facts = CallFacts("c1", "anna", "", None, "1000", datetime(2026, 1, 5, 12, tzinfo=UTC))
+        self.run = FlowRun(sample, facts, groups=GROUPS)
+        self.live = LiveCall(
+            self.telephone,
+            self.run,
+            flow="sample",
+            flow_version="v",
+            language="en",
+            node_id="n",
+            sounds=self,
+            journal=self,
+            loop=asyncio.get_running_loop(),
+            on_over=self.over.append,
+        )
+
+    def append(self, event: RecordEvent) -> None:
+        self.journal.append(event)
+
+    def ready(self, item: PlayItem) -> Clip | None:
+        if isinstance(item, PlayRecording):
+            if item.name in self.missing:
+                raise LookupError(f"there is no recording '{item.name}'")
+            return Clip(b"\xff" * 160)
+        return None
+
+    async def make(self, item: PlayItem) -> Clip:
+        await self.made.wait()
+        if self.cannot_speak is not None:
+            raise self.cannot_speak
+        return Clip(b"\xff" * 160)
+
+    def happens(self, *events: Any) -> None:
+        for event in events:
+            self.live.call_event(event)
+
+    def in_menu(self) -> None:
+        self.live.begin()
+        self.happens(Answered())
+
+    def ends(self, cause: str = "normal", *reports: LegReport) -> dict[str, Any]:
+        self.happens(CallEnded(200, reports, cause))
+        return self.last("call.ended")
+
+    def kinds(self) -> list[str]:
+        return [event.type for event in self.journal]
+
+    def last(self, kind: str, leg: str | None = None) -> dict[str, Any]:
+        found = [e for e in self.journal if e.type == kind and leg in (None, (e.leg_id or "").removeprefix("c1-"))]
+        return dict(found[-1].data)
+
+
+def acted(story: Story, text: str = MENU) -> Stage:
+    """Act it, and see that nothing is left running."""
+    stages: list[Stage] = []
+
+    async def act() -> None:
+        loop = asyncio.get_running_loop()
+        troubles: list[dict[str, Any]] = []
+        loop.set_exception_handler(lambda _, context: troubles.append(context))
+        stage = Stage(text)
+        stages.append(stage)
+        await story(stage)
+        await asyncio.sleep(0)
+        assert not troubles
+        assert stage.over == [stage.live]
+        assert stage.live._timer is None
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        assert all(task.cancelling() for task in others)
+        assert stage.kinds().count("call.ended") == 1
+        assert stage.kinds()[-1] == "call.ended"
+
+    asyncio.run(act())
+    return stages[0]
+
+
+def test_a_call_through_the_menu_to_a_seat_and_back() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(KeyPressed("1"), LegRinging("leg1"), LegAnswered("leg1"))
+        assert "connect leg1" in stage.telephone.asked
+        stage.happens(LegEnded("leg1", "agent"))
+        assert stage.last("leg.ended", "leg1") == {"hangup_by": "remote"}
+        stage.made.set()
+        await asyncio.sleep(0)
+        stage.happens(PlayEnded(2, 900, True))
+        assert stage.ends()["ended_by"] == "agent" or stage.telephone.asked[-1] == "hangup normal"
+
+    stage = acted(story)
+    # The other seat rings on until the two are connected, and its end is written down when it is.
+    kinds = [(event.type, (event.leg_id or "").removeprefix("c1-")) for event in stage.journal]
+    assert kinds.index(("leg.ended", "leg2")) < kinds.index(("bridge.leave", "leg1"))
+    assert kinds.index(("bridge.join", "leg1")) < kinds.index(("bridge.leave", "leg1"))
+    assert kinds.count(("bridge.leave", "leg1")) == 1
+
+
+def test_the_caller_gives_up_before_the_first_step() -> None:
+    async def story(stage: Stage) -> None:
+        stage.happens(CallerLeft("caller", "cancel"))
+        assert stage.telephone.asked == ["hangup cancel"]
+        stage.live.begin()
+        assert stage.ends("cancel") | {"last_block": ""} == {
+            "ended_by": "caller",
+            "end_cause": "cancel",
+            "sip_status": 200,
+            "last_block": "",
+        }
+        stage.live.begin()
+
+    stage = acted(story)
+    assert stage.telephone.asked == ["hangup cancel"]
+    assert "flow.step" not in stage.kinds()
+
+
+def test_the_caller_goes_while_a_text_is_being_spoken() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(KeyPressed("2"))
+        await asyncio.sleep(0)
+        stage.happens(CallerLeft("caller", "bye"))
+        stage.made.set()
+        await asyncio.sleep(0)
+        assert stage.ends()["ended_by"] == "caller"
+
+    stage = acted(story)
+    assert not [asked for asked in stage.telephone.asked if asked == "play 2"]
+    assert stage.last("tag") == {"name": "left", "value": "speak"}
+    assert stage.last("leg.ended", "caller")["hangup_by"] == "remote"
+
+
+@pytest.mark.parametrize("error", [OSError("no voice"), ValueError("bad text"), TimeoutError()])
+def test_a_text_that_cannot_be_spoken_is_the_flows_affair(error: Exception) -> None:
+    async def story(stage: Stage) -> None:
+        stage.cannot_speak = error
+        stage.made.set()
+        stage.in_menu()
+        stage.happens(KeyPressed("2"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert stage.ends()["ended_by"] == "system"
+
+    assert acted(story).telephone.asked[-1] == "hangup error"
+
+
+def test_a_recording_that_is_missing() -> None:
+    async def story(stage: Stage) -> None:
+        stage.missing = {"main_menu"}
+        stage.in_menu()
+        await asyncio.sleep(0)
+        errors = [event.data["error"] for event in stage.journal if event.type == "flow.step"]
+        assert any("main_menu" in str(error) for error in errors)
+        stage.ends()
+
+    acted(story)
+
+
+@pytest.mark.parametrize("breaks_at", ["answer", "play", "dial", "ringback", "connect", "stop", "drop"])
+def test_a_telephone_side_that_fails_ends_the_call(breaks_at: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(stage: Stage) -> None:
+        stage.telephone.breaks_at = breaks_at
+        stage.in_menu()
+        stage.happens(KeyPressed("1"), LegAnswered("leg1"))
+        assert stage.telephone.asked[-1] == "hangup error"
+        ended = stage.ends("error")
+        assert (ended["ended_by"], ended["end_cause"]) == ("system", "error")
+
+    with caplog.at_level(logging.ERROR):
+        acted(story)
+    assert "call c1: given up" in caplog.text
+
+
+def test_a_flow_that_fails_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> list[object]:
+        raise RuntimeError("a fault of ours")
+
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        monkeypatch.setattr(stage.run, "handle", broken)
+        stage.happens(KeyPressed("1"))
+        assert stage.telephone.asked[-1] == "hangup error"
+        assert stage.ends("error")["ended_by"] == "system"
+
+    acted(story)
+
+
+def test_a_timer_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        monkeypatch.setattr(stage.run, "handle_timer", lambda _: 1 / 0)
+        stage.live._timer_due()
+        assert stage.telephone.asked[-1] == "hangup error"
+        stage.ends("error")
+
+    acted(story)
+
+
+@pytest.mark.parametrize("phase", ["before", "menu", "speaking", "ringing", "talking"])
+def test_a_shutdown_in_every_phase(phase: str) -> None:
+    async def story(stage: Stage) -> None:
+        if phase != "before":
+            stage.in_menu()
+        if phase == "speaking":
+            stage.happens(KeyPressed("2"))
+        if phase in ("ringing", "talking"):
+            stage.happens(KeyPressed("1"))
+        if phase == "talking":
+            stage.happens(LegAnswered("leg1"))
+        ended = stage.ends("shutdown", LegReport("caller", "sip", "caller", None, "", "", 200, "local", "PCMU"))
+        assert (ended["ended_by"], ended["end_cause"]) == ("system", "shutdown")
+
+    stage = acted(story)
+    assert ("tag" in stage.kinds()) == (phase != "before")
+
+
+def test_a_call_ends_once() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.ends("shutdown")
+        stage.happens(CallEnded(200, ()), CallerLeft("caller", "bye"), KeyPressed("1"), PlayEnded(1, 5, True))
+        stage.journal[:] = [e for e in stage.journal if e.type not in ("key", "leg.ended")]
+
+    stage = acted(story)
+    assert not [asked for asked in stage.telephone.asked if asked.startswith("dial")]
+
+
+def test_every_end_of_a_leg_is_written_down_when_it_happens() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(KeyPressed("1"), LegFailed("leg1", "busy", 486, "Busy"), LegFailed("leg2", "offline", None, ""))
+        assert [e.leg_id for e in stage.journal if e.type == "leg.ended"] == ["c1-leg1", "c1-leg2"]
+        stage.ends()
+
+    acted(story)
+
+
+def test_the_caller_goes_while_two_seats_ring() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(KeyPressed("1"), CallerHeld(), CallerLeft("network", "media_timeout"))
+        ended = stage.ends()
+        assert (ended["ended_by"], ended["end_cause"]) == ("network", "media_timeout")
+
+    stage = acted(story)
+    drops = [asked for asked in stage.telephone.asked if asked.startswith("drop")]
+    assert drops == ["drop leg1 cancelled", "drop leg2 cancelled"]
+    assert stage.last("leg.ended", "caller")["hangup_by"] == "network"
+    assert stage.last("leg.ended", "leg1")["hangup_by"] == "local"
+
+
+def test_keys_without_end_do_not_fill_the_records() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(*(KeyPressed("9") for _ in range(5000)))
+        stage.ends()
+
+    assert acted(story).kinds().count("key") == 500
+
+
+def test_nothing_to_play() -> None:
+    async def story(stage: Stage) -> None:
+        stage.live.begin()
+        stage.happens(Answered(), KeyPressed("5"))
+        stage.ends()
+
+    silent = """\
+vars: {x: {type: digits}}
+blocks:
+  welcome:
+    - collect: {into: x, prompt: [], digits: 1, failed: bye}
+    - goto: bye
+  bye:
+    - hangup
+"""
+    acted(story, silent)
