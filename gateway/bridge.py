@@ -55,7 +55,6 @@ class BridgedCall:
         caller: str,
         caller_name: str,
         caller_account: str | None,
-        source: str = "",
         make_party: MakeParty,
         post: Post,
         acted: Callable[[], None],
@@ -68,7 +67,6 @@ class BridgedCall:
         self.caller = caller
         self.caller_name = caller_name
         self.caller_account = caller_account
-        self.source = source
         """The address the call came from."""
         self.owner: CallOwner | None = None
         self._make_party = make_party

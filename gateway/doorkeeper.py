@@ -5,7 +5,7 @@ No sockets and no clock. What is known (a trunk, a registered telephone) passes;
 - He may send so many messages a second. What is beyond is not read.
 - Whoever is refused again and again is not listened to for a while. What may belong to a call goes on being read,
   within bounds of its own, so that a call that runs can end.
-- The last tenth of the lines, and the last fifth of a second's calls, are for those who have few.
+- The calls a site allows at a time and a second are for everybody alike: a limit is reached exactly.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from dataclasses import dataclass
 log = logging.getLogger(__name__)
 
 _IN_CALL = (b"ACK ", b"BYE ", b"CANCEL ", b"INFO ", b"PRACK ", b"SIP/2.0 ", b"UPDATE ")
-_OFFENCES = frozenset((400, 403, 404, 405, 413, 414, 416, 420, 481, 482, 483, 484, 485, 500, 501, 503, 505, 513, 604))
-"""Refusals that say something about who asked. A telephone that is challenged, busy or called off is none."""
+_OFFENCES = frozenset((400, 403, 404, 405, 413, 414, 416, 420, 482, 483, 484, 485, 501, 505, 513, 604))
+"""Refusals that say something about who asked. Who is challenged, or told that we are full, has done nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How much a stranger may do. Seconds, and numbers for one address."""
 
-    messages_per_second: float = 400.0
-    refusals: float = 100.0
+    messages_per_second: float = 4_000.0
+    refusals: float = 1_000.0
     """So many at once, and then ..."""
-    refusals_per_second: float = 1.0
+    refusals_per_second: float = 10.0
     deaf_for: float = 30.0
     in_call_per_second: float = 20.0
     """Messages that may belong to a call, read while deaf to all others."""
@@ -39,15 +39,13 @@ class Patience:
 class _Source:
     """What is remembered of one address."""
 
-    __slots__ = ("at", "calls", "deaf_until", "in_call", "messages", "refusals", "refused")
+    __slots__ = ("at", "deaf_until", "in_call", "messages", "refusals", "refused")
 
     def __init__(self, patience: Patience, now: float) -> None:
         self.at = now
         self.messages = patience.messages_per_second
         self.refusals = patience.refusals
         self.in_call = patience.in_call_per_second
-        self.calls = 0.0
-        """Taken lately; halves every second."""
         self.refused = 0
         self.deaf_until = 0.0
 
@@ -58,8 +56,8 @@ class Doorkeeper:
     def __init__(self, *, max_calls: int, calls_per_second: float, patience: Patience | None = None) -> None:
         self._max_calls = max_calls
         self._rate = max(calls_per_second, 1.0)
-        # Eight messages are a call with its ringing, its changes and its end.
-        self._patience = patience or Patience(messages_per_second=max(400.0, 8 * self._rate))
+        # Twenty messages are a call of two parties at one address, with all its ringing and some repetition.
+        self._patience = patience or Patience(messages_per_second=max(4_000.0, 20 * self._rate))
         self._sources: OrderedDict[str, _Source] = OrderedDict()
         self._allowance = self._rate
         self._allowance_at = 0.0
@@ -98,20 +96,12 @@ class Doorkeeper:
             source.refused = 0
             source.refusals = patience.refusals / 2
 
-    def takes(self, host: str, known: bool, calls: int, from_there: int, now: float) -> bool:
-        """Whether a call may come in: ``calls`` there are, ``from_there`` of them from the same address."""
+    def takes(self, calls: int, now: float) -> bool:
+        """Whether one more call may come in beside the ``calls`` there are."""
         self._allowance = min(self._rate, self._allowance + (now - self._allowance_at) * self._rate)
         self._allowance_at = now
         if self._allowance < 1.0 or calls >= self._max_calls:
             return False
-        if not known:
-            source = self._source(host, now)
-            scarce = calls >= self._max_calls - self._max_calls // 10
-            if scarce and from_there > self._max_calls // 10:
-                return False
-            if self._allowance < self._rate / 5 and source.calls > self._rate / 5:
-                return False
-            source.calls += 1.0
         self._allowance -= 1.0
         return True
 
@@ -128,6 +118,5 @@ class Doorkeeper:
             source.messages = min(patience.messages_per_second, source.messages + passed * patience.messages_per_second)
             source.refusals = min(patience.refusals, source.refusals + passed * patience.refusals_per_second)
             source.in_call = min(patience.in_call_per_second, source.in_call + passed * patience.in_call_per_second)
-            source.calls *= 0.5**passed
         self._sources.move_to_end(host)
         return source

@@ -15,7 +15,7 @@ import re
 import secrets
 import socket
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -130,7 +130,6 @@ class Gateway:
         self._parties: dict[Session, SipCaller | SipCallee] = {}
         self._by_media: dict[int, tuple[BridgedCall, SipCaller | SipCallee]] = {}
         self._events: deque[tuple[BridgedCall, CallEvent]] = deque()
-        self._calls_from: Counter[str] = Counter()
         self._door = Doorkeeper(max_calls=config.max_calls, calls_per_second=config.calls_per_second)
         self._pumping = False
         self._pump_due = False
@@ -292,11 +291,7 @@ class Gateway:
         if isinstance(event, CallEnded):
             # Nothing follows. They know each other: apart, both are freed at once.
             call.owner = None
-            if call in self._calls:
-                self._calls.discard(call)
-                self._calls_from[call.source] -= 1
-                if not self._calls_from[call.source]:
-                    del self._calls_from[call.source]
+            self._calls.discard(call)
             if not self._calls:
                 self._idle.set()
         if owner is None:
@@ -352,9 +347,7 @@ class Gateway:
             return Refuse(verdict.status, headers=headers)
         if verdict == "authenticate" and not request.headers.get("authorization"):
             return Challenge()
-        if not self._door.takes(
-            hop.host, self._is_known(hop), len(self._calls), self._calls_from[hop.host], self._loop.time()
-        ):
+        if not self._door.takes(len(self._calls), self._loop.time()):
             log.info("call to %s from %s refused: there are too many", did, hop)
             return Refuse(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
         return None if verdict is None else Challenge()
@@ -391,7 +384,6 @@ class Gateway:
         self._parties[session] = party
         self._by_media[media.id] = (call, party)
         self._calls.add(call)
-        self._calls_from[call.source] += 1
         self._idle.clear()
         try:
             call.owner = self._reception.call_arrived(call)
@@ -406,7 +398,6 @@ class Gateway:
             caller="" if _withheld(event) else _number(event.from_uri),
             caller_name="" if _withheld(event) else _plain(event.from_name)[:_LONGEST_NAME],
             caller_account=account,
-            source=event.hop.host,
             make_party=self._dial,
             post=self._post,
             acted=self._acted,

@@ -130,7 +130,6 @@ class _Limits:
     calls: int = setting(Whole(1, 100_000), "calls at the same time", default=Limits().calls)
     calls_per_second: int = setting(Whole(1, 10_000), "new calls a second", default=Limits().calls_per_second)
     drain: float = setting(Duration(0, 86_400), "time for running calls to end at a stop", default=Limits().drain)
-    ring: float = setting(Duration(1, 600), "the longest anything rings", default=Limits().ring)
     call: float = setting(Duration(1, 604_800), "the longest a call lasts", default=Limits().call)
 
 
@@ -208,7 +207,7 @@ class _Loading:
             seats=MappingProxyType(seats),
             groups=MappingProxyType(groups),
             trunks=MappingProxyType(trunks),
-            limits=Limits(limits.calls, limits.calls_per_second, limits.drain, limits.ring, limits.call),
+            limits=Limits(limits.calls, limits.calls_per_second, limits.drain, limits.call),
             lines=self._lines(),
         )
 

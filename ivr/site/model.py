@@ -109,11 +109,9 @@ class Trunk:
 class Limits:
     calls: int = 400
     """At the same time; further ones are told that we are busy."""
-    calls_per_second: int = 50
+    calls_per_second: int = 200
     drain: float = 60.0
     """How long running calls may take to end when the program is stopped."""
-    ring: float = 120.0
-    """The longest anything rings."""
     call: float = 14_400.0
     """The longest a call lasts."""
 

@@ -140,7 +140,6 @@ class Exchange:
         sizes = gateway._agent.sizes()
         return {
             "calls": len(gateway._calls),
-            "sources": len(gateway._calls_from),
             "parties": len(gateway._parties),
             "media": len(gateway._by_media),
             "legs": gateway._engine.statistics().legs,

@@ -1,7 +1,7 @@
 /* What the files of the engine share. Units: times are nanoseconds of CLOCK_MONOTONIC, sound is samples at 8,000 Hz.
  *
- * `Engine.mutex` guards everything but the fields marked otherwise. Functions below expect it to be held unless
- * they say that they take it. */
+ * `Engine.mutex` guards everything but the fields marked otherwise. Functions below expect it to be held, unless
+ * media.h declares them. */
 #ifndef CORE_H
 #define CORE_H
 
@@ -281,6 +281,7 @@ typedef struct {
 } EventBuffer;
 
 struct Engine {
+    pthread_mutex_t gate;      /* held only while waiting for the mutex */
     pthread_mutex_t mutex;
     pthread_t thread;
     bool running;              /* of the starting thread */
@@ -312,6 +313,16 @@ struct Engine {
 
 /* Room for sound, and for everything else beyond it: a listener that nobody empties costs no key and no play. */
 enum { EVENTS_FOR_SOUND = 4 << 20, EVENTS_TOTAL = 6 << 20 };
+
+/* Whoever waits for the mutex holds the gate, so a media thread that lets go of the mutex gets it back only after
+ * him. Without it a real-time thread takes it back before a command has woken up. */
+static inline void engine_lock(Engine *engine)
+{
+    pthread_mutex_lock(&engine->gate);
+    pthread_mutex_lock(&engine->mutex);
+    pthread_mutex_unlock(&engine->gate);
+}
+static inline void engine_unlock(Engine *engine) { pthread_mutex_unlock(&engine->mutex); }
 
 /* event.c */
 bool events_allocate(Engine *engine);

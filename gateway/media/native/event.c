@@ -55,7 +55,7 @@ void events_signal(Engine *engine)
 size_t media_engine_events(Engine *engine, const uint8_t **out)
 {
     uint64_t count;
-    pthread_mutex_lock(&engine->mutex);
+    engine_lock(engine);
     /* Under the lock: a signal given between the read and the swap would be lost. */
     if (read(engine->event_fd, &count, sizeof count) < 0)
         count = 0;
@@ -63,7 +63,7 @@ size_t media_engine_events(Engine *engine, const uint8_t **out)
     engine->events_current ^= 1;
     engine->events[engine->events_current].used = 0;
     engine->events_signalled = false;
-    pthread_mutex_unlock(&engine->mutex);
+    engine_unlock(engine);
     *out = full->bytes;
     return full->used;
 }
