@@ -58,12 +58,17 @@ def build_engine(root: Path) -> Path:
 
 
 def platform_tag() -> str:
-    """The wheel platform tag of this machine, with the C library's version where that is known."""
+    """The wheel platform tag of this machine, with the C library's version where that is known.
+
+    ``manylinux_2_36_x86_64`` keeps pip from installing the wheel where the C library is older; ``linux_x86_64``, which
+    stands before it in newer releases of packaging, would not.
+    """
     try:
         from packaging.tags import platform_tags
     except ImportError:
         return sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    return next(iter(platform_tags()))
+    tags = list(platform_tags())
+    return next((tag for tag in tags if tag.startswith(("manylinux", "musllinux"))), tags[0])
 
 
 class MediaEngineBuildHook(BuildHookInterface):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from ivr.cli.loading import errors, site_or_exit
 from ivr.records.database import RecordsError, open_database
@@ -40,29 +40,31 @@ def calls(
 
 
 def _show(summaries: list[CallSummary]) -> None:
-    console = Console(highlight=False)
+    """A line for each call; its path stands behind it where there is room for all of them, else below it."""
+    console = Console(highlight=False, soft_wrap=True)
     if not summaries:
         console.print("No call has ended yet.")
         return
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("arrived", "caller", "number"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("lasted", justify="right", no_wrap=True)
-    table.add_column("talked with", no_wrap=True)
-    table.add_column("ended by", no_wrap=True)
-    table.add_column("path", overflow="fold")
-    for call in summaries:
-        agents = [leg.account or "" for leg in call.legs if leg.role == "agent" and leg.answered_at is not None]
-        table.add_row(
-            _local(call.arrived_at),
-            call.caller or "-",
-            call.did or "-",
-            _lasted(call),
-            ", ".join(agents) or "-",
-            f"{call.ended_by or '-'} ({call.end_cause})" if call.end_cause else call.ended_by or "-",
-            " > ".join(call.path),
-        )
-    console.print(table)
+    rows = [("arrived", "caller", "number", "lasted", "talked with", "ended by"), *map(_row, summaries)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    paths = ["path", *(" > ".join(call.path) for call in summaries)]
+    beside = len(lines[0]) + 2 + max(map(len, paths)) <= console.width
+    for number, (line, path) in enumerate(zip(lines, paths, strict=True)):
+        text = f"{line}  {path}" if beside else line.rstrip() if number == 0 else f"{line.rstrip()}\n    {path}"
+        console.print(Text(text, style="" if number else "bold"))
+
+
+def _row(call: CallSummary) -> tuple[str, ...]:
+    agents = [leg.account or "" for leg in call.legs if leg.role == "agent" and leg.answered_at is not None]
+    return (
+        _local(call.arrived_at),
+        call.caller or "-",
+        call.did or "-",
+        _lasted(call),
+        ", ".join(agents) or "-",
+        f"{call.ended_by or '-'} ({call.end_cause})" if call.end_cause else call.ended_by or "-",
+    )
 
 
 def _local(epoch_ms: int) -> str:

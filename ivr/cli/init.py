@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ivr.cli.loading import errors
+from ivr.cli.loading import errors, program
 from ivr.resources import resource
 
 _SAMPLE_PASSWORD = re.compile(r"change-me-(\d+)")
@@ -34,11 +34,11 @@ def init(
     except OSError as error:
         errors.print(f"[bold red]{folder}: {error.strerror or error}[/]")
         raise typer.Exit(1) from None
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"Made a site in [bold]{folder}[/]. Its telephones:")
     for account, password in passwords.items():
         console.print(f"  user {account}  password {password}")
-    console.print(f"Start it:  [bold]ivr run --site {folder / 'site.yaml'}[/]   then call 1000.")
+    console.print(f"Start it:  [bold]{program} run --site {folder / 'site.yaml'}[/]   then call 1000.")
 
 
 def _make(folder: Path) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from rich.text import Text
 from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.problem import Problem, has_errors
 from ivr.site import Site, check_site, load_site
+
+program = "ivr" if shutil.which("ivr") else sys.argv[0]
+"""How the person at the terminal calls this program: in a checkout it is not on the path."""
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -50,7 +55,7 @@ def load_or_exit(path: Path) -> tuple[Site, FlowSet]:
     site, flows, problems = load_checked(path)
     show_problems(problems)
     if site is None or flows is None or has_errors(problems):
-        errors.print(f"{count(problems)}: nothing was started. Correct them, and try [bold]ivr check {path}[/]")
+        errors.print(f"{count(problems)}: nothing was started. Correct them, and try [bold]{program} check {path}[/]")
         raise typer.Exit(1)
     return site, flows
 

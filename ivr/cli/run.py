@@ -17,7 +17,7 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ivr.cli.loading import errors, load_or_exit
+from ivr.cli.loading import errors, load_or_exit, program
 from ivr.flow.loader import FlowSet
 from ivr.log import LogWriter, start_log
 from ivr.records.database import RecordsError
@@ -102,7 +102,7 @@ def _settle() -> None:
 
 def _say_ready(service: Service, site: Site, flows: FlowSet) -> None:
     print("ready", *service.addresses, flush=True)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     listening = next(iter(service.addresses))
     host = _own_address() if listening.host in ("0.0.0.0", "::") else listening.host
     server = host if listening.port == 5060 else f"{host}:{listening.port}"
@@ -113,7 +113,7 @@ def _say_ready(service: Service, site: Site, flows: FlowSet) -> None:
         flow = flows.flows[rule.flow]
         who = "" if rule.callers == "anyone" else "  (only registered telephones)"
         console.print(f"  Call [bold]sip:{rule.number}@{server}[/]  for {flow.title or flow.name}{who}")
-    console.print(f"  Afterwards:  ivr calls --site {site.file}   Stop: Ctrl-C, twice to stop at once.")
+    console.print(f"  Afterwards:  {program} calls --site {site.file}   Stop: Ctrl-C, twice to stop at once.")
     sys.stdout.flush()
 
 

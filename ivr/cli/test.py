@@ -88,11 +88,12 @@ def load_tests(files: Sequence[Path], site: Path | None) -> LoadedTests:
         if belongs_to not in known:
             loaded = None if site_file is None else site_or_exit(site_file)
             flows = load_flows([file.parent] if loaded is None else loaded.flows)
-            problems += [problem for problem in flows.problems if problem.severity == "error"]
             known[belongs_to] = flows, surroundings_of(loaded)
         flows, around = known[belongs_to]
         suite = load_suite(file, flows, around)
         problems += suite.problems
+        if suite.flow in flows.names - flows.flows.keys():
+            problems += [problem for problem in flows.problems if problem.severity == "error"]
         suites.append((suite, around))
     return LoadedTests(tuple(suites), in_order(problems))
 

@@ -37,6 +37,7 @@ class Suite:
 
     file: str
     flow: str
+    """The name of the flow they test; empty if they do not say."""
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
 
@@ -69,9 +70,9 @@ class _Loading:
 
     def suite(self) -> Suite:
         root = self._source.root
-        flow, cases = None, []
+        name, cases = "", []
         if isinstance(root, MappingNode):
-            flow = self._flow(root)
+            name, flow = self._flow(root)
             if flow is not None:
                 cases = self._cases(root, flow)
         elif self._source.complete:
@@ -81,7 +82,7 @@ class _Loading:
         problems = in_order([*self._source.problems, *own])
         return Suite(
             self._source.file,
-            flow.name if flow else "",
+            name,
             () if has_errors(problems) else tuple(cases),
             problems,
         )
@@ -89,18 +90,18 @@ class _Loading:
     def _problem(self, code: str, place: Place, message: str, help: str = "", length: int = 1) -> None:
         self._problems.append(Problem(code, place, message, help, length))
 
-    def _flow(self, root: MappingNode) -> Flow | None:
+    def _flow(self, root: MappingNode) -> tuple[str, Flow | None]:
         node = root.get("flow")
         if not isinstance(node, ScalarNode) or not node.text:
             self._problem("E012", (node or root).place, "a file of tests needs 'flow'", "add flow: NAME_OF_THE_FLOW")
-            return None
+            return "", None
         flow = self._flows.flows.get(node.text)
         if flow is None:
             help = did_you_mean(node.text, self._flows.names, "flows") or "there are no flows beside this file"
             if node.text in self._flows.names:
                 help = "it has errors: correct them first"
             self._problem("E170", node.place, f"flow '{node.text[:60]}' cannot be tested", help, node.length)
-        return flow
+        return node.text, flow
 
     def _cases(self, root: MappingNode, flow: Flow) -> list[Case]:
         self._known(root, "a file of tests", _HEAD, _HEAD_LATER)
