@@ -67,7 +67,6 @@ class BridgedCall:
         self.caller = caller
         self.caller_name = caller_name
         self.caller_account = caller_account
-        """The address the call came from."""
         self.owner: CallOwner | None = None
         self._make_party = make_party
         self._post = post
