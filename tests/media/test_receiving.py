@@ -49,6 +49,21 @@ class TestSource:
         assert not thief.packets
         watch.none_more(KeyReceived, 0)
 
+    def test_whoever_was_quicker_yields_to_the_address_that_was_signalled(
+        self, engine: MediaEngine, watch: Watch, make_peer: PeerMaker
+    ) -> None:
+        phone, thief = make_peer(), make_peer(ssrc=0x6666)
+        leg = engine.open_leg()
+        thief.aims_at(leg)
+        phone.talks_to(leg)
+        thief.says(sine(900, 20), repeat=True)
+        thief.receives(3)
+        phone.says(sine(500, 20), repeat=True)
+        wait_until(lambda: leg.statistics().ignored > 5)
+        taken = len(thief.packets)
+        phone.receives(10, more=True)
+        assert len(thief.packets) <= taken + 1
+
     def test_nor_with_the_same_ssrc(self, engine: MediaEngine, watch: Watch, make_peer: PeerMaker) -> None:
         phone, thief = make_peer(), make_peer()
         leg = engine.open_leg()

@@ -36,9 +36,9 @@ static void *caller(void *argument)
         for (int i = 0; i < 2; i++) {
             struct sockaddr_in own;
             socklen_t size = sizeof own;
-            pthread_mutex_lock(&engine->mutex);
+            engine_lock(engine);
             getsockname(engine->legs[(i ? one : other) & 0xFFFF].rtp_fd, (struct sockaddr *)&own, &size);
-            pthread_mutex_unlock(&engine->mutex);
+            engine_unlock(engine);
             int port = ntohs(own.sin_port);
             remote.port = port;
             remote.rtcp_port = port + 1;
