@@ -13,6 +13,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TextIO
 
+from gateway.logbook import FewOfAKind
+
 __all__ = ["LogWriter", "start_log"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -98,6 +100,7 @@ def start_log(*, verbose: bool) -> LogWriter:
     writer = LogWriter(sys.stderr)
     writer.setFormatter(logging.Formatter(_FORMAT))
     root = logging.getLogger()
+    writer.addFilter(FewOfAKind())
     root.addHandler(writer)
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
     for chatty in ("alembic", "asyncio"):
