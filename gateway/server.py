@@ -12,7 +12,6 @@ import contextlib
 import logging
 import math
 import re
-import secrets
 import socket
 import time
 from collections import deque
@@ -65,6 +64,7 @@ from gateway.sip.message import Request
 from gateway.sip.registration import TrunkRegistration, TrunkSettings
 from gateway.sip.session import Session
 from gateway.sip.settings import Challenge, Credentials, Refuse, UserAgentConfig
+from gateway.sip.token import new_token
 from gateway.sip.transport import SipTransports
 from gateway.sip.uri import SipUri
 from gateway.sipparty import SipCallee, SipCaller
@@ -88,7 +88,7 @@ _PUNCTUATED = re.compile(r"\+?[0-9*#().-]*[0-9][0-9*#().-]*")
 
 def new_call_id() -> str:
     """A call's name in the records: 48 bits of time, so that names sort by arrival, and 64 bits nobody can guess."""
-    return f"{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+    return f"{int(time.time() * 1000):012x}{new_token()}"
 
 
 @dataclass(slots=True)
@@ -521,7 +521,7 @@ class Gateway:
         address = self._config.media_advertise or self._config.media_address
         if address in ("0.0.0.0", "::"):
             address = self._transports.sent_by(hop)[0]
-        return Negotiation(media, address=address, codecs=codecs, session_id=secrets.randbits(32))
+        return Negotiation(media, address=address, codecs=codecs, session_id=int(new_token()[:8], 16))
 
     async def _look_up_trunks(self) -> None:
         for route in self._trunks.values():

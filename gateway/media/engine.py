@@ -182,6 +182,11 @@ class EngineStatistics:
 _STATISTICS = tuple(name for name, *_ in binding.MediaLegStatistics._fields_)
 
 
+@lru_cache(1024)
+def _version(address: str) -> int:
+    return ipaddress.ip_address(address).version
+
+
 @lru_cache(64)
 def _arrays(length: int) -> tuple[type[ctypes.Array[ctypes.c_char_p]], type[ctypes.Array[ctypes.c_size_t]]]:
     """The types of what a play hands over: making one takes as long as all the rest of a play."""
@@ -445,7 +450,7 @@ class MediaEngine:
         )
 
     def _check_address(self, address: str) -> None:
-        if ipaddress.ip_address(address).version != self._family:
+        if _version(address) != self._family:
             raise ValueError(f"{address} cannot be reached from {self.address}")
 
     def _leg_closed(self, leg: MediaLeg) -> None:

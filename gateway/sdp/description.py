@@ -6,9 +6,11 @@ order of RFC 8866 section 5, no value that could start another line.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+
+from gateway.sdp.address import read_address
 
 __all__ = ["MediaDescription", "Origin", "RtpMap", "SdpError", "SessionDescription", "parse_sdp"]
 
@@ -246,6 +248,7 @@ def _parse_media(value: str) -> tuple[str, int, str, tuple[str, ...]]:
     return words[0].lower(), port, words[2], tuple(words[3:])
 
 
+@lru_cache(maxsize=256)
 def _parse_rtpmap(value: str) -> RtpMap | None:
     words = value.split(None, 1)
     if len(words) != 2:
@@ -277,7 +280,7 @@ def _first(attributes: tuple[tuple[str, str | None], ...], name: str) -> str | N
 
 def _address_line(address: str) -> str:
     try:
-        version = ipaddress.ip_address(address).version
+        version = read_address(address).version
     except ValueError:
         if not _TOKEN.match(address):
             raise SdpError("an address holds blanks") from None

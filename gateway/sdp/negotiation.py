@@ -7,10 +7,10 @@ mid-call.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from gateway.sdp.address import read_address
 from gateway.sdp.description import (
     MediaDescription,
     Origin,
@@ -298,7 +298,7 @@ def _agree(
     address = _address(theirs, line)
     remote = _direction(theirs, line)
     # c=0.0.0.0 is how RFC 2543 phones said hold: they send, but nothing can be sent to them.
-    remote_receives = remote in ("sendrecv", "recvonly") and not ipaddress.ip_address(address).is_unspecified
+    remote_receives = remote in ("sendrecv", "recvonly") and not read_address(address).is_unspecified
     remote_sends = remote in ("sendrecv", "sendonly")
     rtcp_address, rtcp_port = _rtcp(line, address)
     return Agreed(
@@ -323,8 +323,8 @@ def _unusable(theirs: SessionDescription, line: MediaDescription, our_address: s
     if line.protocol.upper() not in _PROTOCOLS:
         return Refused("302 Incompatible transport protocol")
     try:
-        address = ipaddress.ip_address(_address(theirs, line))
-        ours = ipaddress.ip_address(our_address)
+        address = read_address(_address(theirs, line))
+        ours = read_address(our_address)
     except ValueError:
         return Refused("301 The media address is not a literal address")
     if address.is_multicast:
@@ -410,10 +410,10 @@ def _rtcp(line: MediaDescription, address: str) -> tuple[str, int | None]:
         return address, following
     if len(words) >= 4:
         try:
-            elsewhere = ipaddress.ip_address(words[3])
+            elsewhere = read_address(words[3])
         except ValueError:
             return address, port
-        if not elsewhere.is_multicast and elsewhere.version == ipaddress.ip_address(address).version:
+        if not elsewhere.is_multicast and elsewhere.version == read_address(address).version:
             return str(elsewhere), port
     return address, port
 

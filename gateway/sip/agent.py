@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import random as _random
-import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -33,6 +32,7 @@ from gateway.sip.session_host import TimerOwner, TransactionUser
 from gateway.sip.session_requests import cancel_received, take_request
 from gateway.sip.session_timer import TooSmall, agree, propose
 from gateway.sip.settings import Challenge, Credentials, Refuse, UserAgentConfig
+from gateway.sip.token import new_token
 from gateway.sip.transaction import (
     AckReceived,
     CancelReceived,
@@ -64,7 +64,7 @@ class UserAgent:
         config: UserAgentConfig,
         *,
         clock: Callable[[], float],
-        token: Callable[[], str] = lambda: secrets.token_hex(8),
+        token: Callable[[], str] = new_token,
         random: Callable[[], float] = _random.random,
         sent_by: Callable[[Hop], tuple[str, int | None]] | None = None,
     ) -> None:

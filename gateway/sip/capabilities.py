@@ -45,9 +45,9 @@ def refusal_of(request: Request, *, registrar: bool = False) -> Refuse | None:
             return Refuse(489)
         allow = (("Allow", ALLOW + ", REGISTER" if registrar else ALLOW),)
         return Refuse(405 if method in _KNOWN else 501, headers=allow)
-    unknown = sorted(request.require - _UNDERSTOOD)
+    unknown = request.require - _UNDERSTOOD
     if unknown and method not in ("ACK", "CANCEL"):
-        return Refuse(420, headers=(("Unsupported", ", ".join(unknown)),))
+        return Refuse(420, headers=(("Unsupported", ", ".join(sorted(unknown))),))
     if request.body and method in _BODIES:
         encoding = (request.headers.get("content-encoding") or "identity").strip().lower()
         if encoding != "identity":

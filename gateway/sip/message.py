@@ -144,6 +144,8 @@ _FOLD: Final = re.compile(r"\r\n[ \t]+")
 _STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9][0-9])(?: (.*))?\Z", re.S | re.I)
 _VERSION: Final = re.compile(r"SIP/[0-9]+\.[0-9]+\Z", re.I)
 
+_NONE: Final[frozenset[str]] = frozenset()
+
 _Item = tuple[str, str, str]
 _T = TypeVar("_T")
 
@@ -309,11 +311,15 @@ class Message:
         return value
 
     def _name_addrs(self, name: str) -> tuple[NameAddr, ...]:
+        if name not in self.headers:
+            return ()
         return tuple([NameAddr.parse(part) for line in self.headers.get_all(name) for part in split_list(line)])
 
     def _tokens(self, name: str) -> frozenset[str]:
+        if name not in self.headers:
+            return _NONE
         return frozenset(
-            part.strip(LWS) for line in self.headers.get_all(name) for part in line.split(",") if part.strip(LWS)
+            [part.strip(LWS) for line in self.headers.get_all(name) for part in line.split(",") if part.strip(LWS)]
         )
 
     def _number(self, name: str, maximum: int) -> int | None:
@@ -376,12 +382,14 @@ class Message:
     @property
     def require(self) -> frozenset[str]:
         """Option tags, lower case."""
-        return frozenset(tag.lower() for tag in self._tokens("require"))
+        tags = self._tokens("require")
+        return frozenset([tag.lower() for tag in tags]) if tags else tags
 
     @property
     def supported(self) -> frozenset[str]:
         """Option tags, lower case."""
-        return frozenset(tag.lower() for tag in self._tokens("supported"))
+        tags = self._tokens("supported")
+        return frozenset([tag.lower() for tag in tags]) if tags else tags
 
     @property
     def allow(self) -> frozenset[str]:

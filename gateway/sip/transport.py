@@ -406,6 +406,7 @@ class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, owner: SipTransports) -> None:
         self._owner = owner
         self._transport: asyncio.DatagramTransport | None = None
+        self._hops: dict[tuple[Any, ...], Hop] = {}
         self.local: tuple[str, int] = ("", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -415,7 +416,12 @@ class _Datagrams(asyncio.DatagramProtocol):
         self.local = (name[0], name[1])
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        self._owner._datagram(data, Hop("udp", addr[0], addr[1], None, self.local))
+        hop = self._hops.get(addr)
+        if hop is None:
+            if len(self._hops) >= self._owner.limits.resolved:
+                self._hops.clear()
+            hop = self._hops[addr] = Hop("udp", addr[0], addr[1], None, self.local)
+        self._owner._datagram(data, hop)
 
     def error_received(self, exc: Exception) -> None:
         # ICMP about something sent earlier, to whomever: the transaction's timers find out by themselves.
