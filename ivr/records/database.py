@@ -189,6 +189,8 @@ def _explained(error: SQLAlchemyError, url: URL) -> RecordsError:
             f"The records at {place} cannot be opened",
             "Give this user the right to read and write the folder, and see that the disk is not full",
         )
+    if "malformed" in words:
+        return RecordsError(f"The records at {place} are damaged", "Move that file away, or put a copy in its place")
     if "not a database" in words:
         return RecordsError(f"{place} is not a database", "Move that file away, or name another one")
     if url.get_backend_name() == "postgresql":

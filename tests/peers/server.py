@@ -19,7 +19,7 @@ from tests.peers.ports import free_port, free_range
 from tests.peers.process import Child
 from tests.peers.sound import write_tone
 
-__all__ = ["Leg", "Record", "Server", "Site"]
+__all__ = ["Leg", "Record", "Server", "Site", "program"]
 
 _START_S = 40.0
 
@@ -86,7 +86,7 @@ class Server:
     def calls(self) -> list[Record]:
         """Finished calls, oldest first."""
         result = subprocess.run(
-            [*_program(), "calls", "--site", str(self._file), "--json"],
+            [*program(), "calls", "--site", str(self._file), "--json"],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -127,7 +127,7 @@ class Server:
         before = len(self._readiness())
         child = Child(
             "ivr",
-            [*_program(), "run", "--site", str(self._file)],
+            [*program(), "run", "--site", str(self._file)],
             folder=self.folder,
             # What it says must be in the file at once, whatever it thinks of a file.
             env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
@@ -175,7 +175,8 @@ class Server:
         self._file.write_text(yaml.safe_dump({key: value for key, value in content.items() if value != {}}))
 
 
-def _program() -> list[str]:
+def program() -> list[str]:
+    """How the program is started here."""
     script = Path(sys.executable).with_name("ivr")
     return [str(script)] if script.exists() else [sys.executable, "-m", "ivr"]
 
