@@ -34,6 +34,7 @@ from gateway.call import (
     Target,
     Trunk,
 )
+from gateway.descriptors import make_room
 from gateway.doorkeeper import Doorkeeper
 from gateway.media.engine import (
     KeyReceived,
@@ -78,6 +79,9 @@ TraceMessage = Callable[[Literal["in", "out"], bytes, str], None]
 _RETRY_AFTER = 10
 # Seconds between looking up trunks' host names: carriers move their addresses by DNS.
 _LOOK_UP_EVERY = 300.0
+# Sockets of a caller and of a seat; connections of telephones, the database, recordings.
+_FILES_A_CALL = 4
+_FILES_BESIDES = 512
 # Seconds that telephones get at the end to hear that their calls are over, and to say so.
 _FAREWELL = 2.0
 # Characters of a number or a name that a stranger sent; more serves nobody and must be carried to telephones.
@@ -147,6 +151,14 @@ class Gateway:
     async def start(self) -> None:
         """Open every socket and begin to take calls. Raises OSError with the address that could not be had."""
         self._loop = asyncio.get_running_loop()
+        wanted = _FILES_A_CALL * self._config.max_calls + _FILES_BESIDES
+        if (allowed := make_room(wanted)) < wanted:
+            log.warning(
+                "%d calls may need %d open files and %d are allowed: raise the limit (ulimit -Hn, LimitNOFILE=)",
+                self._config.max_calls,
+                wanted,
+                allowed,
+            )
         self._transports = SipTransports(
             [(a.transport, a.host, a.port) for a in self._config.listen],
             received=self._received,

@@ -14,7 +14,7 @@ import logging
 import re
 import socket
 import ssl
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -36,6 +36,8 @@ class TransportLimits:
 
     connections: int = 4096
     """Accepted ones at a time; more are closed at once."""
+    connections_per_host: int = 512
+    """Of these, from one address: an office behind a NAT, but not everything there is for one who only takes."""
     connect_timeout: float = 5.0
     """Below the 32 s of a transaction, so that another way can still be tried."""
     message_time: float = 10.0
@@ -86,6 +88,7 @@ class SipTransports:
         self._servers: list[asyncio.Server] = []
         self._listening: list[Address] = []
         self._connections: dict[int, _Connection] = {}
+        self._accepted_from: Counter[str] = Counter()
         self._by_peer: dict[tuple[str, str, int], _Connection] = {}
         self._waiting: dict[tuple[str, str, int], _Dialling] = {}
         self._addresses: OrderedDict[tuple[str, int], tuple[float, tuple[str, int] | None]] = OrderedDict()
@@ -315,8 +318,14 @@ class SipTransports:
         self._received(data, hop)
 
     def _opened(self, connection: _Connection) -> bool:
-        if self._closed or (connection.dialled is None and len(self._connections) >= self.limits.connections):
+        if self._closed:
             return False
+        if connection.dialled is None:
+            host = connection.peer[1]
+            full = len(self._connections) >= self.limits.connections
+            if full or self._accepted_from[host] >= self.limits.connections_per_host:
+                return False
+            self._accepted_from[host] += 1
         self._last_number += 1
         connection.number = self._last_number
         self._connections[connection.number] = connection
@@ -328,6 +337,11 @@ class SipTransports:
     def _lost(self, connection: _Connection) -> None:
         if self._connections.pop(connection.number, None) is None:
             return
+        if connection.dialled is None:
+            host = connection.peer[1]
+            self._accepted_from[host] -= 1
+            if not self._accepted_from[host]:
+                del self._accepted_from[host]
         peer = connection.dialled or connection.peer
         if self._by_peer.get(peer) is connection:
             del self._by_peer[peer]

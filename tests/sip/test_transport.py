@@ -274,9 +274,10 @@ def test_keep_alives_alone_do_not_hold_a_connection() -> None:
     run(story)
 
 
-def test_only_so_many_connections() -> None:
+@pytest.mark.parametrize("limits", [TransportLimits(connections=2), TransportLimits(connections_per_host=2)])
+def test_only_so_many_connections(limits: TransportLimits) -> None:
     async def story() -> None:
-        async with listening(TCP, TransportLimits(connections=2)) as ears:
+        async with listening(TCP, limits) as ears:
             streams = [await connect(ears) for _ in range(2)]
             await until(lambda: ears.transports.connections == 2)
             reader, refused = await connect(ears)
