@@ -77,6 +77,7 @@ class Service:
                 for language, voice in site.voices.items()
                 if voice.voice is not None
             },
+            rates={language: voice.rate for language, voice in site.voices.items() if voice.voice is None},
         )
         self._gateway: Gateway | None = None
 

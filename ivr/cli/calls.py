@@ -35,13 +35,13 @@ def calls(
         else:
             _show(list(summaries))
     except RecordsError as error:
-        errors.print(f"[bold red]{error}[/]")
+        errors.print(str(error), style="bold red")
         raise typer.Exit(1) from None
 
 
 def _show(summaries: list[CallSummary]) -> None:
     """A line for each call; its path stands behind it where there is room for all of them, else below it."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     if not summaries:
         console.print("No call has ended yet.")
         return

@@ -38,7 +38,7 @@ def check(
     if output == "json":
         typer.echo(to_json(problems))
     else:
-        console = Console(highlight=False, soft_wrap=True)
+        console = Console(highlight=False, soft_wrap=True, markup=False)
         show_problems(problems, console)
         console.print(count(problems))
     if has_errors(problems):

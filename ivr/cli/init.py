@@ -27,18 +27,18 @@ def init(
     """
     clashes = [name for name in ("site.yaml", "secrets.yaml", "flows", "prompts") if (folder / name).exists()]
     if clashes:
-        errors.print(f"[bold red]{folder} has {', '.join(clashes)} already.[/] Choose another folder.")
+        errors.print(f"{folder} has {', '.join(clashes)} already. Choose another folder.", style="bold red")
         raise typer.Exit(1)
     try:
         passwords = _make(folder)
     except OSError as error:
-        errors.print(f"[bold red]{folder}: {error.strerror or error}[/]")
+        errors.print(f"{folder}: {error.strerror or error}", style="bold red")
         raise typer.Exit(1) from None
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Made a site in [bold]{folder}[/]. Its telephones:")
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(f"Made a site in {folder}. Its telephones:")
     for account, password in passwords.items():
         console.print(f"  user {account}  password {password}")
-    console.print(f"Start it:  [bold]{program} run --site {folder / 'site.yaml'}[/]   then call 1000.")
+    console.print(f"Start it:  {program} run --site {folder / 'site.yaml'}   then call 1000.")
 
 
 def _make(folder: Path) -> dict[str, str]:

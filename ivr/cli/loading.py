@@ -18,7 +18,7 @@ from ivr.site import Site, check_site, load_site
 program = "ivr" if shutil.which("ivr") else sys.argv[0]
 """How the person at the terminal calls this program: in a checkout it is not on the path."""
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
 
 
 def show_problems(problems: Iterable[Problem], console: Console = errors) -> None:
@@ -55,7 +55,7 @@ def load_or_exit(path: Path) -> tuple[Site, FlowSet]:
     site, flows, problems = load_checked(path)
     show_problems(problems)
     if site is None or flows is None or has_errors(problems):
-        errors.print(f"{count(problems)}: nothing was started. Correct them, and try [bold]{program} check {path}[/]")
+        errors.print(f"{count(problems)}: nothing was started. Correct them, and try {program} check {path}")
         raise typer.Exit(1)
     return site, flows
 

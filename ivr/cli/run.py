@@ -44,14 +44,14 @@ def run(
             runner.run(_serve(loaded, flows, log if trace_sip else None))
     except PromptsNotReady as error:
         for problem in error.problems:
-            errors.print(f"[bold red]{problem.message}[/]", markup=True)
+            errors.print(problem.message, style="bold red")
         raise typer.Exit(1) from None
     except RecordsError as error:
-        errors.print(f"[bold red]{error}[/]")
+        errors.print(str(error), style="bold red")
         raise typer.Exit(1) from None
     except OSError as error:
         wanted = " ".join(str(entry) for entry in loaded.sip.listen)
-        errors.print(f"[bold red]Cannot listen on {wanted}: {error}[/]")
+        errors.print(f"Cannot listen on {wanted}: {error.strerror or error}", style="bold red")
         errors.print("Is another program (or another ivr) on that port? Change sip: listen: in the site file.")
         raise typer.Exit(1) from None
 
@@ -102,17 +102,17 @@ def _settle() -> None:
 
 def _say_ready(service: Service, site: Site, flows: FlowSet) -> None:
     print("ready", *service.addresses, flush=True)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     listening = next(iter(service.addresses))
     host = _own_address() if listening.host in ("0.0.0.0", "::") else listening.host
     server = host if listening.port == 5060 else f"{host}:{listening.port}"
     if site.seats:
         seats = ", ".join(seat.name for seat in site.seats.values())
-        console.print(f"  Telephones may register at [bold]{server}[/] as {seats} (passwords: {site.file}).")
+        console.print(f"  Telephones may register at {server} as {seats} (passwords: {site.file}).")
     for rule in site.numbers:
         flow = flows.flows[rule.flow]
         who = "" if rule.callers == "anyone" else "  (only registered telephones)"
-        console.print(f"  Call [bold]sip:{rule.number}@{server}[/]  for {flow.title or flow.name}{who}")
+        console.print(f"  Call sip:{rule.number}@{server}  for {flow.title or flow.name}{who}")
     console.print(f"  Afterwards:  {program} calls --site {site.file}   Stop: Ctrl-C, twice to stop at once.")
     sys.stdout.flush()
 

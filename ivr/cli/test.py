@@ -42,7 +42,7 @@ def run_tests(
     They run in virtual time, without telephones: a minute of waiting takes no time. The exit code is 1 if a test
     fails or cannot be read.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     wanted = paths or _flows_of(site)
     files = files_of_tests(wanted)
     if not files:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from ivr.flow.kinds import NAME, Duration, ListOf, Name, OneOf, Text, Whole, YesNo, bad_name
 from ivr.flow.loader import shown
@@ -53,9 +53,6 @@ PORTS_PER_CALL: Final = 4
 _WEAK_PASSWORD: Final = 8
 """Characters; scanners try shorter ones within hours."""
 
-_NAMES: Final = tuple(
-    "sip media flows prompts records speech numbers seats groups trunks limits secrets".split()  # noqa: SIM905
-)
 _LATER: Final = ("rtc", "queues", "calendars", "mailboxes", "tables", "console")
 
 _PASSWORD: Final = re.compile(r"(pass?w\w*:\s*)('[^']*'|\"[^\"]*\"|[^\s,}]+)")
@@ -75,16 +72,28 @@ class SiteLoaded:
 @dataclass(frozen=True, slots=True)
 class _Sip:
     listen: tuple[Listen, ...] = setting(
-        ListOf(ListenAddress(), 1, 20), "where SIP is heard", default=SipSettings().listen
+        ListOf(ListenAddress(), 1, 20),
+        "addresses at which SIP is received; 0.0.0.0 is every address of the machine",
+        default=SipSettings().listen,
     )
-    domain: str | None = setting(Host(), "the realm of passwords", default=None)
+    domain: str | None = setting(
+        Host(),
+        "the host in the addresses that telephones see, and the realm of their passwords; unset, ours and 'ivr'",
+        default=None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Media:
-    address: str = setting(Address(), "where audio is received", default="0.0.0.0")
-    advertise: str | None = setting(Address(), "the address told to the far end", default=None)
-    ports: PortRange = setting(Ports(), "ports for audio", default=MediaSettings().ports)
+    address: str = setting(Address(), "the address of this machine at which audio is received", default="0.0.0.0")
+    advertise: str | None = setting(
+        Address(),
+        "the address told to the far end, in SIP and for audio, if it differs: the public one behind NAT",
+        default=None,
+    )
+    ports: PortRange = setting(
+        Ports(), "UDP ports for audio: four for each call that is put through", default=MediaSettings().ports
+    )
     timeout: float = setting(
         Duration(1, 3600), "silence on the network after which a party is lost", default=MediaSettings().timeout
     )
@@ -93,13 +102,15 @@ class _Media:
 @dataclass(frozen=True, slots=True)
 class _Voice:
     voice: str | None = setting(Text("the name of a voice", 60), "a voice of the speech engine", default=None)
-    rate: int = setting(Whole(60, 400), "words a minute", default=Voice().rate)
+    rate: int = setting(Whole(80, 450), "words a minute", default=Voice().rate)
 
 
 @dataclass(frozen=True, slots=True)
 class _Number:
     flow: str = setting(Name("the name of a flow"), "the flow that answers")
-    callers: str = setting(OneOf(("anyone", "seats")), "who may dial it", default="anyone")
+    callers: str = setting(
+        OneOf(("anyone", "seats")), "who may dial it: anyone, or only seats that are signed in here", default="anyone"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ class _Seat:
     name: str = setting(Text("a name", 100), "who sits there", default="")
     codecs: tuple[Codec, ...] = setting(
         ListOf(OneOf(("PCMU", "PCMA"), later=("G722", "opus")), 1, 2),
-        "in order of preference",
+        "audio codecs, the preferred one first",
         default=("PCMU", "PCMA"),
     )
 
@@ -118,19 +129,45 @@ class _Trunk:
     host: str = setting(Host(), "the carrier's host")
     port: int = setting(Whole(1, 65535), "its port", default=5060)
     transport: Transport = setting(OneOf(("udp", "tcp"), later=("tls",)), "how it is reached", default="udp")
-    user: str | None = setting(Text("a user name", 100), "our name there", default=None)
+    user: str | None = setting(Text("a user name", 100), "our user name there", default=None)
     password: str | None = setting(Secret(), "our password there", default=None, repr=False)
     register: bool = setting(YesNo(), "whether we register there", default=False)
     numbers: tuple[str, ...] = setting(ListOf(DialledNumber()), "numbers it brings calls to", default=())
-    caller_id: str | None = setting(DialledNumber(), "the number shown to those we call", default=None)
+    caller_id: str | None = setting(
+        DialledNumber(), "the number shown to those we call; unset, the caller's own", default=None
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    calls: int = setting(Whole(1, 100_000), "calls at the same time", default=Limits().calls)
+    calls: int = setting(
+        Whole(1, 100_000), "calls at the same time; further ones are told that we are busy", default=Limits().calls
+    )
     calls_per_second: int = setting(Whole(1, 10_000), "new calls a second", default=Limits().calls_per_second)
     drain: float = setting(Duration(0, 86_400), "time for running calls to end at a stop", default=Limits().drain)
     call: float = setting(Duration(1, 604_800), "the longest a call lasts", default=Limits().call)
+
+
+PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
+    {
+        "sip": _Sip,
+        "media": _Media,
+        "flows": ("a path, or a list of them", "flows", "folders and files with flows"),
+        "prompts": ("a path", "prompts", "the folder with recordings"),
+        "records": (DatabaseUrl().describe(), "sqlite:///var/records.db", "the database of the records"),
+        "numbers.'NUMBER'": _Number,
+        "seats.'SEAT'": _Seat,
+        "groups.NAME": (ListOf(SeatTarget()).describe(), "", "who rings together, or in this order"),
+        "trunks.NAME": _Trunk,
+        "speech.voices.LANGUAGE": _Voice,
+        "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
+        "limits": _Limits,
+    }
+)
+"""What the site file can have: several settings and their record, or one value, how it is written, what it is if it
+is not, and what it means."""
+
+_NAMES: Final = tuple(dict.fromkeys(name.partition(".")[0] for name in PARTS))
 
 
 def load_site(path: Path, environment: Mapping[str, str] | None = None) -> SiteLoaded:

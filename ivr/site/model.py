@@ -31,7 +31,7 @@ class Listen:
 class SipSettings:
     listen: tuple[Listen, ...] = (Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060))
     domain: str | None = None
-    """The realm of telephones' passwords and the host of addresses; None: whatever they dial."""
+    """The realm of telephones' passwords and the host of callers' addresses; None: ``ivr``, and our address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class MediaSettings:
 class Voice:
     voice: str | None = None
     """Name of a voice of the speech engine; None: its own choice for the language."""
-    rate: int = 160
+    rate: int = 150
     """Words a minute."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.call import Clip
@@ -18,6 +18,7 @@ from ivr.speech.voice import (
     UnknownVoice,
     Voice,
     nearest,
+    nearest_code,
     usual_voice,
     voice_for,
 )
@@ -69,13 +70,16 @@ class PromptLibrary:
         cache: SpeechCache | None = None,
         *,
         voices: Mapping[str, Voice] | None = None,
+        rates: Mapping[str, int] | None = None,
         recent: RecentClips | None = None,
     ) -> None:
-        """``voices``: the site's voices by language code, instead of the usual ones."""
+        """``voices``: the site's voices by language code, instead of the usual ones; ``rates``: words a minute of
+        the usual ones."""
         self._recordings = recordings
         self._worker = worker
         self._cache = cache
         self._voices = dict(voices or {})
+        self._rates = dict(rates or {})
         self._recent = recent or RecentClips()
         self._engines: dict[str, EngineDescription] = {}
         self._rendering: dict[str, asyncio.Task[Clip]] = {}
@@ -189,7 +193,8 @@ class PromptLibrary:
     async def _voice(self, language: str) -> Voice:
         voice = voice_for(language, self._voices)
         if voice is None:
-            return usual_voice(language, (await self._engine(Voice().engine)).voices)
+            usual = usual_voice(language, (await self._engine(Voice().engine)).voices)
+            return replace(usual, rate=nearest_code(language, self._rates) or usual.rate)
         known = (await self._engine(voice.engine)).voices
         base = voice.voice.partition("+")[0]
         if known and base not in known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import TypeVar
 
 __all__ = [
     "NothingToSay",
@@ -14,8 +15,12 @@ __all__ = [
     "UnknownVoice",
     "Voice",
     "nearest",
+    "nearest_code",
     "voice_for",
 ]
+
+
+T = TypeVar("T")
 
 
 class SpeechError(Exception):
@@ -81,7 +86,12 @@ _ESPEAK_NAMES = {
 
 def voice_for(language: str, voices: Mapping[str, Voice]) -> Voice | None:
     """A site's voice for a language among its ``voices`` by language code: ``zh-TW``'s own, else that of ``zh``."""
-    by_code = {"-".join(_parts(code)): voice for code, voice in voices.items()}
+    return nearest_code(language, voices)
+
+
+def nearest_code(language: str, values: Mapping[str, T]) -> T | None:
+    """The value for a language among those by language code: its own, else that of the language it is a part of."""
+    by_code = {"-".join(_parts(code)): value for code, value in values.items()}
     return next((by_code[code] for code in _codes(language) if code in by_code), None)
 
 

@@ -216,6 +216,21 @@ def test_a_sites_own_voices_speak(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_the_usual_voice_speaks_as_fast_as_a_site_says(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        text = "one two three four five six seven"
+        worker = CountingWorker()
+        library = PromptLibrary(RecordingLibrary(tmp_path), worker, rates={"en": 300})
+        try:
+            fast, usual = await library.speak(text, "en-GB"), await library.speak(text, "de")
+        finally:
+            await library.close()
+            await worker.close()
+        assert usual.duration_ms > 1.5 * fast.duration_ms
+
+    run(scenario)
+
+
 def test_a_voice_nobody_knows_is_an_error_with_the_nearest(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with site(tmp_path, voices={"en": Voice(voice="en-uk")}) as (library, _):
