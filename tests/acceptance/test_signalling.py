@@ -154,7 +154,7 @@ def test_a_caller_that_is_told_the_seat_is_a_seat(centre: CallCentre) -> None:
 
 def test_short_calls_one_after_the_other(company: Company) -> None:
     # Every call needs ports that have not been used for a while.
-    centre = CallCentre(company, site(media_ports=1000))
+    centre = CallCentre(company, site(media_ports=400))
     caller = centre.scripted_caller(caller="carl", calls=100, at_once=40, rate=20, leave_after="500")
     assert caller.finishes().successful == 100
     assert caller.statistics().retransmissions <= 2

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,8 +75,9 @@ class Baresip(Phone):
     def __init__(self, line: Line, *, tone: int, folder: Path) -> None:
         super().__init__(line, tone=tone, folder=folder / f"baresip-{line.user}", port=free_port())
         program = require("baresip", package="baresip-core")
-        self._recordings = self.folder / "recordings"
-        self._recordings.mkdir(parents=True)
+        self.folder.mkdir(parents=True)
+        # It cuts off long paths, and then records nothing and says nothing.
+        self._recordings = Path(tempfile.mkdtemp(prefix="heard-"))
         rtp, control = free_range(16), free_port()
         (self.folder / "accounts").touch()
         (self.folder / "config").write_text(
@@ -170,6 +173,7 @@ class Baresip(Phone):
     def close(self) -> None:
         self.child.close()
         self._socket.close()
+        shutil.rmtree(self._recordings, ignore_errors=True)
 
     @property
     def _account_of_record(self) -> str:

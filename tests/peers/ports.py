@@ -19,7 +19,7 @@ if (_worker := os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")).isd
 # Not the tests' own generator: two runs on one machine must not look at the same ports.
 _dice = random.SystemRandom()
 # What was given lately; a long run comes by every port more than once.
-_given: deque[range] = deque(maxlen=60)
+_given: deque[range] = deque(maxlen=40)
 
 
 def free_port() -> int:
