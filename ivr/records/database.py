@@ -124,7 +124,9 @@ def _postgresql(url: URL) -> Engine:
     try:
         return create_engine(url, connect_args={key: value for key, value in patience.items() if key not in url.query})
     except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise RecordsError("The PostgreSQL driver is not installed", "pip install 'ivr-gateway[postgresql]'") from error
+        raise RecordsError(
+            "The PostgreSQL driver is not installed", "Type: pip install 'psycopg[binary]>=3.1,<4'"
+        ) from error
 
 
 # The tables. ----------------------------------------------------------------------------------------------

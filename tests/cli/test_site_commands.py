@@ -1,0 +1,118 @@
+"""What an administrator types, and reads."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from ivr.records.database import open_database
+from ivr.records.query import CallSummary
+from ivr.site import load_site
+from tests.cli.commands import ivr
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    assert ivr("init", tmp_path / "site").exit_code == 0
+    monkeypatch.chdir(tmp_path / "site")
+    return tmp_path / "site"
+
+
+def test_a_new_site_has_no_mistakes_and_passwords_of_its_own(site: Path) -> None:
+    checked = ivr("check")
+    assert (checked.exit_code, checked.stdout) == (0, "no mistakes\n")
+    loaded = load_site(site / "site.yaml").site
+    assert loaded is not None
+    passwords = [seat.password for seat in loaded.seats.values()]
+    assert len({*passwords, "change-me-2001"}) == len(passwords) + 1
+    assert stat.S_IMODE((site / "secrets.yaml").stat().st_mode) == 0o600
+
+
+def test_init_tells_the_passwords_and_how_to_start(tmp_path: Path) -> None:
+    printed = ivr("init", tmp_path / "[new]").stdout
+    loaded = load_site(tmp_path / "[new]" / "site.yaml").site
+    assert loaded is not None
+    for seat in loaded.seats.values():
+        assert f"  user {seat.name}  password {seat.password}\n" in printed
+    assert f"run --site {tmp_path}/[new]/site.yaml" in printed
+
+
+def test_init_overwrites_nothing(site: Path) -> None:
+    before = (site / "site.yaml").read_bytes()
+    result = ivr("init", site)
+    assert result.exit_code == 1
+    assert "has site.yaml, secrets.yaml, flows, prompts already" in result.stderr
+    assert (site / "site.yaml").read_bytes() == before
+
+
+def test_without_calls_there_is_nothing_to_list(site: Path) -> None:
+    result = ivr("calls")
+    assert result.exit_code == 1
+    assert "There are no records at" in result.stderr
+    (site / "var").mkdir()
+    open_database(f"sqlite:///{site}/var/records.db").dispose()
+    assert ivr("calls").stdout == "No call has ended yet.\n"
+    assert ivr("calls", "--json").stdout == ""
+
+
+CALL = CallSummary(
+    "c1", "+4930123", "1000", 1_700_000_000_000, 1_700_000_001_000, 1_700_000_075_400, "flow", "normal", "main",
+    ("welcome", "main_menu", "goodbye"), (),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines"),
+    [
+        (
+            200,
+            [
+                "arrived              caller    number  lasted  talked with  ended by       path",
+                "2023-11-14 22:13:20  +4930123  1000    1:15    -            flow (normal)"
+                "  welcome > main_menu > goodbye",
+            ],
+        ),
+        (
+            80,
+            [
+                "arrived              caller    number  lasted  talked with  ended by",
+                "2023-11-14 22:13:20  +4930123  1000    1:15    -            flow (normal)",
+                "    welcome > main_menu > goodbye",
+            ],
+        ),
+    ],
+)
+def test_paths_stand_where_there_is_room(
+    columns: int, lines: list[str], site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    module = import_module("ivr.cli.calls")  # Its name in the package is the command's.
+    monkeypatch.setattr(module, "open_database", lambda *_, **__: None)
+    monkeypatch.setattr(module, "finished_calls", lambda *_, **__: [CALL])
+    monkeypatch.setattr(module, "_local", lambda _: "2023-11-14 22:13:20")
+    assert ivr("calls").stdout.splitlines() == lines
+
+
+def test_brackets_in_messages_are_no_markup(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (site / "site.yaml").read_text().replace("sqlite:///var/records.db", "postgresql://ivr@127.0.0.1:1/ivr")
+    (site / "site.yaml").write_text(text)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    result = ivr("calls")
+    assert result.exit_code == 1
+    assert "The PostgreSQL driver is not installed. Type: pip install 'psycopg[binary]" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    assert ivr("init", tmp_path / "site").exit_code == 1
+
+
+def test_help_names_every_command() -> None:
+    printed = ivr("--help").stdout
+    assert all(name in printed for name in ("run", "init", "check", "test", "calls"))
