@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +20,7 @@ from gateway.call import (
 )
 from tests.gateway.exchange import PASSWORD, Exchange, Owned
 from tests.peers.patience import until
+from tests.peers.rtp import Tone, packets
 from tests.peers.trace import Message
 from tests.peers.wire import Dialled, Wire, session_description
 
@@ -237,6 +239,35 @@ def test_nobody_is_registered(exchange: Exchange, anna: Wire) -> None:
     outcomes = {event.leg_id: event.outcome for event in owned.told if isinstance(event, LegFailed)}
     assert outcomes == {"a": "offline", "b": "failed", "c": "failed"}
     ends(exchange, owned, anna)
+
+
+@pytest.mark.parametrize("who", ["caller", "seat"])
+def test_who_falls_silent_is_taken_for_lost(open_exchange: Callable[..., Exchange], who: str) -> None:
+    exchange = open_exchange(media_timeout=0.6)
+    anna, seat = exchange.wire(), exchange.seat()
+    dialled, owned = calls(exchange, anna)
+    (invite,) = rings(owned, seat)
+    seat.replies(invite, sdp=SDP)
+    seat.sees("ACK")
+    owned.hears(LegAnswered)
+    owned.asks(lambda call: call.connect("leg1"))
+    description = invite if who == "seat" else dialled.answers[0]
+    silent, other = (seat, anna) if who == "seat" else (anna, seat)
+    for packet in packets([Tone(400, 0.1)]):
+        silent.socket.sendto(packet.data, ("127.0.0.1", media_port(description)))
+    silent.replies(silent.sees("BYE", within=10))
+    if who == "seat":
+        assert owned.hears(LegEnded) == LegEnded("leg1", "network")
+    else:
+        assert owned.hears(CallerLeft) == CallerLeft("network", "media_timeout")
+    ended = ends(exchange, owned, other)
+    assert {leg.leg_id: leg.hangup_by for leg in ended.legs}["leg1" if who == "seat" else "caller"] == "network"
+
+
+def media_port(message: Message) -> int:
+    found = re.search(r"^m=audio (\d+)", message.text, re.MULTILINE)
+    assert found
+    return int(found[1])
 
 
 # What strangers can put into other people's messages. -----------------------------------------------------
