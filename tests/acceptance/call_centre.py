@@ -11,7 +11,19 @@ from tests.peers.phone import KeyMode, Phone, Transport
 from tests.peers.server import Record, Server, Site
 from tests.peers.sipp import Sipp
 
-__all__ = ["BUSY", "FAILED", "GOODBYE", "HOLD", "MENU", "NO_ANSWER", "OFFLINE", "PASSWORDS", "REFUSED", "CallCentre", "site"]
+__all__ = [
+    "BUSY",
+    "FAILED",
+    "GOODBYE",
+    "HOLD",
+    "MENU",
+    "NO_ANSWER",
+    "OFFLINE",
+    "PASSWORDS",
+    "REFUSED",
+    "CallCentre",
+    "site",
+]
 
 # What each prompt sounds like, in Hz. Apart from each other, from all telephones and from ring-back tones.
 MENU, GOODBYE, BUSY, REFUSED, NO_ANSWER, OFFLINE, FAILED, HOLD = 700, 880, 1060, 1240, 1420, 1600, 1780, 1960

@@ -31,7 +31,9 @@ def free_range(size: int) -> range:
     """``size`` adjoining ports, the first one even, free for UDP and TCP and not given lately."""
     for _ in range(200):
         ports = range(first := _dice.randrange(_FIRST, _LAST - size) & ~1, first + size)
-        if not any(ports.start < taken.stop and taken.start < ports.stop for taken in _given) and all(map(_is_free, (ports.start, ports[-1]))):
+        if not any(ports.start < taken.stop and taken.start < ports.stop for taken in _given) and all(
+            map(_is_free, (ports.start, ports[-1]))
+        ):
             if size <= 64 and not all(map(_is_free, ports)):
                 continue
             _given.append(ports)
