@@ -53,6 +53,7 @@ def _make(folder: Path) -> dict[str, str]:
         return f"secret:seat_{match[1]}"
 
     text = _SAMPLE_PASSWORD.sub(by_name, resource("site.yaml").read_text())
+    text = text.replace("# CHANGE THE PASSWORDS before anybody can reach this machine from outside.\n", "")
     text = text.replace("# secrets: secrets.yaml", "secrets: secrets.yaml        # readable by its owner only")
     secrets_file = folder / "secrets.yaml"
     secrets_file.touch(mode=0o600)

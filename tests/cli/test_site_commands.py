@@ -30,6 +30,7 @@ def test_a_new_site_has_no_mistakes_and_passwords_of_its_own(site: Path) -> None
     assert loaded is not None
     passwords = [seat.password for seat in loaded.seats.values()]
     assert len({*passwords, "change-me-2001"}) == len(passwords) + 1
+    assert "CHANGE" not in (site / "site.yaml").read_text()
     assert stat.S_IMODE((site / "secrets.yaml").stat().st_mode) == 0o600
 
 
