@@ -23,6 +23,7 @@ from gateway.call import (
 from gateway.server import Gateway, TraceMessage
 from ivr.flow.loader import FlowSet
 from ivr.records.database import open_database
+from ivr.records.journal import CallJournal, take_over
 from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
 from ivr.run.actions import PlayItem, PlayRecording
@@ -63,15 +64,15 @@ class Service:
         self._node_id = f"{socket.gethostname()}:{site.sip.listen[0]}"
         self._live: set[LiveCall] = set()
         self._engine = open_database(site.records)
-        self._dead = close_dead_calls(self._engine, self._node_id)
-        if self._dead:
-            log.warning("%d calls of a run that died were closed in the records (node_lost)", self._dead)
-        self._writer = RecordWriter(self._engine)
+        state = site.file.resolve().parent / "var"
+        take_over(self._engine, state)
+        close_dead_calls(self._engine, self._node_id)
+        self._writer = RecordWriter(self._engine, journal=CallJournal(state))
         self._worker = SpeechWorker()
         self._prompts = PromptLibrary(
             RecordingLibrary(site.prompts),
             self._worker,
-            SpeechCache(site.file.resolve().parent / "var" / "speech"),
+            SpeechCache(state / "speech"),
             voices={
                 language: Voice(voice=voice.voice, rate=voice.rate)
                 for language, voice in site.voices.items()

@@ -128,6 +128,10 @@ class CallRecord:
     def call_id(self) -> Value:
         return self._row["call_id"]
 
+    @property
+    def answered(self) -> bool:
+        return self._answered
+
     def apply(self, event: RecordEvent) -> None:
         """Take the next event of this call."""
         if not self.ended:

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from ivr.records.database import open_database
 from ivr.records.derive import CallRecord, Changes, identifier
 from ivr.records.events import RecordEvent
+from ivr.records.journal import KEPT, CallJournal
 from ivr.records.store import Batch, event_row, recall, rejected_row, write
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,8 @@ class WriterStatistics:
 class RecordWriter:
     """Owns the way from events to tables, and the thread on it. Call ids are never used twice."""
 
-    def __init__(self, database: str | Engine, *, bound: int = QUEUE_BOUND) -> None:
-        """Open the database if given by its URL, and start the thread.
+    def __init__(self, database: str | Engine, *, bound: int = QUEUE_BOUND, journal: CallJournal | None = None) -> None:
+        """Open the database if given by its URL, and start the thread. The journal is the writer's to close.
 
         Raises RecordsError.
         """
@@ -71,7 +72,8 @@ class RecordWriter:
         self._queue: SimpleQueue[RecordEvent | threading.Event | None] = SimpleQueue()
         self._closed = False
         self._dropped = 0
-        self._thread = _Thread(self._engine, self._queue, self._dropped_so_far)
+        self._journal = journal
+        self._thread = _Thread(self._engine, self._queue, self._dropped_so_far, journal)
         self._thread.start()
 
     def append(self, event: RecordEvent) -> None:
@@ -81,6 +83,8 @@ class RecordWriter:
             self._dropped += 1
             return
         self._queue.put(event)
+        if self._journal is not None and event.type in KEPT:
+            self._journal.write(event)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything appended so far is in the database; False if that takes longer. Not for a call."""
@@ -101,6 +105,9 @@ class RecordWriter:
         lost = self.statistics.queued
         if lost:
             log.error("records: closed with %d events not written: %s", lost, self._thread.last_error)
+        if self._journal is not None and not self._thread.is_alive():
+            self._journal.close(complete=not lost)
+            self._journal = None
         if self._owns_engine and not self._thread.is_alive():
             self._engine.dispose()
         return not lost and not self._thread.is_alive()
@@ -129,7 +136,11 @@ class _Thread(threading.Thread):
     """The only one that touches the database."""
 
     def __init__(
-        self, engine: Engine, queue: SimpleQueue[RecordEvent | threading.Event | None], dropped: Callable[[], int]
+        self,
+        engine: Engine,
+        queue: SimpleQueue[RecordEvent | threading.Event | None],
+        dropped: Callable[[], int],
+        journal: CallJournal | None,
     ) -> None:
         super().__init__(name="records", daemon=True)
         self.held = 0
@@ -142,6 +153,8 @@ class _Thread(threading.Thread):
         self._queue = queue
         self._dropped = dropped
         self._dropped_told = 0
+        self._journal = journal
+        self._emptied = True
         self._connection: Connection | None = None
         self._calls = _Calls()
 
@@ -154,6 +167,8 @@ class _Thread(threading.Thread):
                 if events:
                     self._write_all(events)
                     self.held = 0
+                if self._journal is not None and self._emptied:
+                    self._journal.settled()
                 for flush in flushes:
                     flush.set()
                 self._tell_dropped()
@@ -172,6 +187,9 @@ class _Thread(threading.Thread):
         events: list[RecordEvent] = []
         flushes: list[threading.Event] = []
         item = self._queue.get()
+        if self._journal is not None:
+            self._journal.turn()
+        self._emptied = False
         try:
             while item is not None:
                 if isinstance(item, threading.Event):
@@ -183,6 +201,7 @@ class _Thread(threading.Thread):
                         return events, flushes, True
                 item = self._queue.get_nowait()
         except Empty:
+            self._emptied = True
             return events, flushes, True
         return events, flushes, False
 
