@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from gateway.bridge import BridgedCall
@@ -196,6 +197,16 @@ class Gateway:
     @property
     def calls(self) -> int:
         return len(self._calls)
+
+    def sizes(self) -> dict[str, int]:
+        """How much is remembered: for statistics, and for tests that nothing is forgotten to be forgotten."""
+        return {
+            "calls": len(self._calls),
+            "parties": len(self._parties),
+            "media_legs": self._engine.statistics().legs,
+            "sources": len(self._door),
+            **self._agent.sizes(),
+        }
 
     @property
     def registered_seats(self) -> frozenset[str]:
@@ -526,8 +537,7 @@ class Gateway:
     def _contact(self, hop: Hop) -> SipUri:
         """Where that neighbour reaches us."""
         host, port = self._transports.sent_by(hop)
-        params = {} if hop.transport == "udp" else {"transport": hop.transport}
-        return SipUri.build("ivr", host, port, params)
+        return _own_address(hop.transport, host, port)
 
     def _negotiation(self, media: MediaLeg, hop: Hop, codecs: Sequence[Codec]) -> Negotiation:
         address = self._config.media_advertise or self._config.media_address
@@ -602,6 +612,11 @@ class _Ways:
     address_of_record: SipUri | None = None
     caller_id: str | None = None
     credentials: DigestClient | None = None
+
+
+@lru_cache(maxsize=1024)
+def _own_address(transport: str, host: str, port: int) -> SipUri:
+    return SipUri.build("ivr", host, port, {} if transport == "udp" else {"transport": transport})
 
 
 def _credentials(trunk: Trunk) -> Credentials | None:

@@ -102,6 +102,15 @@ class Service:
     def calls(self) -> int:
         return len(self._live)
 
+    def sizes(self) -> dict[str, int]:
+        """How much is remembered: for statistics, and for tests that nothing is forgotten to be forgotten."""
+        return {
+            "flows_running": len(self._live),
+            "tasks": len(asyncio.all_tasks()),
+            "events_waiting": self._writer.statistics.queued,
+            **(self._gateway.sizes() if self._gateway else {}),
+        }
+
     async def drain(self) -> bool:
         """Take no more calls and let those that run end, for as long as the site allows. Whether all did."""
         if self._gateway is None:

@@ -134,6 +134,10 @@ class CSeq(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> CSeq:
+        return _parse_cseq(text) if len(text) <= _LONGEST_KEPT else cls._parse(text)
+
+    @classmethod
+    def _parse(cls, text: str) -> CSeq:
         number, _, method = text.replace("\t", " ").partition(" ")
         method = method.strip(" ")
         if not TOKEN.match(method):
@@ -142,6 +146,12 @@ class CSeq(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+@lru_cache(maxsize=256)
+def _parse_cseq(text: str) -> CSeq:
+    """Nearly all calls begin with the same number and end with the next."""
+    return CSeq._parse(text)
 
 
 _VIA = re.compile(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
 from urllib import parse as percent
 
 from gateway.sip.grammar import (
@@ -54,6 +56,10 @@ class SipUri:
     @classmethod
     def parse(cls, text: str) -> SipUri:
         """SipParseError (400) if it is not a URI. Unknown schemes are read: refusing them is a 416, not a 400."""
+        return _parse_again(text) if len(text) <= _LONGEST_KEPT else cls._parse(text)
+
+    @classmethod
+    def _parse(cls, text: str) -> SipUri:
         match = _SCHEME.match(text)
         if match is None or _FORBIDDEN.search(text):
             raise SipParseError("bad URI")
@@ -185,6 +191,15 @@ class SipUri:
 
     def __hash__(self) -> int:
         return hash(self.raw)
+
+
+_LONGEST_KEPT: Final = 200
+
+
+@lru_cache(maxsize=2048)
+def _parse_again(text: str) -> SipUri:
+    """The same numbers are dialled, and the same telephones named, again and again."""
+    return SipUri._parse(text)
 
 
 def _escaped_params(params: Params) -> str:

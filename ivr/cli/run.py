@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import signal
 import socket
@@ -36,6 +37,7 @@ def run(
 
     A line beginning with "ready" says that calls are taken. The first SIGTERM (or Ctrl-C) lets running calls end,
     for as long as the site file allows (limits: drain), while new ones are turned away; a second one ends at once.
+    SIGUSR1 has it log how much it remembers.
     """
     log = start_log(verbose=verbose)
     loaded, flows = load_or_exit(site)
@@ -67,6 +69,7 @@ async def _serve(site: Site, flows: FlowSet, trace_to: LogWriter | None) -> None
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
     service = Service(site, flows, trace=None if trace_to is None else partial(_show_message, trace_to))
+    loop.add_signal_handler(signal.SIGUSR1, _say_sizes, service)
     try:
         await _start(service)
         _settle()
@@ -98,6 +101,10 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def _say_sizes(service: Service) -> None:
+    logging.getLogger("ivr").info("remembered: %s", json.dumps(service.sizes()))
 
 
 def _say_ready(service: Service, site: Site, flows: FlowSet) -> None:

@@ -195,6 +195,8 @@ class Conversation:
 
     def words(self, template: Template) -> str:
         """A text with its values worded for the ear. Raises EvaluationError."""
+        if template.fixed is not None:
+            return template.fixed
         scope = self.scope()
         return "".join(
             part
