@@ -177,7 +177,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_the_disk_of_the_records_is_full(small_disk: Path, company: Company) -> None:
     """Calls go on, and nothing is lost once there is room again."""
-    server = company.server(site(more={"records": f"sqlite:///{small_disk}/records.db"}))
+    server = company.server(site(media_ports=800, more={"records": f"sqlite:///{small_disk}/records.db"}))
     callers = 0
     while shutil.disk_usage(small_disk).free > 0 and callers < 200:
         callers += 1
