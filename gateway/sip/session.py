@@ -435,6 +435,12 @@ class Session:
         self._say_bye()
         self.release()
 
+    def left(self) -> None:
+        """The peer says BYE to what we have ended already: ours, if it still waits for an ACK, is not needed."""
+        if self._bye is not None:
+            self._bye = None
+            self.release()
+
     def _become_over(self) -> None:
         self.state = State.OVER
         self._wanted = None

@@ -56,6 +56,8 @@ def _bye(session: Session, dialog: Dialog, transaction: ServerTransaction, reque
         session.give_up(487, "cancelled", request, "bye")
     elif session.answered:
         session.end("remote", "bye", reason_of(request))
+    else:
+        session.left()
 
 
 def _invite(session: Session, dialog: Dialog, transaction: ServerTransaction, request: Request) -> None:

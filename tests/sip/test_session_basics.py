@@ -116,6 +116,22 @@ def test_answer_without_ack_ends_in_bye(network: Network) -> None:
     assert set(gateway.agent.sizes().values()) == {0}
 
 
+def test_nothing_is_kept_for_a_peer_that_hung_up_and_whose_ack_was_lost(network: Network) -> None:
+    gateway, peer = Phone(network, "192.0.2.1"), Script(network, "192.0.2.2")
+    answering(gateway)
+    peer.calls(gateway)
+    network.run()
+    answer = peer.responses(200, "INVITE")[0]
+    gateway.last(IncomingCall).session.bye()
+    network.run()
+    peer.says(peer.request("BYE", gateway, cseq=2, to_tag=answer.to.tag), gateway)
+    network.run()
+    assert peer.responses(200, "BYE")
+    assert gateway.agent.sizes()["sessions"] == 0
+    network.run(70)
+    assert not peer.requests("BYE")
+
+
 def test_every_repeated_answer_is_acknowledged_again(network: Network) -> None:
     gateway, peer = Phone(network, "192.0.2.1"), Script(network, "192.0.2.2")
     gateway.calls(peer)
