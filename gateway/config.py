@@ -75,7 +75,6 @@ class GatewayConfig:
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     max_calls: int = 400
     calls_per_second: float = 100.0
-    max_duration: float = 4 * 3600.0
     hold_music: Clip | None = None
     """Played to one party while the other has put it on hold."""
     user_agent: str = "ivr-gateway"

@@ -11,12 +11,9 @@ import asyncio
 import contextlib
 import logging
 import math
-import re
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -33,10 +30,10 @@ from gateway.call import (
     Reception,
     Refusal,
     Target,
-    Trunk,
 )
 from gateway.descriptors import make_room
 from gateway.doorkeeper import Doorkeeper
+from gateway.identity import is_withheld, name_of, number_of
 from gateway.media.engine import (
     KeyReceived,
     MediaEngine,
@@ -49,8 +46,8 @@ from gateway.media.engine import (
 from gateway.media.tone import ringback
 from gateway.negotiation import Negotiation
 from gateway.party import Party
+from gateway.routing import Trunks, Ways, ways_to_seat
 from gateway.sip.agent import UserAgent
-from gateway.sip.digest import DigestClient
 from gateway.sip.events import (
     Event,
     IncomingCall,
@@ -63,9 +60,9 @@ from gateway.sip.events import (
 from gateway.sip.header import NameAddr
 from gateway.sip.hop import Hop
 from gateway.sip.message import Request
-from gateway.sip.registration import TrunkRegistration, TrunkSettings
+from gateway.sip.registration import TrunkRegistration
 from gateway.sip.session import Session
-from gateway.sip.settings import Challenge, Credentials, Refuse, UserAgentConfig
+from gateway.sip.settings import Challenge, Refuse, UserAgentConfig
 from gateway.sip.token import new_token
 from gateway.sip.transport import SipTransports
 from gateway.sip.uri import SipUri
@@ -85,25 +82,11 @@ _FILES_A_CALL = 4
 _FILES_BESIDES = 512
 # Seconds that telephones get at the end to hear that their calls are over, and to say so.
 _FAREWELL = 2.0
-# Characters of a number or a name that a stranger sent; more serves nobody and must be carried to telephones.
-_LONGEST_NUMBER = 64
-_LONGEST_NAME = 80
-_PUNCTUATED = re.compile(r"\+?[0-9*#().-]*[0-9][0-9*#().-]*")
 
 
 def new_call_id() -> str:
     """A call's name in the records: 48 bits of time, so that names sort by arrival, and 64 bits nobody can guess."""
     return f"{int(time.time() * 1000):012x}{new_token()}"
-
-
-@dataclass(slots=True)
-class _TrunkRoute:
-    """A trunk and the address its host name stood for when it was last looked up."""
-
-    trunk: Trunk
-    digest: DigestClient | None
-    """Shared by the calls through the trunk: a nonce that served once serves again."""
-    addresses: tuple[str, ...] = ()
 
 
 class Gateway:
@@ -129,8 +112,7 @@ class Gateway:
         )
         self._ringback_tone = ringback()
         self._hold_music = config.hold_music or self._ringback_tone
-        self._trunks = {name: _TrunkRoute(trunk, _digest(trunk)) for name, trunk in config.trunks.items()}
-        self._trunk_hosts: frozenset[str] = frozenset()
+        self._trunks = Trunks(config.trunks)
         self._calls: set[BridgedCall] = set()
         self._parties: dict[Session, SipCaller | SipCallee] = {}
         self._by_media: dict[int, tuple[BridgedCall, SipCaller | SipCallee]] = {}
@@ -183,7 +165,7 @@ class Gateway:
         await self._transports.start()
         self._engine.start()
         self._loop.add_reader(self._engine.event_fd, self._media_ready)
-        await self._look_up_trunks()
+        await self._trunks.look_up()
         if self._trunks:
             self._lookup = self._loop.create_task(self._keep_looking_up())
         self._register_at_trunks()
@@ -263,7 +245,7 @@ class Gateway:
         self._pump()
 
     def _is_known(self, hop: Hop) -> bool:
-        return hop.host in self._trunk_hosts or self._agent.registrar.account_at(hop) is not None
+        return hop.host in self._trunks.hosts or self._agent.registrar.account_at(hop) is not None
 
     def _post(self, call: BridgedCall, event: CallEvent) -> None:
         self._events.append((call, event))
@@ -361,9 +343,9 @@ class Gateway:
     # Calls that come in -------------------------------------------------------------------------------
 
     def _screen(self, request: Request, hop: Hop) -> Refuse | Challenge | None:
-        did = _number(request.uri)
-        trunk = self._trunk_at(hop, did)
-        verdict = self._reception.screen(Arrival(did, _number(request.from_.uri), trunk, trunk is not None))
+        did = number_of(request.uri)
+        trunk = self._trunks.at(hop, did)
+        verdict = self._reception.screen(Arrival(did, number_of(request.from_.uri), trunk, trunk is not None))
         if isinstance(verdict, Refusal):
             headers = () if verdict.retry_after is None else (("Retry-After", str(verdict.retry_after)),)
             log.info("call to %s from %s refused: %s %s", did, hop, verdict.status, verdict.text)
@@ -377,7 +359,7 @@ class Gateway:
 
     def _arrived(self, event: IncomingCall) -> None:
         session = event.session
-        trunk = self._trunk_at(event.hop, _number(event.request_uri))
+        trunk = self._trunks.at(event.hop, number_of(event.request_uri))
         account = event.account or trunk or self._seat_at(event.from_uri.user_text, event.hop)
         seat = self._config.seats.get(account) if account and account != trunk else None
         codecs = seat.codecs if seat else self._config.trunks[trunk].codecs if trunk else CODECS
@@ -415,11 +397,12 @@ class Gateway:
             call.reject(500)
 
     def _new_call(self, event: IncomingCall, account: str | None) -> BridgedCall:
+        withheld = is_withheld(event.from_uri)
         return BridgedCall(
             call_id=new_call_id(),
-            did=_number(event.request_uri),
-            caller="" if _withheld(event) else _number(event.from_uri),
-            caller_name="" if _withheld(event) else _plain(event.from_name)[:_LONGEST_NAME],
+            did=number_of(event.request_uri),
+            caller="" if withheld else number_of(event.from_uri),
+            caller_name="" if withheld else name_of(event.from_name),
             caller_account=account,
             make_party=self._dial,
             post=self._post,
@@ -428,16 +411,6 @@ class Gateway:
             ringback_tone=self._ringback_tone,
             hold_music=self._hold_music,
         )
-
-    def _trunk_at(self, hop: Hop, did: str) -> str | None:
-        """The trunk that a call comes through: from its address, and from its port or for one of its numbers.
-
-        The address alone says little: telephones may share it with the trunk (one NAT, one machine).
-        """
-        for name, route in self._trunks.items():
-            if hop.host in route.addresses and (hop.port == route.trunk.port or did in route.trunk.numbers):
-                return name
-        return None
 
     def _seat_at(self, account: str | None, hop: Hop) -> str | None:
         """The seat that calls, if the call comes from where that seat is registered."""
@@ -454,7 +427,7 @@ class Gateway:
 
     def _dial(self, call: BridgedCall, leg_id: str, target: Target, caller_id: str | None) -> Party | LegFailed:
         try:
-            ways = self._seat_ways(target.name) if target.scheme == "sip" else self._trunk_ways(target.name)
+            ways = self._ways(target)
         except ValueError as error:
             return LegFailed(leg_id, "failed", None, f"{target} cannot be dialled: {error}")
         if isinstance(ways, LegFailed):
@@ -499,34 +472,13 @@ class Gateway:
             return LegFailed(leg_id, "failed", None, f"{target} cannot be dialled: {error}")
         return party
 
-    def _seat_ways(self, account: str) -> _Ways | LegFailed:
-        seat = self._config.seats.get(account)
+    def _ways(self, target: Target) -> Ways | LegFailed:
+        if target.scheme == "tel":
+            return self._trunks.ways_to(target.name)
+        seat = self._config.seats.get(target.name) if target.scheme == "sip" else None
         if seat is None:
-            return LegFailed("", "failed", 404, f"there is no seat {account}")
-        bindings = self._agent.registrar.bindings(account)
-        if not bindings:
-            return LegFailed("", "offline", 480, f"seat {account} is not registered")
-        return _Ways(
-            account=account,
-            hops=tuple((binding.contact, binding.hop) for binding in bindings),
-            codecs=seat.codecs,
-            address_of_record=SipUri.build(account, self._config.domain or bindings[0].hop.host),
-        )
-
-    def _trunk_ways(self, number: str) -> _Ways | LegFailed:
-        """The first trunk that can be reached; the order is that of the site file."""
-        for route in self._trunks.values():
-            if route.addresses:
-                trunk = route.trunk
-                uri = SipUri.build(number, trunk.host, None if trunk.port == 5060 else trunk.port)
-                return _Ways(
-                    account=trunk.name,
-                    hops=((uri, Hop(trunk.transport, trunk.host, trunk.port)),),
-                    codecs=trunk.codecs,
-                    caller_id=trunk.caller_id,
-                    credentials=route.digest,
-                )
-        return LegFailed("", "failed", None, "no trunk can be reached")
+            return LegFailed("", "failed", 404, f"there is no {target}")
+        return ways_to_seat(seat, self._agent.registrar.bindings(seat.account), self._config.domain)
 
     def _identity(self, number: str, name: str, hop: Hop) -> NameAddr:
         contact = self._contact(hop)
@@ -545,37 +497,17 @@ class Gateway:
             address = self._transports.sent_by(hop)[0]
         return Negotiation(media, address=address, codecs=codecs, session_id=int(new_token()[:8], 16))
 
-    async def _look_up_trunks(self) -> None:
-        for route in self._trunks.values():
-            try:
-                found = await self._loop.getaddrinfo(route.trunk.host, route.trunk.port, type=socket.SOCK_DGRAM)
-            except OSError as error:
-                log.warning("trunk %s: %s cannot be looked up: %s", route.trunk.name, route.trunk.host, error)
-                continue
-            route.addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-        self._trunk_hosts = frozenset(address for route in self._trunks.values() for address in route.addresses)
-
     async def _keep_looking_up(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_UP_EVERY)
-            await self._look_up_trunks()
+            await self._trunks.look_up()
             self._register_at_trunks()
             self._pump()
 
     def _register_at_trunks(self) -> None:
-        for name, route in self._trunks.items():
-            trunk = route.trunk
-            if trunk.register and name not in self._agent.registrations:
-                port = None if trunk.port == 5060 else trunk.port
-                self._agent.register_trunk(
-                    TrunkSettings(
-                        name,
-                        SipUri.build(None, trunk.host, port),
-                        SipUri.build(trunk.user, trunk.host, port),
-                        Hop(trunk.transport, trunk.host, trunk.port),
-                        _credentials(trunk),
-                    )
-                )
+        for settings in self._trunks.registrations():
+            if settings.name not in self._agent.registrations:
+                self._agent.register_trunk(settings)
 
     # Media --------------------------------------------------------------------------------------------
 
@@ -602,54 +534,12 @@ class Gateway:
         self._pump()
 
 
-@dataclass(frozen=True, slots=True)
-class _Ways:
-    """How a target is reached."""
-
-    account: str
-    hops: tuple[tuple[SipUri, Hop], ...]
-    codecs: tuple[Codec, ...]
-    address_of_record: SipUri | None = None
-    caller_id: str | None = None
-    credentials: DigestClient | None = None
-
-
 @lru_cache(maxsize=1024)
 def _own_address(transport: str, host: str, port: int) -> SipUri:
     return SipUri.build("ivr", host, port, {} if transport == "udp" else {"transport": transport})
-
-
-def _credentials(trunk: Trunk) -> Credentials | None:
-    if trunk.user is None or trunk.password is None:
-        return None
-    return Credentials(trunk.user, trunk.password)
-
-
-def _digest(trunk: Trunk) -> DigestClient | None:
-    credentials = _credentials(trunk)
-    return DigestClient(credentials.username, credentials.password) if credentials else None
-
-
-def _withheld(event: IncomingCall) -> bool:
-    """RFC 3323: an anonymous caller is nobody, not somebody called anonymous."""
-    return event.from_uri.host == "anonymous.invalid" or (event.from_uri.user_text or "").lower() == "anonymous"
 
 
 def _warning(text: str) -> str:
     code, _, words = text.partition(" ")
     quoted = words.replace("\\", "").replace('"', "'")
     return f'{code} ivr "{quoted}"'
-
-
-def _plain(text: str) -> str:
-    """What a stranger wrote, fit for a line of a log, a record and another message: one line of valid characters."""
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    return text if text.isprintable() else "".join(c for c in text if c.isprintable())
-
-
-def _number(uri: SipUri) -> str:
-    """Who is meant: the user of an address without its parameters, a number without what it is grouped by."""
-    text = _plain(uri.user_text.partition(";")[0])[:_LONGEST_NUMBER]
-    if _PUNCTUATED.fullmatch(text):
-        text = re.sub(r"[().-]", "", text)
-    return text
