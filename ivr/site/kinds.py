@@ -73,6 +73,10 @@ class Secret:
         return "a password, or secret:NAME"
 
 
+# The one name that means the same address everywhere.
+_LOCALHOST = {"localhost": "127.0.0.1"}
+
+
 @dataclass(frozen=True)
 class Address:
     """An IP address of this machine or network."""
@@ -81,10 +85,11 @@ class Address:
         text = scalar(node, reader, self.describe())
         if text is None:
             return None
-        if not _is_address(text.text):
+        address = _LOCALHOST.get(text.text, text.text)
+        if not _is_address(address):
             reader.problem("E201", text, f"'{text.text[:40]}' is not an IP address", f"write {self.describe()}")
             return None
-        return text.text
+        return address
 
     def describe(self) -> str:
         return "an IP address: 192.0.2.1"
@@ -109,6 +114,28 @@ class Host:
 
 
 @dataclass(frozen=True)
+class HostAndPort:
+    """A host with or without a port: ``sip.example.net``, ``192.0.2.7:5070``, ``[2001:db8::7]:5070``."""
+
+    def read(self, node: Node, reader: Reader) -> tuple[str, int | None] | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        found = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*):(\d{1,5})", text.text)
+        host, port = (found[1].strip("[]"), int(found[2])) if found else (text.text.strip("[]"), None)
+        if not (_is_address(host) or _HOST.fullmatch(host)):
+            reader.problem("E201", text, f"'{text.text[:40]}' is not the name of a host", f"write {self.describe()}")
+        elif port is not None and not 0 < port < 65536:
+            reader.problem("E201", text, f"there is no port {port}", "ports are 1 to 65535")
+        else:
+            return host, port
+        return None
+
+    def describe(self) -> str:
+        return "a host: sip.example.net, or with its port: sip.example.net:5070"
+
+
+@dataclass(frozen=True)
 class ListenAddress:
     """``udp:0.0.0.0:5060``."""
 
@@ -120,7 +147,7 @@ class ListenAddress:
         if found is None:
             reader.problem("E201", text, f"'{text.text[:40]}' is not a place to listen", f"write {self.describe()}")
             return None
-        address, port = found[2].strip("[]"), int(found[3] or 5060)
+        address, port = _LOCALHOST.get(found[2], found[2].strip("[]")), int(found[3] or 5060)
         transport: Transport
         match found[1]:
             case "udp":
@@ -166,10 +193,6 @@ class Ports:
         if not 1024 <= first < last <= 65535:
             help = "the smaller number first, from 1024 to 65535"
             reader.problem("E201", text, f"'{text.text}' is not a range of ports", help)
-            return None
-        if first % 2:
-            help = f"write {first + 1}-{last}: audio is received on even ports"
-            reader.problem("E201", text, f"the first port, {first}, is odd", help)
             return None
         return PortRange(first, last)
 

@@ -23,6 +23,7 @@ from ivr.site.kinds import (
     DatabaseUrl,
     DialledNumber,
     Host,
+    HostAndPort,
     ListenAddress,
     Ports,
     SeatTarget,
@@ -126,8 +127,8 @@ class _Seat:
 
 @dataclass(frozen=True, slots=True)
 class _Trunk:
-    host: str = setting(Host(), "the carrier's host")
-    port: int = setting(Whole(1, 65535), "its port", default=5060)
+    host: tuple[str, int | None] = setting(HostAndPort(), "the carrier's host")
+    port: int | None = setting(Whole(1, 65535), "its port, if not written behind the host; 5060", default=None)
     transport: Transport = setting(OneOf(("udp", "tcp"), later=("tls",)), "how it is reached", default="udp")
     user: str | None = setting(Text("a user name", 100), "our user name there", default=None)
     password: str | None = setting(Secret(), "our password there", default=None, repr=False)
@@ -315,10 +316,14 @@ class _Loading:
         if trunk.register and (trunk.user is None or trunk.password is None):
             help = "add user: and password:, or leave register out"
             self._reader.problem("E012", key, f"trunk '{key.text}' cannot register without user and password", help)
+        host, port = trunk.host
+        if port is not None and trunk.port is not None and port != trunk.port:
+            message = f"trunk '{key.text}' has two ports, {port} and {trunk.port}"
+            self._reader.problem("E201", key, message, "write it once: behind the host, or as port:")
         return Trunk(
             key.text,
-            trunk.host,
-            trunk.port,
+            host,
+            port or trunk.port or 5060,
             trunk.transport,
             trunk.user,
             trunk.password,

@@ -198,3 +198,31 @@ def test_the_sample_has_neither_errors_nor_warnings(monkeypatch: pytest.MonkeyPa
     assert found.site is not None
     flows = load_flows(found.site.flows)
     assert [*found.problems, *flows.problems, *check_site(found.site, flows)] == []
+
+
+def test_hosts_as_people_write_them(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(
+        "sip: {listen: 'udp:localhost:5070'}\n"
+        "media: {address: localhost, ports: 20001-20999}\n"
+        "numbers: {'1000': main}\n"
+        "trunks:\n"
+        "  one: {host: '192.0.2.7:5071'}\n"
+        "  two: {host: '[2001:db8::7]:5072'}\n"
+        "  three: {host: sip.example.net, port: 5073}\n"
+        "  four: {host: sip.example.net}\n"
+    )
+    loaded = load_site(tmp_path / "site.yaml")
+    assert loaded.site is not None, loaded.problems
+    assert [str(entry) for entry in loaded.site.sip.listen] == ["udp:127.0.0.1:5070"]
+    assert loaded.site.media.address == "127.0.0.1"
+    assert [(trunk.host, trunk.port) for trunk in loaded.site.trunks.values()] == [
+        ("192.0.2.7", 5071),
+        ("2001:db8::7", 5072),
+        ("sip.example.net", 5073),
+        ("sip.example.net", 5060),
+    ]
+
+
+def test_a_trunk_with_two_ports(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text("numbers: {'1000': main}\ntrunks: {one: {host: 'a.net:5071', port: 5072}}\n")
+    assert [problem.code for problem in load_site(tmp_path / "site.yaml").problems] == ["E201"]
