@@ -21,7 +21,10 @@ _FLOW = re.compile(rb"^\s*flow\s*:", re.MULTILINE)
 def check(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Flow files, folders of flows, files of tests, or site files (checked with their flows)."),
+        typer.Argument(
+            help="Flow files, folders of flows, files of tests, or site files and their folders (checked with their "
+            "flows)."
+        ),
     ] = None,
     output: Annotated[
         Literal["text", "json"], typer.Option("--format", help="text for people, json for editors.")
@@ -34,7 +37,7 @@ def check(
 
     Without PATHS the site file site.yaml of this folder is checked.
     """
-    problems = in_order(_problems(paths or [Path("site.yaml")]))
+    problems = in_order(_problems([_site_of(path) for path in paths or [Path("site.yaml")]]))
     if output == "json":
         typer.echo(to_json(problems))
     else:
@@ -54,6 +57,11 @@ def _problems(paths: list[Path]) -> list[Problem]:
         problems += load_checked(path)[2]
     problems += load_tests(tests, None).problems
     return list(dict.fromkeys(problems))
+
+
+def _site_of(path: Path) -> Path:
+    """The site file of a site's folder; any other path as it is."""
+    return path / "site.yaml" if (path / "site.yaml").is_file() else path
 
 
 def _is_site(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from ivr.flow.reading import read_flow
 from ivr.flow.source import Source, parse_source, read_source
 
 _ENDINGS = (".yaml", ".yml")
+
+_ANY_HEAD = re.compile(rb"^[A-Za-z_'\"]", re.MULTILINE)
+_FLOW_HEAD = re.compile(rb"^['\"]?(flow|start|blocks)['\"]?\s*:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -41,19 +45,24 @@ class FlowSet:
 
 
 def load_flows(paths: Iterable[Path]) -> FlowSet:
-    """Flows from files and folders (every ``*.yaml`` in them, tests and hidden files aside). Never raises for what
-    is in the files."""
+    """Flows from files and folders (every ``*.yaml`` in them; tests, hidden files and what is no flow aside). Never
+    raises for what is in the files."""
     sources: list[Source] = []
     problems: list[Problem] = []
+    read: set[Path] = set()
     for path in paths:
         if path.is_dir():
             found = sorted(_flow_files(path))
             if not found:
                 message = f"the folder '{shown(path)}' has no flows"
                 problems.append(Problem("E010", Place(shown(path), 1), message, "put a file NAME.yaml there"))
-            sources.extend(read_source(file, shown(file)) for file in found)
         else:
-            sources.append(read_source(path, shown(path)))
+            found = [path]
+        for file in found:
+            # A file named twice, or named and found in a folder, is still one flow.
+            if file.resolve() not in read:
+                read.add(file.resolve())
+                sources.append(read_source(file, shown(file)))
     return _compile(sources, problems)
 
 
@@ -97,7 +106,18 @@ def _flow_files(folder: Path) -> Iterator[Path]:
         for name in files:
             is_test = name.endswith((".test.yaml", ".test.yml"))
             if name.endswith(_ENDINGS) and not is_test and not name.startswith((".", "#", "~")):
-                yield Path(root) / name
+                file = Path(root) / name
+                if not _is_something_else(file):
+                    yield file
+
+
+def _is_something_else(file: Path) -> bool:
+    """Whether a file beside flows is none, as a site file or a file with secrets: it begins nothing a flow begins."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        return False
+    return _ANY_HEAD.search(data) is not None and _FLOW_HEAD.search(data) is None
 
 
 def shown(path: Path) -> str:

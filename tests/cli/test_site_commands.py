@@ -117,3 +117,20 @@ def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
 def test_help_names_every_command() -> None:
     printed = ivr("--help").stdout
     assert all(name in printed for name in ("run", "init", "check", "test", "calls"))
+
+
+def test_check_takes_the_folder_of_a_site(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(site.parent)
+    checked = ivr("check", "site", "site/flows", "site/flows/main.yaml", "site/site.yaml")
+    assert (checked.exit_code, checked.stdout) == (0, "no mistakes\n")
+
+
+def test_flows_may_lie_beside_the_site_file(site: Path) -> None:
+    for file in (site / "flows").iterdir():
+        file.rename(site / file.name)
+    (site / "site.yaml").write_text((site / "site.yaml").read_text().replace("flows: flows", "flows: ."))
+    checked = ivr("check")
+    assert (checked.exit_code, checked.stdout) == (0, "no mistakes\n")
+    # Something that begins as a flow does is one, whatever else is wrong with it.
+    (site / "extension.yaml").write_text("blocks: {}\n")
+    assert "E102 this flow has no name" in ivr("check").stdout
