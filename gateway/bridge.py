@@ -273,6 +273,19 @@ class BridgedCall:
 
     def _key(self, party: Party, key: str, source: KeySource) -> None:
         self._tell(KeyPressed(key, source, self._leg_name(party)))
+        self._pass_on(party, key, source)
+
+    def _pass_on(self, party: Party, key: str, source: KeySource) -> None:
+        """Let the party on the other side have a key that the engine does not carry there by itself."""
+        caller, connected = self._caller, self._connected
+        if caller is None or connected is None or self._held or party not in (caller, connected):
+            return
+        other = connected if party is caller else caller
+        if source == "info" or (source == "rfc4733" and not other.media.takes_key_events):
+            try:
+                other.media.send_keys(key)
+            except ValueError:
+                log.debug("call %s: key %s is not passed on: too many are waiting", self.call_id, key)
 
     def _start_ringback(self) -> None:
         assert self._caller is not None

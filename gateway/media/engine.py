@@ -214,6 +214,8 @@ class MediaLeg:
         self._clips: tuple[Clip, ...] = ()
         self._lock = threading.Lock()
         self._final: LegStatistics | None = None
+        self.takes_key_events = False
+        """The far end takes keys by RFC 4733; to others they are tones."""
 
     def set_remote(self, remote: RtpRemote) -> None:
         """Send to and listen for the far end, now or from now on differently; SSRC and numbering go on.
@@ -253,6 +255,7 @@ class MediaLeg:
         )
         with self._lock:
             self._call("media_leg_set_remote", ctypes.byref(native))
+        self.takes_key_events = event_out is not None
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
         """Play clips one after the other, without a gap, instead of what is playing; PlayEnded tells of its end.

@@ -235,14 +235,16 @@ def read_answer(
             break
     else:
         return Refused("305 No common codec")
+    keys_out = _keys_at(entries, codec.clock_rate)
     return _agree(
         answer,
         theirs,
         codec=codec,
         payload_type=entry.payload_type,
         receive=receive,
-        keys_out=_keys_at(entries, codec.clock_rate),
-        keys_in=_keys_at(own_maps, codec.clock_rate),
+        keys_out=keys_out,
+        # Who left keys out of his answer sends none either (RFC 3264, 6.1): his keys are tones.
+        keys_in=_keys_at(own_maps, codec.clock_rate) if keys_out is not None else None,
         ptime=_choose_ptime(theirs, ptimes),
         our_direction=_direction(offer, ours),
         mux=ours.attribute("rtcp-mux") is not None and theirs.attribute("rtcp-mux") is not None,

@@ -20,6 +20,8 @@ class Media:
         self.id = number
         self.playing: tuple[int, tuple[Clip, ...], bool] | None = None
         self.heard: Media | None = None
+        self.keys = ""
+        self.takes_key_events = True
         self.closed = False
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
@@ -27,6 +29,9 @@ class Media:
 
     def stop_playing(self) -> None:
         self.playing = None
+
+    def send_keys(self, keys: str) -> None:
+        self.keys += keys
 
     def bridge(self, other: Media) -> None:
         for one in (self, other):

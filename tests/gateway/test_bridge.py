@@ -272,6 +272,26 @@ def test_keys_say_who_pressed_them(board: Switchboard) -> None:
     ]
 
 
+@pytest.mark.parametrize("events", [True, False])
+def test_keys_that_no_packet_carries_are_pressed_for_the_other_side(board: Switchboard, events: bool) -> None:
+    seat = board.talk()
+    seat.fake.takes_key_events = events
+    board.call.party_key(board.caller, "3")
+    # By packets of its own, or heard as it was pressed.
+    board.call.media_key(board.caller, "4", False)
+    board.call.media_key(board.caller, "5", True)
+    board.call.party_key(seat, "6")
+    assert seat.fake.keys == ("3" if events else "34")
+    assert board.caller.fake.keys == "6"
+
+
+def test_keys_to_a_menu_go_to_nobody_else(board: Switchboard) -> None:
+    seat = board.talk()
+    board.call.disconnect()
+    board.call.party_key(board.caller, "3")
+    assert seat.fake.keys == ""
+
+
 def test_only_the_owners_plays_are_reported(board: Switchboard) -> None:
     seat = board.talk()
     board.told.clear()

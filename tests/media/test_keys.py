@@ -108,6 +108,15 @@ def test_events_that_are_no_keys(watch: Watch, phone: RtpPeer) -> None:
     assert_pressed(watch, phone, "")
 
 
+def test_the_number_it_answered_with_instead_of_the_one_it_was_offered(
+    engine: MediaEngine, watch: Watch, make_peer: PeerMaker
+) -> None:
+    phone = make_peer(telephone_event=96)
+    phone.talks_to(engine.open_leg(), telephone_event=96, telephone_event_receive=101)
+    phone.presses("42")
+    assert_pressed(watch, phone, "42")
+
+
 def test_its_own_number_for_what_it_sends(engine: MediaEngine, watch: Watch, make_peer: PeerMaker) -> None:
     phone = make_peer(telephone_event=96)
     phone.talks_to(engine.open_leg(), telephone_event=110, telephone_event_receive=96)

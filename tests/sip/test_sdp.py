@@ -250,6 +250,13 @@ def test_answer_without_rtpmap_of_a_number_we_offered() -> None:
     assert agreed.telephone_event == 101
 
 
+def test_answered_without_keys() -> None:
+    """They come as tones then, and nothing else is waited for."""
+    agreed = read_answer(OFFER, offered("m=audio 4000 RTP/AVP 0\n"))
+    assert isinstance(agreed, Agreed)
+    assert (agreed.telephone_event, agreed.receive_telephone_event) == (None, None)
+
+
 @pytest.mark.parametrize(
     "media",
     [

@@ -13,7 +13,9 @@ enum { COMFORT_NOISE = 13 }; /* RFC 3389 */
 static int content_of(const MediaRemote *remote, const RtpPacket *packet)
 {
     int type = packet->payload_type;
-    if (type == remote->telephone_event_in)
+    /* Some phones answer an offer with a number of their own for keys and then send them under it. */
+    bool its_own = remote->telephone_event_in >= 0 && type == remote->telephone_event && type != remote->payload_type_in;
+    if (type == remote->telephone_event_in || its_own)
         return packet->size >= 4 ? CONTENT_EVENT : CONTENT_UNKNOWN;
     int codec = type == remote->payload_type_in ? remote->codec
                 : type == 0                     ? CODEC_PCMU
