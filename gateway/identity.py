@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from gateway.sip.uri import SipUri
 
 # Characters of a number or a name; more serves nobody and would have to be carried to telephones.
 _LONGEST_NUMBER = 64
 _LONGEST_NAME = 80
+# Of an address: parameters (RFC 3966) may follow the number.
+_LONGEST_USER = 256
 _PUNCTUATED = re.compile(r"\+?[0-9*#().-]*[0-9][0-9*#().-]*")
 
 
 def number_of(uri: SipUri) -> str:
     """Who is meant: the user of an address without its parameters, a number without what it is grouped by."""
-    text = _plain(uri.user_text.partition(";")[0])[:_LONGEST_NUMBER]
+    return _number_in(uri.user_text[:_LONGEST_USER])
+
+
+@lru_cache(maxsize=1024)
+def _number_in(user: str) -> str:
+    text = _plain(user.partition(";")[0])[:_LONGEST_NUMBER]
     if _PUNCTUATED.fullmatch(text):
         text = re.sub(r"[().-]", "", text)
     return text

@@ -165,25 +165,30 @@ class Headers:
     folded lines joined by one space.
     """
 
-    __slots__ = ("_items", "edits")
+    __slots__ = ("_first", "_items", "edits")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items: list[_Item] = []
+        self._first: dict[str, str] | None = None
         self.edits = 0
         """How often the fields were changed: what was derived from them before is out of date."""
         for name, value in items:
             self.add(name, value)
 
     @classmethod
-    def _of(cls, items: list[_Item]) -> Headers:
+    def _of(cls, items: list[_Item], first: dict[str, str] | None = None) -> Headers:
+        """``first``: by key the first value of each name, if that is known: most of what is asked for."""
         headers = cls.__new__(cls)
         headers._items = items
+        headers._first = first
         headers.edits = 0
         return headers
 
     def get(self, name: str) -> str | None:
         """The first field's value. Of a list header that is only as much as stood on the first line."""
-        key = _key(name)
+        key = _KEYS.get(name) or _key(name)
+        if self._first is not None:
+            return self._first.get(key)
         for item in self._items:
             if item[0] == key:
                 return item[2]
@@ -196,13 +201,18 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         """After all others."""
-        self._items.append(_checked(name, value))
+        item = _checked(name, value)
+        self._items.append(item)
+        if self._first is not None:
+            self._first.setdefault(item[0], item[2])
         self.edits += 1
 
     def prepend(self, name: str, value: str) -> None:
         """Before the first of its name (Via, Record-Route), or before everything."""
         item = _checked(name, value)
         self._items.insert(self._index(item[0]) or 0, item)
+        if self._first is not None:
+            self._first[item[0]] = item[2]
         self.edits += 1
 
     def set(self, name: str, value: str) -> None:
@@ -214,11 +224,15 @@ class Headers:
         else:
             kept = [other for other in self._items[index + 1 :] if other[0] != item[0]]
             self._items[index:] = [item, *kept]
+        if self._first is not None:
+            self._first[item[0]] = item[2]
         self.edits += 1
 
     def remove(self, name: str) -> None:
         key = _key(name)
         self._items = [item for item in self._items if item[0] != key]
+        if self._first is not None:
+            self._first.pop(key, None)
         self.edits += 1
 
     def copy(self) -> Headers:
@@ -249,10 +263,13 @@ class Headers:
             key, name, line = self._items[index]
             rest = split_list(line)[1:] if "," in line else []
             self._items[index] = (key, name, ", ".join([value, *rest]))
+            if self._first is not None:
+                self._first[key] = self._items[index][2]
             self.edits += 1
 
     def __contains__(self, name: str) -> bool:
-        return self._index(_key(name)) is not None
+        key = _KEYS.get(name) or _key(name)
+        return key in self._first if self._first is not None else self._index(key) is not None
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         """Names as written, and values."""
@@ -615,7 +632,7 @@ def parse_message(data: bytes) -> Request | Response:
             values[key] = value
         elif key in _ONCE:
             broken = broken or f"more than one {key}"
-    headers = Headers._of(items)
+    headers = Headers._of(items, values)
     body = data[end + 4 :]
     message: Request | Response
     status = _STATUS_LINE.match(first)

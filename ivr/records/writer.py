@@ -33,10 +33,10 @@ _DETAIL = frozenset({"key", "prompt.end", "log", "flow.step"})
 """What is given up first, from 3/4 of the bound on: rows of calls and legs can do without."""
 
 _INTERVAL_S = (0.02, 0.1)
-_REST = 8
+_REST = 20
 # From one batch to the next: this many times the processor time of the first, within the bounds. A batch costs almost
 # the same however little is in it, and calls wait for the interpreter lock meanwhile: at 100 calls a second the writer
-# takes 18 % of a core every 20 ms, 14 % every 50 ms.
+# takes 18 % of a core every 20 ms, 14 % every 50 ms, 6 % every 100 ms.
 _BATCH_BOUND = 2_000
 _BACK_OFF_S = (0.05, 2.0)
 _OPEN_CALLS_BOUND = 20_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, assert_never
@@ -104,6 +105,7 @@ class LiveCall:
         self._loop = loop
         self._on_over = on_over
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
         self._making: asyncio.Task[None] | None = None
         self._play_id: int | None = None
         # Steps carry seconds of the loop's clock; records want the time of day.
@@ -170,15 +172,17 @@ class LiveCall:
             self.call.hangup("error")
 
     def _arm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        due = self._run.next_timer()
-        if due is not None and not self._over:
-            self._timer = self._loop.call_at(due, self._timer_due)
+        due = None if self._over else self._run.next_timer()
+        # One that is early does no harm, and most deadlines are put off before they come.
+        if due is None or due < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer, self._timer_at = None, math.inf
+            if due is not None:
+                self._timer, self._timer_at = self._loop.call_at(due, self._timer_due), due
 
     def _timer_due(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, math.inf
         self._do(lambda: self._run.handle_timer(self._loop.time()))
 
     def _act(self, action: Action) -> None:
