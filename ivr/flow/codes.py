@@ -48,7 +48,7 @@ CODES: Final[Mapping[str, str]] = {
     "E136": "A text with braces is not well-formed.",
     # What flows need of the site.
     "E140": "A flow names a seat, group or trunk that the site does not have.",
-    "E150": "A recording is missing for a language of the flow.",
+    "E150": "A recording is missing for a language of the flow, or is no sound.",
     "E160": "A step in what on_hangup leads to needs a caller, but the caller has gone.",
     # Tests of flows.
     "E170": "A test names a flow, recording, seat or group that is not there.",

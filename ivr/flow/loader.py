@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ivr.flow.checks import check_flow
 from ivr.flow.draft import Draft, make_flow
@@ -22,6 +23,17 @@ _ANY_HEAD = re.compile(rb"^[A-Za-z_'\"]", re.MULTILINE)
 _FLOW_HEAD = re.compile(rb"^['\"]?(flow|start|blocks)['\"]?\s*:", re.MULTILINE)
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenStep:
+    """A step as it stands in a file."""
+
+    verb: str
+    settings: Any
+    place: Place
+    languages: tuple[str, ...]
+    """Those of its flow."""
+
+
 @dataclass(frozen=True)
 class FlowSet:
     """Flows that belong together, and what is wrong with them."""
@@ -31,6 +43,8 @@ class FlowSet:
     problems: tuple[Problem, ...]
     names: frozenset[str] = frozenset()
     """Every flow there is, broken ones included."""
+    written: Sequence[WrittenStep] = field(default=(), repr=False)
+    """Every step that could be read, those of broken flows included: what surrounds them is checked all the same."""
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     """The lines of every file read, for printing problems found later."""
 
@@ -75,12 +89,18 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
     lines = {source.file: source.lines for source in sources}
     drafts: dict[str, Draft] = {}
     unreadable: set[str] = set()
+    written: list[WrittenStep] = []
     for source in sources:
         problems.extend(source.problems)
         draft = read_flow(source)
         if draft is None:
             continue
         if source.complete:
+            written += (
+                WrittenStep(step.verb.name, step.settings, step.place, draft.languages)
+                for _, step in draft.steps()
+                if step.settings is not None
+            )
             check_flow(draft, complete=not has_errors(source.problems))
         else:
             draft.problems = source.trusted(draft.problems)
@@ -96,6 +116,7 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
         MappingProxyType(flows),
         in_order(with_lines(problems, lines)),
         frozenset(name for name in drafts if name),
+        tuple(written),
         MappingProxyType(lines),
     )
 

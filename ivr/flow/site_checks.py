@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from ivr.flow.draft import contents
-from ivr.flow.loader import FlowSet
-from ivr.flow.model import Flow, Place, Recording, Step
+from ivr.flow.loader import FlowSet, WrittenStep
+from ivr.flow.model import Place, Recording
 from ivr.flow.nodes.dialling import Ring, Transfer
 from ivr.flow.problem import Problem, did_you_mean
 
@@ -15,23 +15,30 @@ RecordingLookup = Callable[[str, str], Path | None]
 """From language and name of a recording to its file, None if there is none."""
 
 
-def _steps(flow_set: FlowSet) -> Iterator[tuple[Flow, Step]]:
-    for flow in flow_set.flows.values():
-        for block in flow.blocks.values():
-            for step in block.steps:
-                yield flow, step
+def check_prompts(
+    flow_set: FlowSet,
+    lookup: RecordingLookup,
+    folder: str = "prompts",
+    fault: Callable[[Path], str | None] = lambda _: None,
+) -> tuple[Problem, ...]:
+    """A problem for every recording that a language of its flow lacks, or in which ``fault`` finds one.
 
-
-def check_prompts(flow_set: FlowSet, lookup: RecordingLookup, folder: str = "prompts") -> tuple[Problem, ...]:
-    """A problem for every recording that a language of its flow lacks. ``folder`` is named in the messages."""
+    ``folder`` is named in the messages.
+    """
     problems = []
-    for flow, step in _steps(flow_set):
+    for step in flow_set.written:
         for recording in contents(step.settings):
             if not isinstance(recording, Recording):
                 continue
             name = recording.name
-            for language in flow.languages:
-                if lookup(language, name) is None:
+            for language in step.languages:
+                file = lookup(language, name)
+                if file is not None:
+                    wrong = fault(file)
+                    if wrong is not None:
+                        help = "record it again, or save it as WAV"
+                        problems.append(Problem("E150", recording.place, wrong, help, len(name)))
+                else:
                     message = f"prompt '{name}' has no recording for {language}"
                     help = f"looked for {folder}/{language}/{name}.wav and {folder}/{name}.wav"
                     problems.append(Problem("E150", recording.place, message, help, len(name)))
@@ -43,7 +50,7 @@ def check_targets(
 ) -> tuple[Problem, ...]:
     """A problem for every seat, group or trunk that flows name and the site does not have."""
     problems: list[Problem] = []
-    for _, step in _steps(flow_set):
+    for step in flow_set.written:
         if isinstance(step.settings, Transfer):
             problems.extend(_target(step, step.settings, seats, trunks))
         elif isinstance(step.settings, Ring) and step.settings.group not in groups:
@@ -53,7 +60,9 @@ def check_targets(
     return flow_set.with_lines(problems)
 
 
-def _target(step: Step, transfer: Transfer, seats: Collection[str], trunks: Collection[str]) -> Iterator[Problem]:
+def _target(
+    step: WrittenStep, transfer: Transfer, seats: Collection[str], trunks: Collection[str]
+) -> Iterator[Problem]:
     scheme = transfer.to.text.partition(":")[0]
     fixed = transfer.to.fixed
     if scheme == "sip" and fixed is not None:
@@ -65,6 +74,6 @@ def _target(step: Step, transfer: Transfer, seats: Collection[str], trunks: Coll
         yield _problem(step, "the site has no trunk to call out through", "add one to the site file under trunks:")
 
 
-def _problem(step: Step, message: str, help: str) -> Problem:
+def _problem(step: WrittenStep, message: str, help: str) -> Problem:
     place: Place = step.place
     return Problem("E140", place, message, help, len(step.verb))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from ivr.flow.loader import FlowSet, shown
 from ivr.flow.problem import Problem, did_you_mean, in_order, with_lines
@@ -10,12 +11,17 @@ from ivr.flow.site_checks import check_prompts, check_targets
 from ivr.site.model import Site
 
 
-def check_site(site: Site, flow_set: FlowSet) -> tuple[Problem, ...]:
-    """What is wrong between the site and its flows; what is wrong within each is known from loading them."""
+def check_site(
+    site: Site, flow_set: FlowSet, fault: Callable[[Path], str | None] = lambda _: None
+) -> tuple[Problem, ...]:
+    """What is wrong between the site and its flows; what is wrong within each is known from loading them.
+
+    ``fault`` tells why a recording cannot be played, None if it can.
+    """
     lines = {shown(site.file): site.lines}
     own = with_lines([*_numbers(site, flow_set), *_groups(site), *_trunks(site)], lines)
     targets = check_targets(flow_set, site.seats, site.groups, site.trunks)
-    prompts = check_prompts(flow_set, site.recording, shown(site.prompts))
+    prompts = check_prompts(flow_set, site.recording, shown(site.prompts), fault)
     return in_order([*own, *targets, *prompts])
 
 

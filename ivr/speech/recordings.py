@@ -8,9 +8,10 @@ import numpy as np
 import soundfile
 
 from gateway.call import Clip
+from ivr.flow.loader import shown
 from ivr.speech.level import resample, to_int16
 
-__all__ = ["RecordingError", "RecordingLibrary"]
+__all__ = ["RecordingError", "RecordingLibrary", "fault"]
 
 
 class RecordingError(Exception):
@@ -68,6 +69,17 @@ class RecordingLibrary:
         if not np.isfinite(sound).all():
             raise RecordingError(f"{path}: damaged, some of its samples are not numbers")
         return Clip.from_pcm(to_int16(_unclipped(resample(sound.mean(axis=1), rate))), name)
+
+
+def fault(path: Path) -> str | None:
+    """What keeps a file from being played, as far as its beginning tells; None if nothing does."""
+    try:
+        with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
+            return None if file.frames else f"{shown(path)} is empty, there is no sound in it"
+    except soundfile.LibsndfileError as error:
+        return f"{shown(path)} is not a sound file ({error.error_string.strip().rstrip('.')})"
+    except OSError as error:
+        return f"{shown(path)} cannot be read ({error.strerror or error})"
 
 
 def _unclipped(sound: np.ndarray[tuple[int], np.dtype[np.float32]]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -134,3 +134,18 @@ def test_flows_may_lie_beside_the_site_file(site: Path) -> None:
     # Something that begins as a flow does is one, whatever else is wrong with it.
     (site / "extension.yaml").write_text("blocks: {}\n")
     assert "E102 this flow has no name" in ivr("check").stdout
+
+
+def test_recordings_and_seats_are_checked_in_flows_with_other_mistakes_too(site: Path) -> None:
+    (site / "prompts" / "hello.wav").write_text("no sound")
+    (site / "flows" / "extension.yaml").write_text(
+        "flow: extension\nstart: ring\nblocks:\n  ring:\n    - play: [hello, nothing]\n"
+        "    - transfer: {to: 'sip:2009', answered: rong}\n"
+    )
+    found = ivr("check").stdout
+    assert "5:14: error E150 prompts/hello.wav is not a sound file" in found
+    assert "5:21: error E150 prompt 'nothing' has no recording for en" in found
+    assert "looked for prompts/en/nothing.wav and prompts/nothing.wav" in found
+    assert "6:7: error E140 the site has no seat '2009'" in found
+    assert "E101 no block 'rong'" in found
+    assert "E110 transfer does not say what happens on 'busy'" in found
