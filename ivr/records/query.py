@@ -169,7 +169,10 @@ _Step = tuple[str | None, str | None, str | None]
 
 
 def _path(steps: Iterable[_Step]) -> tuple[str, ...]:
-    """Blocks entered: steps of one visit follow each other, and none but the last names a next block."""
+    """Blocks the caller went through: steps of one visit follow each other, and none but the last names a next block.
+
+    A block that no step led to is what ``on_hangup`` names: the caller has gone, and the path ends before it.
+    """
     path: list[str] = []
     here: tuple[str | None, str | None] | None = None
     left_for: str | None = None
@@ -177,6 +180,8 @@ def _path(steps: Iterable[_Step]) -> tuple[str, ...]:
         if block is None:
             continue
         if (flow, block) != here:
+            if path and block != left_for:
+                break
             path.append(block)
         here = None if next_block is not None else (flow, block)
         left_for = next_block

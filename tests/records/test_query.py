@@ -50,6 +50,16 @@ def test_open_calls_are_not_finished(engine: Engine) -> None:
     assert [call.end_cause for call in finished_calls(engine)] == ["node_lost"]
 
 
+def test_what_is_done_after_the_caller_has_gone_is_not_on_the_path(engine: Engine) -> None:
+    call = Script("c1").at(0, "call.arrived")
+    call.step(1, "menu", 0, 1, step=1, next_block="sales").step(2, "sales", 1, 2, step=1)
+    call.step(3, "tidy_up", 2, 2, step=1, verb="log").step(4, "tidy_up", 2, 2, step=2, next_block="tidier")
+    call.step(5, "tidier", 2, 2, step=1, verb="end").at(2, "call.ended")
+    write(engine, call.events)
+    [found] = finished_calls(engine)
+    assert found.path == ("menu", "sales")
+
+
 def test_a_block_entered_again_is_there_again(engine: Engine) -> None:
     call = Script("c1").at(0, "call.arrived")
     call.step(1, "menu", 0, 1, step=1, verb="say").step(2, "menu", 1, 2, step=2, verb="menu", try_no=1)
