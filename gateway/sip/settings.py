@@ -45,8 +45,9 @@ class RegistrarSettings:
     """The registrar of the seats (RFC 3261 section 10). Seconds."""
 
     default_expires: int = 3600
-    min_expires: int = 60
-    """Less is a 423; RFC 3261 10.3 forbids that for an hour and more."""
+    min_expires: int = 5
+    """Less is a 423; RFC 3261 10.3 forbids that for an hour and more. Some telephones behind NAT renew every half
+    minute to keep their way open, and not all of them understand a 423."""
     max_expires: int = 7200
     """More is granted as this."""
     max_bindings: int = 10
