@@ -396,7 +396,7 @@ class LiveCall:
                 "rx_pkts": report.packets_received,
                 "tx_pkts": report.packets_sent,
                 "lost_pkts": report.packets_lost,
-                "jitter_ms": report.jitter_ms,
+                "jitter_ms": round(report.jitter_ms, 2),
                 "rtt_ms": report.round_trip_ms,
                 "audio_rx_ms": report.audio_received_ms,
                 "audio_tx_ms": report.audio_sent_ms,
