@@ -94,6 +94,8 @@ def seeds() -> dict[str, bytes]:
     }
 
 
+# Compiling with the sanitizers takes most of a minute where other tests run beside it.
+@pytest.mark.timeout(FUZZ_SECONDS + 240)
 def test_fuzzing(tmp_path: Path) -> None:
     program = compiled(
         tmp_path,
@@ -113,7 +115,7 @@ def test_fuzzing(tmp_path: Path) -> None:
         "-timeout=10",
         "-print_final_stats=1",
         str(corpus),
-        patience_s=FUZZ_SECONDS + 60,
+        patience_s=FUZZ_SECONDS + 120,
     )
     print(said[-1500:])
     assert "stat::number_of_executed_units" in said
