@@ -22,12 +22,14 @@ from gateway.call import (
 )
 from gateway.server import Gateway, TraceMessage
 from ivr.flow.loader import FlowSet
+from ivr.outside import World
 from ivr.records.database import open_database
 from ivr.records.journal import CallJournal, take_over
 from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
 from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
+from ivr.run.environment import Environment
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.live import LiveCall
 from ivr.run.preparation import sounds_of
@@ -58,7 +60,11 @@ class Service:
     def __init__(self, site: Site, flows: FlowSet, *, trace: TraceMessage | None = None) -> None:
         self._site = site
         self._flows = flows.flows
-        self._groups = {name: tuple(_target(text) for text in group.targets) for name, group in site.groups.items()}
+        self._environment = Environment(
+            flows.flows,
+            {name: tuple(_target(text) for text in group.targets) for name, group in site.groups.items()},
+        )
+        self._outside = World()
         self._limits = Limits(call_seconds=site.limits.call)
         self._trace = trace
         self._node_id = f"{socket.gethostname()}:{site.sip.listen[0]}"
@@ -127,6 +133,7 @@ class Service:
         """End what still runs, write what is still to be written, free everything."""
         if self._gateway is not None:
             await self._gateway.stop()
+        await self._outside.close()
         await self._prompts.close()
         await self._worker.close()
         if not await asyncio.to_thread(self._writer.close, _WRITER_PATIENCE):
@@ -159,12 +166,13 @@ class Service:
         )
         live = LiveCall(
             call,
-            FlowRun(flow, facts, groups=self._groups, limits=self._limits),
+            FlowRun(flow, facts, environment=self._environment, limits=self._limits),
             flow=flow.name,
             flow_version=flow.digest[:12],
             language=flow.languages[0] if flow.languages else "en",
             node_id=self._node_id,
             sounds=self,
+            outside=self._outside,
             journal=self._writer,
             loop=self._loop,
             on_over=self._live.discard,

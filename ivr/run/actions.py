@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.call import DropReason, LegOutcome, Target
+from ivr.run.requests import Asked
 
 EndedBy = Literal["caller", "agent", "flow", "system", "network"]
 OfferOutcome = LegOutcome | Literal["answered", "cancelled"]
@@ -121,6 +122,21 @@ class Disconnect:
     """Part the caller from the leg he is connected to."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Ask the world outside. Owed for it, once: :class:`ivr.run.events.RequestDone`; nothing after a cancellation."""
+
+    request_id: int
+    asked: Asked
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """The answer is no longer wanted."""
+
+    request_id: int
+
+
 # What is written down. ------------------------------------------------------------------------------------
 
 
@@ -221,6 +237,8 @@ Action = (
     | Drop
     | Connect
     | Disconnect
+    | Request
+    | CancelRequest
     | Log
     | Tag
     | StepDone

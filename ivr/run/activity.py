@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from gateway.call import CallEvent
 from ivr.flow.model import Step
 from ivr.run.conversation import Conversation, Row
+from ivr.run.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Activity:
     def start(self, now: float) -> Outcome | None:
         return None
 
-    def handle(self, event: CallEvent, now: float) -> Outcome | None:
+    def handle(self, event: Event, now: float) -> Outcome | None:
         """An event that is neither a key nor about a play."""
         return None
 

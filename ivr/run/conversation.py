@@ -6,19 +6,31 @@ the call is, and what comes next, is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from gateway.call import Target
 from ivr.flow.model import Flow, Prompt, Recording
 from ivr.flow.template import Template
 from ivr.flow.values import as_text
-from ivr.run.actions import Action, Answer, Play, PlayItem, PlayRecording, PlayText, StepRecord, StopPlaying
+from ivr.run.actions import (
+    Action,
+    Answer,
+    CancelRequest,
+    Play,
+    PlayItem,
+    PlayRecording,
+    PlayText,
+    Request,
+    StepRecord,
+    StopPlaying,
+)
+from ivr.run.environment import Environment
 from ivr.run.input import TypedAhead
 from ivr.run.ledger import Ledger
+from ivr.run.requests import Asked
 from ivr.run.wording import worded
 
 MASK = "********"
@@ -76,10 +88,10 @@ class Here:
 class Conversation:
     """The state of one call that outlives a step. Times are seconds, as ``now`` is handed in."""
 
-    def __init__(self, flow: Flow, facts: CallFacts, groups: Mapping[str, tuple[Target, ...]]) -> None:
+    def __init__(self, flow: Flow, facts: CallFacts, environment: Environment) -> None:
         self.flow = flow
         self.facts = facts
-        self.groups = groups
+        self.environment = environment
         self.language = flow.languages[0] if flow.languages else "en"
         self.variables: dict[str, object] = {name: variable.default for name, variable in flow.variables.items()}
         self.secret_variables = {name for name, variable in flow.variables.items() if variable.secret}
@@ -104,6 +116,7 @@ class Conversation:
         self._ledger = Ledger()
         self._plays = 0
         self._legs = 0
+        self._requests = 0
 
     # What is asked of the owner of the call.
 
@@ -151,6 +164,15 @@ class Conversation:
         self._legs += 1
         self.seat_left = None
         return f"leg{self._legs}"
+
+    def request(self, asked: Asked) -> int:
+        """Ask the world outside. Returns the number under which the answer comes."""
+        self._requests += 1
+        self.do(Request(self._requests, asked))
+        return self._requests
+
+    def cancel_request(self, request_id: int) -> None:
+        self.do(CancelRequest(request_id))
 
     # What steps say and compute.
 

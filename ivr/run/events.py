@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.call import CallEvent
+from ivr.run.requests import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +16,14 @@ class PlayFailed:
     reason: str
 
 
-Event = CallEvent | PlayFailed
+@dataclass(frozen=True, slots=True)
+class RequestDone:
+    """What came of a request."""
+
+    request_id: int
+    reply: Reply
+    seconds: float = 0.0
+    """How long it took."""
+
+
+Event = CallEvent | PlayFailed | RequestDone

@@ -29,16 +29,17 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.call import Answered, CallEnded, CallerLeft, KeyPressed, PlayEnded, Target
+from gateway.call import Answered, CallEnded, CallerLeft, KeyPressed, PlayEnded
 from ivr.flow.expression import EvaluationError
 from ivr.flow.model import Flow, Place, Step
 from ivr.flow.nodes import VERBS
 from ivr.run.actions import Action, Ended, EndedBy, Hangup, Log
 from ivr.run.activity import Activity, Exit, Finish, Outcome
 from ivr.run.conversation import CallFacts, Conversation, Here, Row, StepError
+from ivr.run.environment import Environment
 from ivr.run.events import Event, PlayFailed
 from ivr.run.verbs import BEHAVIOURS
 
@@ -96,12 +97,12 @@ class FlowRun:
         flow: Flow,
         facts: CallFacts,
         *,
-        groups: Mapping[str, tuple[Target, ...]] | None = None,
+        environment: Environment | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._flow = flow
         self._limits = limits or Limits()
-        self._talk = Conversation(flow, facts, groups or {})
+        self._talk = Conversation(flow, facts, environment or Environment())
         self._path: list[str] = []
         self._block = flow.start
         self._steps: tuple[Step, ...] = ()

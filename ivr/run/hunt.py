@@ -26,8 +26,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
-from gateway.call import CallEvent, DropReason, LegAnswered, LegEnded, LegFailed, LegOutcome, Target
+from gateway.call import DropReason, LegAnswered, LegEnded, LegFailed, LegOutcome, Target
 from ivr.run.actions import Action, Dial, Drop, OfferEnded, OfferStarted
+from ivr.run.events import Event
 
 Strategy = Literal["all", "order"]
 HuntOutcome = LegOutcome | Literal["answered"]
@@ -72,7 +73,7 @@ class Hunt:
         """Begin to ring. Nobody to ring is ``failed`` at once."""
         return self._dial_next(now)
 
-    def handle(self, event: CallEvent, now: float) -> list[Action]:
+    def handle(self, event: Event, now: float) -> list[Action]:
         """Take an event of one of the legs; others are passed over."""
         match event:
             case LegAnswered(leg_id=leg) if leg in self._ringing:

@@ -36,6 +36,7 @@ from ivr.records.events import EventType, RecordEvent
 from ivr.run.actions import (
     Action,
     Answer,
+    CancelRequest,
     Connect,
     Dial,
     Disconnect,
@@ -48,6 +49,7 @@ from ivr.run.actions import (
     Play,
     PlayItem,
     Reject,
+    Request,
     Ringback,
     Ringing,
     StepDone,
@@ -55,8 +57,9 @@ from ivr.run.actions import (
     StopPlaying,
     Tag,
 )
-from ivr.run.events import PlayFailed
+from ivr.run.events import PlayFailed, RequestDone
 from ivr.run.flow_run import FlowRun
+from ivr.run.requests import Asked, NoReply, Reply
 
 log = logging.getLogger("ivr.call")
 
@@ -72,6 +75,13 @@ class Sounds(Protocol):
 
     async def make(self, item: PlayItem) -> Clip:
         """Make it; raises an exception whose words an operator understands if that is impossible."""
+
+
+class Outside(Protocol):
+    """The world outside the call."""
+
+    async def perform(self, asked: Asked) -> Reply:
+        """The answer; what goes wrong is one too (``NoReply``)."""
 
 
 class Journal(Protocol):
@@ -93,6 +103,7 @@ class LiveCall:
         language: str,
         node_id: str,
         sounds: Sounds,
+        outside: Outside,
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
         on_over: Callable[[LiveCall], None],
@@ -101,12 +112,14 @@ class LiveCall:
         self._run = run
         self._flow_version = flow_version
         self._sounds = sounds
+        self._outside = outside
         self._journal = journal
         self._loop = loop
         self._on_over = on_over
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._making: asyncio.Task[None] | None = None
+        self._requests: dict[int, asyncio.Task[None]] = {}
         self._play_id: int | None = None
         # Steps carry seconds of the loop's clock; records want the time of day.
         self._epoch_ms = time.time() * 1000 - loop.time() * 1000
@@ -230,6 +243,10 @@ class LiveCall:
                 if self._connected is not None:
                     self._record("bridge.leave", self._connected)
                     self._connected = None
+            case Request(request_id, asked):
+                self._requests[request_id] = self._loop.create_task(self._perform(request_id, asked))
+            case CancelRequest(request_id):
+                self._cancel_request(request_id)
             case Log(text, place, error):
                 (log.warning if error else log.info)("call %s %s: %s", call.call_id, place, text)
                 self._record("error" if error else "log", data={"text": text, "place": place})
@@ -299,6 +316,23 @@ class LiveCall:
         if self._making is not None:
             self._making.cancel()
             self._making = None
+
+    async def _perform(self, request_id: int, asked: Asked) -> None:
+        began = self._loop.time()
+        try:
+            reply = await self._outside.perform(asked)
+        except Exception as error:
+            # Whatever a library or a plug-in can raise is the flow's to handle, never the server's.
+            log.exception("call %s: a request failed in an unforeseen way", self.call.call_id)
+            reply = NoReply(f"{type(error).__name__}: {error}")
+        if self._requests.pop(request_id, None) is not None and not self._over:
+            done = RequestDone(request_id, reply, self._loop.time() - began)
+            self._do(lambda: self._run.handle(done, self._loop.time()))
+
+    def _cancel_request(self, request_id: int) -> None:
+        task = self._requests.pop(request_id, None)
+        if task is not None:
+            task.cancel()
 
     # For the records ----------------------------------------------------------------------------------
 
@@ -412,6 +446,8 @@ class LiveCall:
             self._ended = Ended("system", event.cause, self._run.last_block)
         self._over = True
         self._cancel_making()
+        for request_id in list(self._requests):
+            self._cancel_request(request_id)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -36,6 +36,7 @@ from ivr.flow.model import Flow
 from ivr.run.actions import (
     Action,
     Answer,
+    CancelRequest,
     Connect,
     Dial,
     Drop,
@@ -47,6 +48,7 @@ from ivr.run.actions import (
     PlayItem,
     PlayText,
     Reject,
+    Request,
     Ringback,
     StepDone,
     StepRecord,
@@ -54,11 +56,22 @@ from ivr.run.actions import (
     Tag,
 )
 from ivr.run.conversation import CallFacts
-from ivr.run.events import Event, PlayFailed
+from ivr.run.environment import Environment
+from ivr.run.events import Event, PlayFailed, RequestDone
 from ivr.run.flow_run import FlowRun, Limits
+from ivr.run.requests import Asked, NoReply, Reply
 
 PATIENCE = 600.0
 """Seconds after which what a script waits for is taken not to come."""
+
+Outside = Callable[[Asked], tuple[float, Reply]]
+"""The world outside of an acted call: seconds until the answer, and the answer."""
+
+
+def nobody_outside(asked: Asked) -> tuple[float, Reply]:
+    """There is nobody to ask."""
+    return 0.0, NoReply("nobody is there")
+
 
 A_CALLER = CallFacts("call1", "+8613800000000", "", None, "4008200000", datetime(2026, 3, 2, 2, 0, tzinfo=UTC))
 
@@ -186,17 +199,27 @@ class Script:
         facts: CallFacts = A_CALLER,
         *,
         groups: Mapping[str, tuple[Target, ...]] | None = None,
+        flows: Mapping[str, Flow] | None = None,
+        outside: Outside = nobody_outside,
         limits: Limits | None = None,
         lengths: Mapping[str, float] | None = None,
         prompt_seconds: float = 2.0,
         missing: Collection[str] = (),
         signed_in: Collection[str] | None = None,
     ) -> None:
-        """``lengths`` are seconds by recording or text, ``missing`` recordings that are not there.
+        """``groups`` and ``flows`` are what the flow can refer to, ``outside`` answers what it asks of the world.
+
+        ``lengths`` are seconds by recording or text, ``missing`` recordings that are not there.
 
         ``signed_in`` are the seats that can be reached; unless given, every one that is rung.
         """
-        self.run = FlowRun(flow, facts, groups=groups, limits=limits)
+        self.run = FlowRun(
+            flow, facts, environment=Environment({flow.name: flow, **(flows or {})}, groups or {}), limits=limits
+        )
+        self.asked: list[Asked] = []
+        """What was asked of the world outside, in order."""
+        self._outside = outside
+        self._unanswered: set[int] = set()
         self.now = 0.0
         self.heard: list[Heard] = []
         self.records: list[StepRecord] = []
@@ -330,6 +353,10 @@ class Script:
             event = self._at_once.popleft()
             if isinstance(event, PlayEnded) and not self._play_over(event):
                 continue
+            if isinstance(event, RequestDone):
+                if event.request_id not in self._unanswered:
+                    continue
+                self._unanswered.remove(event.request_id)
             self._tell_event(event)
             self._do(self.run.handle(event, self.now))
 
@@ -366,6 +393,10 @@ class Script:
                     seat.connect(leg_id)
                     if seat.talking:
                         self._tell(f"{name} talks to the caller")
+            case Request(request_id, asked):
+                self._request(request_id, asked)
+            case CancelRequest(request_id):
+                self._unanswered.discard(request_id)
             case Log(text):
                 self.logs.append(text)
                 self._tell(f"log: {text}")
@@ -399,6 +430,12 @@ class Script:
             begins += self._length(item)
         if not play.loop:
             self._comes(begins, PlayEnded(play.play_id, round(length * 1000), True))
+
+    def _request(self, request_id: int, asked: Asked) -> None:
+        self.asked.append(asked)
+        self._unanswered.add(request_id)
+        seconds, reply = self._outside(asked)
+        self._comes(self.now + seconds, RequestDone(request_id, reply, seconds))
 
     def _comes(self, at: float, what: Event | _ItemBegins) -> None:
         heapq.heappush(self._coming, (at, next(self._order), what))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.call import Target
 from ivr.flow.loader import load_text
 from ivr.flow.model import Flow
+from ivr.run.environment import Environment
 
 HEAD = """\
 flow: sample
@@ -17,6 +18,8 @@ GROUPS = {
     "front_desk": (Target("sip", "2001"), Target("sip", "2002")),
     "nobody": (),
 }
+
+ENVIRONMENT = Environment(groups=GROUPS)
 
 
 def flow(text: str, head: str = HEAD) -> Flow:

@@ -43,7 +43,7 @@ from ivr.run.actions import (
 from ivr.run.events import Event, PlayFailed
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.script import A_CALLER
-from tests.run.flows import GROUPS, OFFICE, flow
+from tests.run.flows import ENVIRONMENT, OFFICE, flow
 
 LOOPS = """\
 on_error: again
@@ -197,7 +197,7 @@ def sample(request: pytest.FixtureRequest) -> Flow:
 @given(moments=MOMENTS, last=LAST)
 @settings(max_examples=300, deadline=None)
 def test_any_call_comes_to_one_end(sample: Flow, moments: list[tuple[float, Event | str]], last: Event | None) -> None:
-    owner = Owner(FlowRun(sample, A_CALLER, groups=GROUPS, limits=LIMITS))
+    owner = Owner(FlowRun(sample, A_CALLER, environment=ENVIRONMENT, limits=LIMITS))
     owner.does(owner.run.start(owner.now))
     for seconds, what in moments:
         owner.now = max(owner.now, owner.now + seconds)
@@ -227,7 +227,7 @@ def test_any_call_comes_to_one_end(sample: Flow, moments: list[tuple[float, Even
 @settings(max_examples=100, deadline=None)
 def test_a_call_gone_through_twice_goes_the_same_way(sample: Flow, moments: list[tuple[float, Event | str]]) -> None:
     def through() -> list[Action]:
-        run = FlowRun(sample, A_CALLER, groups=GROUPS, limits=LIMITS)
+        run = FlowRun(sample, A_CALLER, environment=ENVIRONMENT, limits=LIMITS)
         now = 0.0
         actions = run.start(now)
         for seconds, what in moments:
@@ -254,7 +254,7 @@ def test_a_flow_that_slipped_through_the_checks_ends_all_the_same(
         for index in range(len(block.steps)):
             steps = tuple(broken(step) if at == index else step for at, step in enumerate(block.steps))
             mutant = replace(sample, blocks={**sample.blocks, name: replace(block, steps=steps)})  # type: ignore[arg-type]
-            owner = Owner(FlowRun(mutant, A_CALLER, groups=GROUPS, limits=LIMITS))
+            owner = Owner(FlowRun(mutant, A_CALLER, environment=ENVIRONMENT, limits=LIMITS))
             owner.does(owner.run.start(owner.now))
             owner.happens(Answered())
             for _ in range(2_000):

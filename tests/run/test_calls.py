@@ -42,7 +42,7 @@ from ivr.run.events import PlayFailed
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.script import A_CALLER, Script
 from ivr.run.verbs import BEHAVIOURS
-from tests.run.flows import GROUPS, OFFICE, flow
+from tests.run.flows import ENVIRONMENT, GROUPS, OFFICE, flow
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_the_keys_that_matched_can_be_dialled(call: Script) -> None:
 
 
 def test_the_row_of_a_cut_prompt_waits_for_how_much_was_heard(office: Flow) -> None:
-    run = FlowRun(office, A_CALLER, groups=GROUPS)
+    run = FlowRun(office, A_CALLER, environment=ENVIRONMENT)
     run.start(0.0)
     run.handle(Answered(), 0.0)
     run.handle(PlayEnded(1, 2000, True), 2.0)
@@ -428,7 +428,7 @@ def test_rejecting_an_answered_call_hangs_it_up() -> None:
 
 
 def test_a_play_that_stops_by_itself_waits_for_news_of_the_caller(office: Flow) -> None:
-    run = FlowRun(office, A_CALLER, groups=GROUPS)
+    run = FlowRun(office, A_CALLER, environment=ENVIRONMENT)
     run.start(0.0)
     run.handle(Answered(), 0.0)
     assert of(Play, run.handle(PlayEnded(1, 500, False), 0.5)) == []
@@ -541,7 +541,7 @@ def test_the_first_of_a_group_wins(call: Script) -> None:
 
 
 def test_two_answers_at_once_have_one_winner(office: Flow) -> None:
-    run = FlowRun(office, A_CALLER, groups=GROUPS)
+    run = FlowRun(office, A_CALLER, environment=ENVIRONMENT)
     run.start(0.0)
     run.handle(Answered(), 0.0)
     run.handle(KeyPressed("0"), 0.1)
@@ -598,7 +598,7 @@ def test_a_call_that_was_not_taken_rings_and_is_taken_when_the_seat_answers() ->
 
 def test_a_seat_that_vanishes_before_the_caller_is_up_leaves_the_others_ringing() -> None:
     sample = steps(RING.format(group="front_desk").replace("order", "all"), more=RING_BLOCKS)
-    run = FlowRun(sample, A_CALLER, groups=GROUPS)
+    run = FlowRun(sample, A_CALLER, environment=ENVIRONMENT)
     run.start(0.0)
     assert of(Answer, run.handle(LegAnswered("leg1"), 1.0))
     run.handle(LegEnded("leg1", "network"), 1.1)

@@ -31,7 +31,8 @@ from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
 from ivr.run.flow_run import FlowRun
 from ivr.run.live import LiveCall
-from tests.run.flows import GROUPS, flow
+from ivr.run.requests import Asked, Reply
+from tests.run.flows import ENVIRONMENT, flow
 
 Story = Callable[["Stage"], Coroutine[Any, Any, None]]
 
@@ -113,9 +114,10 @@ class Stage:
         """Texts are spoken once this is set."""
         self.cannot_speak: Exception | None = None
         self.missing: set[str] = set()
+        self.replies: list[Reply] = []
         sample = flow(text)
         facts = CallFacts("c1", "anna", "", None, "1000", datetime(2026, 1, 5, 12, tzinfo=UTC))
-        self.run = FlowRun(sample, facts, groups=GROUPS)
+        self.run = FlowRun(sample, facts, environment=ENVIRONMENT)
         self.live = LiveCall(
             self.telephone,
             self.run,
@@ -124,6 +126,7 @@ class Stage:
             language="en",
             node_id="n",
             sounds=self,
+            outside=self,
             journal=self,
             loop=asyncio.get_running_loop(),
             on_over=self.over.append,
@@ -144,6 +147,10 @@ class Stage:
         if self.cannot_speak is not None:
             raise self.cannot_speak
         return Clip(b"\xff" * 160)
+
+    async def perform(self, asked: Asked) -> Reply:
+        await self.made.wait()
+        return self.replies.pop(0)
 
     def happens(self, *events: Any) -> None:
         for event in events:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from gateway.call import Answered, CallEvent, LegEnded, LegFailed, LegOutcome, Target
+from gateway.call import Answered, LegEnded, LegFailed, LegOutcome, Target
 from ivr.flow.model import Step
 from ivr.flow.nodes import dialling
 from ivr.flow.template import Template
 from ivr.run.actions import Connect, Drop, Ringback
 from ivr.run.activity import Activity, Exit, Outcome
 from ivr.run.conversation import Conversation, StepError
+from ivr.run.events import Event
 from ivr.run.hunt import Hunt, Strategy
 from ivr.run.verbs.behaviour import Behaviour
 
@@ -73,7 +74,7 @@ class Dialling(Activity):
         self.talk.do(Ringback(True), *self._hunt.start(now))
         return self._judged()
 
-    def handle(self, event: CallEvent, now: float) -> Outcome | None:
+    def handle(self, event: Event, now: float) -> Outcome | None:
         if self._connected is not None:
             if isinstance(event, LegEnded | LegFailed) and event.leg_id == self._connected:
                 self._connected = None
@@ -143,7 +144,7 @@ def transfer(talk: Conversation, step: Step) -> Activity:
 
 def ring(talk: Conversation, step: Step) -> Activity:
     settings: dialling.Ring = step.settings
-    members = talk.groups.get(settings.group)
+    members = talk.environment.groups.get(settings.group)
     if members is None:
         raise StepError(f"the site has no group '{settings.group}'")
     return Dialling(
