@@ -6,6 +6,7 @@ import typer
 
 from ivr.cli.calls import calls
 from ivr.cli.check import check
+from ivr.cli.graph import graph
 from ivr.cli.init import init
 from ivr.cli.run import run
 from ivr.cli.test import run_tests
@@ -24,6 +25,7 @@ app.command()(init)
 app.command()(check)
 app.command("test")(run_tests)
 app.command()(calls)
+app.command()(graph)
 
 
 def main() -> None:

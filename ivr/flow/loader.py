@@ -45,6 +45,8 @@ class FlowSet:
     """Every flow there is, broken ones included."""
     written: Sequence[WrittenStep] = field(default=(), repr=False)
     """Every step that could be read, those of broken flows included: what surrounds them is checked all the same."""
+    drafts: Mapping[str, Draft] = field(default_factory=dict, repr=False)
+    """Every flow as far as it could be read, by name: for pictures of flows that are not whole."""
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     """The lines of every file read, for printing problems found later."""
 
@@ -117,6 +119,7 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
         in_order(with_lines(problems, lines)),
         frozenset(name for name in drafts if name),
         tuple(written),
+        MappingProxyType(drafts),
         MappingProxyType(lines),
     )
 
