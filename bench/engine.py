@@ -24,6 +24,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gateway.media.engine import KeyReceived, MediaEngine, MediaLeg, RtpRemote
+
 HERE = Path(__file__).parent
 TARGET_RATIO = 1.5
 # Above what the kernel gives to sockets that ask for any port, and where nobody expects a telephone; this leaves
@@ -50,6 +52,8 @@ class Run:
     keys_reported: int
     late_slots: int
     latency_ms: dict[str, float]
+    commands: dict[str, float]
+    """Milliseconds that commands took, seen from Python; and the longest wait and hold that the engine saw."""
 
 
 def compile_native(folder: Path) -> dict[str, Path]:
@@ -92,12 +96,20 @@ def measure(subject: str, command: list[str], load: Path, legs: int, seconds: in
         keys_reported=cost["keys"],
         late_slots=cost["late_slots"],
         latency_ms=heard["latency_ms"],
+        commands=cost.get("commands", {}),
     )
 
 
-def serve(legs: int, bridged: bool, realtime: bool) -> None:
+def give_commands(leg: MediaLeg, pause_s: float, selector: selectors.BaseSelector, took: list[float]) -> None:
+    """Commands, one after the other, until there are events."""
+    while not selector.select(pause_s):
+        began = time.perf_counter()
+        leg.statistics()
+        took.append((time.perf_counter() - began) * 1000)
+
+
+def serve(legs: int, bridged: bool, realtime: bool, commands: bool) -> None:
     """Be the engine under test until standard input is closed; its ports are in the order of the phones."""
-    from gateway.media.engine import KeyReceived, MediaEngine, RtpRemote
     from gateway.media.tone import tone
 
     engine = MediaEngine(address="127.0.0.1", ports=(SERVER_PORT, SERVER_PORT + 2 * legs), rest_s=0, realtime=realtime)
@@ -120,13 +132,22 @@ def serve(legs: int, bridged: bool, realtime: bool) -> None:
     print("READY", flush=True)
     before = resource.getrusage(resource.RUSAGE_SELF)
     running = True
+    took: list[float] = []
     while running:
+        if commands:
+            give_commands(opened[len(took) % legs], 0.001, selector, took)
         running = all(key.fileobj is not sys.stdin for key, _ in selector.select())
         keys += sum(isinstance(event, KeyReceived) for event in engine.events())
     after = resource.getrusage(resource.RUSAGE_SELF)
     statistics = engine.statistics()
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"cpu_s": cpu_s, "keys": keys, "late_slots": statistics.late_slots + statistics.missed_slots}))
+    told: dict[str, Any] = {"cpu_s": cpu_s, "keys": keys, "late_slots": statistics.late_slots + statistics.missed_slots}
+    if took:
+        took.sort()
+        shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+        told["commands"] = {name: took[min(int(share * len(took)), len(took) - 1)] for name, share in shares.items()}
+        told["commands"] |= {"wait": statistics.longest_wait_ms, "hold": statistics.longest_hold_ms}
+    print(json.dumps(told))
     engine.close()
 
 
@@ -153,6 +174,18 @@ def table(title: str, runs: list[Run]) -> Table:
     return out
 
 
+def table_of_commands(runs: list[Run]) -> Table:
+    """Milliseconds. The engine answers for the hold alone: a thread that is off its core waits besides."""
+    out = Table(title="Commands beside that, a thousand a second", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("legs", "p50", "p99", "p99.9", "max", "longest wait in the engine", "longest hold"):
+        out.add_column(column, justify="right", no_wrap=True)
+    for run in runs:
+        out.add_row(
+            str(run.legs), *(f"{run.commands[name]:.3f}" for name in ("p50", "p99", "p99.9", "max", "wait", "hold"))
+        )
+    return out
+
+
 @app.command(help=__doc__)
 def bench(
     legs: Annotated[int, typer.Option(help="Legs for the comparison with the floor.")] = 400,
@@ -165,9 +198,10 @@ def bench(
     realtime: Annotated[bool, typer.Option(help="Let the engine ask for SCHED_RR.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
     serve_legs: Annotated[int, typer.Option("--serve", hidden=True)] = 0,
+    commands: Annotated[bool, typer.Option("--commands", hidden=True)] = False,
 ) -> None:
     if serve_legs:
-        serve(serve_legs, bridged, realtime)
+        serve(serve_legs, bridged, realtime, commands)
         return
     with tempfile.TemporaryDirectory() as folder:
         programs = compile_native(Path(folder))
@@ -176,14 +210,16 @@ def bench(
             command = [str(programs["floor"]), str(count), str(SERVER_PORT), str(PHONE_PORT)]
             return measure("floor", command, programs["load"], count, seconds)
 
-        def engine(count: int, bridge: bool = False) -> Run:
+        def engine(count: int, bridge: bool = False, commands: bool = False) -> Run:
             command = [sys.executable, __file__, "--serve", str(count)]
             command += ["--bridged"] * bridge + ["--no-realtime"] * (not realtime)
+            command += ["--commands"] * commands
             return measure("bridged" if bridge else "engine", command, programs["load"], count, seconds)
 
         compared = [run for _ in range(rounds) for run in (floor(legs), engine(legs))]
         grown = [engine(int(count)) for count in growth.split(",") if count]
         bridges = [engine(legs, True)] if bridged else []
+        commanded = [engine(count, commands=True) for count in (legs, 1000)]
     costs = {
         subject: sorted(run.cpu_ms_per_leg for run in compared if run.subject == subject)[(rounds - 1) // 2]
         for subject in ("floor", "engine")
@@ -196,6 +232,7 @@ def bench(
             "compared": [asdict(run) for run in compared],
             "growth": [asdict(run) for run in grown],
             "bridged": [asdict(run) for run in bridges],
+            "commands": [asdict(run) for run in commanded],
             "time": time.time(),
         }
         print(json.dumps(report, indent=2))
@@ -206,6 +243,7 @@ def bench(
         console.print(f"ratio of CPU: {ratio:.2f}, {verdict} the target of {TARGET_RATIO}")
         if grown:
             console.print(table("Growth", grown))
+        console.print(table_of_commands(commanded))
         for run in bridges:
             console.print(table("Bridged", [run]))
             console.print("latency through the bridge, ms: " + str(run.latency_ms))

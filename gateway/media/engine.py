@@ -177,6 +177,12 @@ class EngineStatistics:
     """No room because :meth:`MediaEngine.events` was not called; sound goes first, long before anything else."""
     realtime: bool
     """The thread runs under SCHED_RR."""
+    made_way: int
+    """Times the thread let commands in between two legs."""
+    longest_hold_ms: float
+    """The longest that the thread kept commands waiting at a stretch: one leg's turn, unless it lost its core."""
+    longest_wait_ms: float
+    """The longest that a command waited in the engine, the time that its own thread was off its core included."""
 
 
 _STATISTICS = tuple(name for name, *_ in binding.MediaLegStatistics._fields_)
@@ -450,6 +456,9 @@ class MediaEngine:
             missed_slots=native.missed_slots,
             events_dropped=native.events_dropped,
             realtime=bool(native.realtime),
+            made_way=native.made_way,
+            longest_hold_ms=native.longest_hold_ns / 1e6,
+            longest_wait_ms=native.longest_wait_ns / 1e6,
         )
 
     def _check_address(self, address: str) -> None:

@@ -283,6 +283,8 @@ typedef struct {
 struct Engine {
     pthread_mutex_t gate;      /* held only while waiting for the mutex */
     pthread_mutex_t mutex;
+    atomic_int waiting;        /* commands that want the mutex */
+    int64_t held_since;        /* by the media thread */
     pthread_t thread;
     bool running;              /* of the starting thread */
     atomic_bool stop;
@@ -322,6 +324,8 @@ static inline void engine_lock(Engine *engine)
     pthread_mutex_lock(&engine->mutex);
     pthread_mutex_unlock(&engine->gate);
 }
+/* For commands: the media thread makes way between two legs for whoever waits here. */
+void engine_lock_for_command(Engine *engine);
 static inline void engine_unlock(Engine *engine) { pthread_mutex_unlock(&engine->mutex); }
 
 /* event.c */

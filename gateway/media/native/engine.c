@@ -22,8 +22,7 @@
 
 enum {
     LEGS_MAX = 1 << 16,
-    READY_MAX = 64,     /* sockets served under one lock */
-    TURNS_AT_ONCE = 16, /* legs that have their turn under one lock, some 0.2 ms */
+    READY_MAX = 64,     /* sockets served after one wake-up */
     PACKETS_AT_ONCE = 8,
     ROUNDS_MAX = 8,     /* a flood at one port costs its turn no more than 64 packets */
     PRIORITY = 10,
@@ -69,6 +68,43 @@ void leg_heard(Engine *engine, Leg *leg, int64_t now)
         leg->media_lost = false;
         event_push(engine, leg, EVENT_MEDIA_BACK, 0, 0);
     }
+}
+
+/* The lock -------------------------------------------------------------------------------------------------------- */
+
+void engine_lock_for_command(Engine *engine)
+{
+    int64_t since = monotonic_now();
+    atomic_fetch_add(&engine->waiting, 1);
+    engine_lock(engine);
+    atomic_fetch_sub(&engine->waiting, 1);
+    int64_t waited = monotonic_now() - since;
+    if (waited > engine->statistics.longest_wait_ns)
+        engine->statistics.longest_wait_ns = waited;
+}
+
+static void hold(Engine *engine)
+{
+    engine_lock(engine);
+    engine->held_since = monotonic_now();
+}
+
+static void let_go(Engine *engine)
+{
+    int64_t held = monotonic_now() - engine->held_since;
+    if (held > engine->statistics.longest_hold_ns)
+        engine->statistics.longest_hold_ns = held;
+    engine_unlock(engine);
+}
+
+/* Between two legs of the media thread: nobody waits for more than one leg's turn. */
+static void make_way(Engine *engine)
+{
+    if (!atomic_load_explicit(&engine->waiting, memory_order_relaxed))
+        return;
+    engine->statistics.made_way++;
+    let_go(engine);
+    hold(engine);
 }
 
 /* Reading --------------------------------------------------------------------------------------------------------- */
@@ -168,17 +204,11 @@ static void leg_turn(Engine *engine, Leg *leg, Inbox *inbox, int64_t due)
         rtcp_send(engine, leg, now, false);
 }
 
-static void let_commands_in(Engine *engine)
-{
-    engine_unlock(engine);
-    engine_lock(engine);
-}
 
 static void run_slot(Engine *engine, Inbox *inbox)
 {
     Bucket *bucket = &engine->buckets[engine->slot % SLOTS];
     /* Backwards: closing a leg moves the last one into its place, and that one has had its turn. */
-    int turns = 0;
     for (int i = bucket->count - 1; i >= 0; i--) {
         if (i >= bucket->count)
             continue;
@@ -187,8 +217,7 @@ static void run_slot(Engine *engine, Inbox *inbox)
             continue;
         leg->last_slot = engine->slot;
         leg_turn(engine, leg, inbox, engine->due);
-        if (++turns % TURNS_AT_ONCE == 0)
-            let_commands_in(engine);
+        make_way(engine);
     }
 }
 
@@ -234,8 +263,10 @@ static void serve(Engine *engine, const struct epoll_event *ready, int count, In
             continue;
         }
         Leg *leg = leg_of(engine, (int64_t)(token & ~RTCP_FLAG));
-        if (leg)
+        if (leg) {
             leg_read(engine, leg, token & RTCP_FLAG, inbox, now);
+            make_way(engine);
+        }
     }
 }
 
@@ -261,12 +292,12 @@ static void *media_thread(void *argument)
     ask_for_realtime(engine);
     while (!atomic_load(&engine->stop)) {
         int count = epoll_wait(engine->epoll_fd, ready, READY_MAX, -1);
-        engine_lock(engine);
+        hold(engine);
         engine->statistics.wake_ups++;
         serve(engine, ready, count, inbox);
         run_due_slots(engine, inbox);
         events_signal(engine);
-        engine_unlock(engine);
+        let_go(engine);
     }
     free(inbox);
     return NULL;
@@ -389,7 +420,7 @@ int media_engine_event_fd(const Engine *engine) { return engine->event_fd; }
 
 void media_engine_statistics(Engine *engine, MediaEngineStatistics *out)
 {
-    engine_lock(engine);
+    engine_lock_for_command(engine);
     *out = engine->statistics;
     engine_unlock(engine);
 }
@@ -440,7 +471,7 @@ static void turns_begin(Engine *engine, Leg *leg, int ptime_ms)
 
 static Leg *lock_leg(Engine *engine, int64_t id)
 {
-    engine_lock(engine);
+    engine_lock_for_command(engine);
     Leg *leg = leg_of(engine, id);
     if (!leg)
         engine_unlock(engine);
@@ -513,7 +544,7 @@ int64_t media_leg_open(Engine *engine, int port)
         return rtcp_fd;
     }
     int64_t id = -EUSERS;
-    engine_lock(engine);
+    engine_lock_for_command(engine);
     if (engine->free_count) {
         int index = engine->free_legs[--engine->free_count];
         Leg *leg = &engine->legs[index];

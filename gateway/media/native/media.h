@@ -12,7 +12,7 @@
 typedef struct Engine Engine;
 
 /* Raised with every change of what is declared here, so that a library left over from older sources is noticed. */
-enum { MEDIA_ABI = 1 };
+enum { MEDIA_ABI = 2 };
 int media_abi(void);
 
 enum { CODEC_PCMU, CODEC_PCMA };
@@ -70,6 +70,9 @@ typedef struct {
     int64_t missed_slots; /* not run at all: their legs sent nothing */
     int64_t events_dropped;
     int64_t realtime; /* 1 when the thread runs under SCHED_RR */
+    int64_t made_way; /* times the thread let commands in between two legs */
+    int64_t longest_hold_ns; /* the longest that the thread kept everybody else out */
+    int64_t longest_wait_ns; /* the longest that a command waited, being kept off its core included */
 } MediaEngineStatistics;
 
 /* NULL with errno set when the address is none or memory or file descriptors have run out. */

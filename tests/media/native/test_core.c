@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define CHECK(condition)                                                          \
     do {                                                                          \
@@ -410,6 +411,36 @@ static void test_one_stream_whatever_happens(void)
     }
 }
 
+/* Commands -------------------------------------------------------------------------------------------------------- */
+
+static MediaEngineStatistics after_turns(Engine *engine, int64_t turns)
+{
+    MediaEngineStatistics now;
+    media_engine_statistics(engine, &now);
+    int64_t end = now.wake_ups + turns;
+    while (now.wake_ups < end) {
+        struct timespec moment = {0, MILLISECOND};
+        nanosleep(&moment, NULL);
+        media_engine_statistics(engine, &now);
+    }
+    return now;
+}
+
+static void test_the_thread_makes_way_after_every_leg(void)
+{
+    Call call = call_begin();
+    int64_t rounds = 5, legs = 2;
+    CHECK(!media_engine_start(call.engine));
+    /* As if a command waited all the time: one that stands in line here could not be seen to. */
+    int64_t before = after_turns(call.engine, 1).made_way;
+    atomic_fetch_add(&call.engine->waiting, 1);
+    MediaEngineStatistics after = after_turns(call.engine, rounds * SLOTS + 1);
+    CHECK(after.made_way - before >= rounds * legs);
+    CHECK(after.longest_hold_ns > 0);
+    CHECK(after.longest_wait_ns > 0);
+    call_end(&call);
+}
+
 int main(void)
 {
     test_sequence_numbers_wrap();
@@ -428,6 +459,7 @@ int main(void)
     test_the_depth_shrinks_again_in_the_quiet();
     test_any_timestamps_at_all();
     test_one_stream_whatever_happens();
+    test_the_thread_makes_way_after_every_leg();
     puts("every part did what it should");
     return 0;
 }
