@@ -106,6 +106,7 @@ class Gateway:
             address=config.media_address,
             ports=config.media_ports,
             rest_s=config.media_rest,
+            least_rest_s=config.media_least_rest,
             media_timeout_s=config.media_timeout,
             realtime=config.realtime,
             max_legs=4 * config.max_calls + 16,

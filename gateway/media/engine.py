@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import ipaddress
+import logging
 import os
 import struct
 import threading
@@ -40,6 +41,8 @@ __all__ = [
     "PlayEnded",
     "RtpRemote",
 ]
+
+log = logging.getLogger("gateway.media")
 
 _native = binding.load()
 _event = struct.Struct(binding.EVENT_FORMAT)
@@ -184,6 +187,8 @@ class EngineStatistics:
     longest_wait_ms: float
     """The longest that a command waited in the engine, the time that its own thread was off its core included."""
 
+
+_HURRY_TOLD_EVERY = 60.0
 
 _STATISTICS = tuple(name for name, *_ in binding.MediaLegStatistics._fields_)
 
@@ -358,9 +363,9 @@ class MediaEngine:
     """Owns the media thread, the RTP ports and the legs.
 
     ``address`` is the local IP address of every leg (0.0.0.0 or :: for any), ``ports`` the first and the last that
-    may be used. A port rests for ``rest_s`` after use. A leg that hears nothing for ``media_timeout_s`` is reported
-    (0: never). With ``send_silence`` a leg that has nothing to say is sent silence, which keeps NATs open and
-    phones content. Raises ValueError for an address or a range that is none, OSError without resources.
+    may be used. A port rests for ``rest_s`` after use, ``least_rest_s`` under pressure. A leg that hears nothing for
+    ``media_timeout_s`` is reported (0: never). With ``send_silence`` a leg that has nothing to say is sent silence,
+    which keeps NATs open and phones content. Raises ValueError for an address or a range that is none, OSError without resources.
     """
 
     def __init__(
@@ -369,6 +374,7 @@ class MediaEngine:
         address: str,
         ports: tuple[int, int],
         rest_s: float = 30.0,
+        least_rest_s: float | None = None,
         media_timeout_s: float = 15.0,
         realtime: bool = True,
         max_legs: int | None = None,
@@ -377,7 +383,9 @@ class MediaEngine:
     ) -> None:
         self.address = address
         self._family = ipaddress.ip_address(address).version
-        self._ports = RtpPorts(*ports, rest_s=rest_s, clock=clock)
+        self._ports = RtpPorts(*ports, rest_s=rest_s, least_rest_s=least_rest_s, clock=clock)
+        self._clock = clock
+        self._hurry_told = float("-inf")
         self._legs: dict[int, MediaLeg] = {}
         self._lock = threading.Lock()
         self._last_events: list[MediaEvent] = []
@@ -419,7 +427,7 @@ class MediaEngine:
             raise RuntimeError("the media engine is closed")
         with self._lock:
             for _ in range(len(self._ports) or 1):
-                port = self._ports.take()
+                port = self._take_port()
                 leg_id: int = _native.media_leg_open(self._handle, port)
                 if leg_id >= 0:
                     leg = self._legs[leg_id] = MediaLeg(self, leg_id, self.address, port)
@@ -430,6 +438,14 @@ class MediaEngine:
                 if leg_id != -errno.EADDRINUSE:
                     raise OSError(-leg_id, os.strerror(-leg_id))
         raise NoPortsLeft("every free RTP port is taken by another program")
+
+    def _take_port(self) -> int:
+        before = self._ports.hurried
+        port = self._ports.take()
+        if self._ports.hurried > before and self._clock() - self._hurry_told > _HURRY_TOLD_EVERY:
+            self._hurry_told = self._clock()
+            log.warning("calls come faster than the RTP ports can rest after use: widen the range of media ports")
+        return port
 
     def events(self) -> list[MediaEvent]:
         """What has happened since the last call, in order. One thread at a time."""

@@ -15,19 +15,36 @@ class NoPortsLeft(Exception):
 class RtpPorts:
     """The free port pairs, the one that has been out of use longest first.
 
-    A pair rests after use, so that packets still on their way to a call that has ended do not reach the next.
-    Not for several threads at a time.
+    A pair rests after use, so that packets still on their way to a call that has ended do not reach the next. While
+    calls come faster than the range can rest, a pair rests less, but never less than ``least_rest_s``: a few stray
+    packets do less harm than a caller who is turned away. Not for several threads at a time.
     """
 
-    def __init__(self, first: int, last: int, *, rest_s: float, clock: Callable[[], float]) -> None:
-        """Pairs within ``first`` to ``last``, both included; ``clock`` tells monotonic seconds."""
+    def __init__(
+        self,
+        first: int,
+        last: int,
+        *,
+        rest_s: float,
+        least_rest_s: float | None = None,
+        clock: Callable[[], float],
+    ) -> None:
+        """Pairs within ``first`` to ``last``, both included; ``clock`` tells monotonic seconds.
+
+        ``least_rest_s`` is ``rest_s`` unless given.
+        """
         if not 1 <= first < last <= 65535:
             raise ValueError(f"{first}-{last} is no range of ports")
         self._rest_s = rest_s
+        self._least_rest_s = rest_s if least_rest_s is None else min(least_rest_s, rest_s)
         self._clock = clock
+        self.hurried = 0
+        """Pairs that were taken before they had rested as long as they should."""
         self._free: deque[tuple[float, int]] = deque(
             (float("-inf"), port) for port in range(first + first % 2, last, 2)
         )
+
+        self._pairs = len(self._free)
 
     def __len__(self) -> int:
         """Pairs that are not in use, resting ones included."""
@@ -35,10 +52,13 @@ class RtpPorts:
 
     def take(self) -> int:
         """An even port; raises NoPortsLeft."""
-        if not self._free or self._free[0][0] > self._clock():
-            raise NoPortsLeft("no RTP port is left: widen the range or take fewer calls")
+        rested = self._clock() - self._free[0][0] if self._free else 0.0
+        if not self._free or rested < self._least_rest_s:
+            used = self._pairs - len(self._free)
+            raise NoPortsLeft(f"{used} pairs are in use, {len(self._free)} rest: widen the range or take fewer calls")
+        self.hurried += rested < self._rest_s
         return self._free.popleft()[1]
 
     def give_back(self, port: int) -> None:
         """The pair is out of use and begins to rest."""
-        self._free.append((self._clock() + self._rest_s, port))
+        self._free.append((self._clock(), port))

@@ -63,6 +63,20 @@ class TestPorts:
         ports.give_back(ports.take())
         assert [ports.take() for _ in range(3)] == [5002, 5004, 5000]
 
+    def test_under_pressure_they_rest_less_but_never_not_at_all(self) -> None:
+        clock = Clock()
+        ports = RtpPorts(5000, 5003, rest_s=30, least_rest_s=4, clock=clock)
+        first, second = ports.take(), ports.take()
+        ports.give_back(first)
+        clock.now += 3.9
+        with pytest.raises(NoPortsLeft, match="1 pairs are in use, 1 rest"):
+            ports.take()
+        clock.now += 0.1
+        assert (ports.take(), ports.hurried) == (first, 1)
+        ports.give_back(second)
+        clock.now += 30
+        assert (ports.take(), ports.hurried) == (second, 1)
+
     @pytest.mark.parametrize("wrong", [(5000, 5000), (0, 10), (60000, 70000), (6000, 5000)])
     def test_no_range(self, wrong: tuple[int, int]) -> None:
         with pytest.raises(ValueError, match="no range"):
@@ -92,6 +106,18 @@ class TestLegs:
         third = engine.open_leg()
         assert third.port == second.port
         assert third.id not in (first.id, second.id)
+
+    def test_it_is_told_that_they_rest_too_little(
+        self, make_engine: EngineMaker, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        clock = Clock()
+        engine = make_engine(ports=(31000, 31001), rest_s=30, least_rest_s=4, clock=clock)
+        for _ in range(5):
+            engine.open_leg().close()
+            clock.now += 5
+        assert [record.message for record in caplog.records] == [
+            "calls come faster than the RTP ports can rest after use: widen the range of media ports"
+        ]
 
     def test_a_port_that_another_program_has(self, make_engine: EngineMaker) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
