@@ -365,7 +365,8 @@ class MediaEngine:
     ``address`` is the local IP address of every leg (0.0.0.0 or :: for any), ``ports`` the first and the last that
     may be used. A port rests for ``rest_s`` after use, ``least_rest_s`` under pressure. A leg that hears nothing for
     ``media_timeout_s`` is reported (0: never). With ``send_silence`` a leg that has nothing to say is sent silence,
-    which keeps NATs open and phones content. Raises ValueError for an address or a range that is none, OSError without resources.
+    which keeps NATs open and phones content. Raises ValueError for an address or a range that is none, OSError without
+    resources.
     """
 
     def __init__(
