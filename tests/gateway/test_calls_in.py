@@ -29,10 +29,10 @@ def answer(owned: Owned) -> None:
 
 
 def final(wire: Wire, dialled: Dialled) -> Message:
-    """The final response, whatever it is; a refusal is acknowledged."""
+    """The final response to the INVITE, not that to a CANCEL, whatever it is; a refusal is acknowledged."""
     while True:
         message = wire.sees("SIP/2.0 ", dialled.call_id)
-        if (message.status or 0) >= 200:
+        if (message.status or 0) >= 200 and (message.header("CSeq") or "").endswith(" INVITE"):
             wire.takes(dialled, message)
             if message.status != 200:
                 wire.sends(wire._request("ACK", dialled, branch=dialled.branch))

@@ -89,6 +89,50 @@ def has_ipv6() -> bool:
     return False
 
 
+def test_a_crowd_of_datagrams_comes_whole_and_in_order() -> None:
+    async def story() -> None:
+        async with listening(UDP) as ears:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sent = [OPTIONS + b"%d" % number for number in range(300)]
+                for number, data in enumerate(sent):
+                    sender.sendto(data, ears.place)
+                    # More than are taken at a time, then a few, then one by one.
+                    if (number >= 100 and number % 10 == 0) or number >= 280:
+                        await asyncio.sleep(0.004)
+                await until(lambda: len(ears.heard) == len(sent))
+                assert [data for data, _ in ears.heard] == sent
+                # And when it has been quiet, one alone.
+                await asyncio.sleep(0.05)
+                sender.sendto(OPTIONS, ears.place)
+                await until(lambda: len(ears.heard) == len(sent) + 1)
+
+    run(story)
+
+
+def test_a_datagram_that_is_taken_badly_costs_no_other() -> None:
+    async def story() -> None:
+        heard: list[bytes] = []
+
+        def received(data: bytes, hop: Hop) -> None:
+            heard.append(data)
+            if data.endswith(b"bad"):
+                raise RuntimeError("a fault of ours")
+
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        transports = SipTransports(UDP, received=received, hop_lost=lambda hop: None)
+        await transports.start()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sent = [OPTIONS + suffix for suffix in (b"", b"bad", b"bad", b"2", b"bad", b"3", b"4")]
+            for data in sent:
+                sender.sendto(data, transports.addresses[0][1:])
+                await asyncio.sleep(0.002)
+            await until(lambda: len(heard) == len(sent))
+        assert heard == sent
+        await transports.close()
+
+    run(story)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_datagrams_there_and_back(host: str) -> None:
     if host == "::1" and not has_ipv6():
