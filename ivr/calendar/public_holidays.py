@@ -37,4 +37,6 @@ def regions() -> Mapping[str, tuple[str, ...]]:
 def _of_year(country: str, subdivision: str | None, year: int) -> Mapping[date, str]:
     import holidays
 
-    return MappingProxyType(dict(holidays.country_holidays(country, subdiv=subdivision, years=year)))
+    # Named in English where the package can: left to itself it asks the environment which language to use.
+    found = holidays.country_holidays(country, subdiv=subdivision, years=year, language="en_US")
+    return MappingProxyType(dict(found))

@@ -142,7 +142,7 @@ VERBS = (
     timeout: 3s
     while_waiting: one_moment
     into: info
-    status: {'404': no_order}
+    status: {'404': operator}
     failed: operator""",
     ),
     Verb(
