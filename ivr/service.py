@@ -21,8 +21,11 @@ from gateway.call import (
     Trunk,
 )
 from gateway.server import Gateway, TraceMessage
+from ivr.calendar.closings import ClosingFile
 from ivr.flow.loader import FlowSet
 from ivr.outside import World
+from ivr.outside.plugins import Plugins
+from ivr.plugin import installed
 from ivr.records.database import open_database
 from ivr.records.journal import CallJournal, take_over
 from ivr.records.recovery import close_dead_calls
@@ -33,12 +36,13 @@ from ivr.run.environment import Environment
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.live import LiveCall
 from ivr.run.preparation import sounds_of
-from ivr.site import Site
+from ivr.site import Site, SqlTable
 from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import Progress, PromptLibrary, PromptProblem
 from ivr.speech.recordings import RecordingLibrary
 from ivr.speech.voice import Voice
 from ivr.speech.worker import SpeechWorker
+from ivr.table import Table
 
 log = logging.getLogger("ivr")
 
@@ -63,8 +67,17 @@ class Service:
         self._environment = Environment(
             flows.flows,
             {name: tuple(_target(text) for text in group.targets) for name, group in site.groups.items()},
+            {name: table for name, table in site.tables.items() if isinstance(table, Table)},
+            site.calendars,
+            ClosingFile(site.state),
         )
-        self._outside = World()
+        self._outside = World(
+            http=site.http,
+            secrets=site.secrets,
+            tables={name: table for name, table in site.tables.items() if isinstance(table, SqlTable)},
+            webhooks=site.webhooks,
+            plugins=Plugins({name: one.plugin for name, one in installed().items() if one.plugin is not None}),
+        )
         self._limits = Limits(call_seconds=site.limits.call)
         self._trace = trace
         self._node_id = f"{socket.gethostname()}:{site.sip.listen[0]}"

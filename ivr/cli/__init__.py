@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from ivr.cli.calendars import calendars, close, open_again, when
 from ivr.cli.calls import calls
 from ivr.cli.check import check
 from ivr.cli.graph import graph
 from ivr.cli.init import init
+from ivr.cli.plugins import plugins
 from ivr.cli.run import run
 from ivr.cli.test import run_tests
 
@@ -26,6 +28,11 @@ app.command()(check)
 app.command("test")(run_tests)
 app.command()(calls)
 app.command()(graph)
+app.command()(when)
+app.command()(calendars)
+app.command()(close)
+app.command("open")(open_again)
+app.command()(plugins)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from ivr.flow.draft import Draft, DraftBlock, DraftStep
 from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import seconds_as_text
 from ivr.flow.nodes.questions import Menu
+from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import closest, listed
 from ivr.flow.source import ScalarNode
 from ivr.flow.variables import check_variables
@@ -20,6 +21,8 @@ PASSES_LIMIT: Final = 20
 """How often a call passes one block without the caller doing anything before it is taken to run in circles."""
 CHOICES_LIMIT: Final = 5
 """Choices callers remember."""
+
+_SILENT: Final = "set, if, switch, hours, goto, log, tag, notify and end can stand there"
 
 Graph = Mapping[str, frozenset[str]]
 
@@ -54,7 +57,8 @@ def _targets(draft: Draft) -> None:
         _target(draft, node)
     for _, step in draft.steps():
         for node in step.wires.values():
-            _target(draft, node)
+            if node.text != CONTINUE:
+                _target(draft, node)
 
 
 def _target(draft: Draft, node: ScalarNode) -> None:
@@ -89,7 +93,7 @@ def _exits(draft: Draft) -> None:
 
 def _covered(step: DraftStep, exit: str) -> bool:
     """Whether the exit is wired, or every part it is divided into is."""
-    parts = [one.name for one in step.verb.exits if one.unwired == exit]
+    parts = step.verb.parts(exit)
     return exit in step.wires or (bool(parts) and all(part in step.wires for part in parts))
 
 
@@ -140,8 +144,10 @@ def _hangup(draft: Draft) -> None:
         for step in draft.blocks[name].steps:
             if step.verb.speaks:
                 message = f"on_hangup block '{name}' uses '{step.verb.name}', but the caller has gone"
-                silent = "set, if, switch, goto, log, tag and end can stand there"
-                draft.problem("E160", step, message, silent)
+                draft.problem("E160", step, message, _SILENT)
+            elif step.verb.waits:
+                message = f"on_hangup block '{name}' uses '{step.verb.name}', which waits, but the call is over"
+                draft.problem("E160", step, message, _SILENT)
 
 
 def _menus(draft: Draft) -> None:

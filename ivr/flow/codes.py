@@ -34,8 +34,11 @@ CODES: Final[Mapping[str, str]] = {
     "E102": "A flow needs a name, a first block and blocks.",
     "E105": "A block stops without saying where the call goes.",
     "E106": "A step that can never be reached, because the one before it always leaves the block.",
+    "E107": "A block cannot be called continue: where a block is named, the word means the next step.",
     "E110": "A step does not say what happens on one of its exits.",
     "E112": "A transfer goes to sip:SEAT or tel:NUMBER.",
+    "E113": "A web address is not well-formed: http:// or https:// and a host without holes, then the rest.",
+    "E114": "A header of a request that cannot be set, or is not well-formed.",
     "E120": "Two key patterns mean the same keys.",
     "E121": "Not a key or key pattern.",
     # Expressions and texts.
@@ -47,9 +50,10 @@ CODES: Final[Mapping[str, str]] = {
     "E135": "There is no function of this name, or it is used wrongly.",
     "E136": "A text with braces is not well-formed.",
     # What flows need of the site.
-    "E140": "A flow names a seat, group or trunk that the site does not have.",
+    "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
+    "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods, a table's value.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
-    "E160": "A step in what on_hangup leads to needs a caller, but the caller has gone.",
+    "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     # Tests of flows.
     "E170": "A test names a flow, recording, seat or group that is not there.",
     "E171": "A day and time is written 2026-03-02 10:00, with a time zone behind it.",
@@ -59,13 +63,17 @@ CODES: Final[Mapping[str, str]] = {
     "E203": "A number rule that is no number and no key pattern, or that is as exact as another.",
     "E204": "A secret is missing, or the file with the secrets can be read by others.",
     "E205": "The site names a flow, seat or trunk that is not there.",
+    "E206": "A time zone, period, date or country of a calendar that there is not.",
+    "E207": "A table cannot be read, or has not the columns or the question it needs.",
     # Warnings.
     "W301": "A key is also the beginning of a longer one: the caller waits before it counts.",
     "W302": "A loop in which nothing waits for the caller.",
     "W303": "A menu with more choices than callers remember.",
     "W304": "A block nothing leads to.",
+    "W305": "A web service is asked without encryption, on a way that others may share.",
     "W210": "There are fewer media ports than the calls allowed need.",
     "W211": "The password of a seat is easy to guess.",
     "W212": "A trunk brings calls to a number that no rule fits.",
+    "W213": "A key stands twice in a table; the first counts.",
 }
 """Code to explanation."""

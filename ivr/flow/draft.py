@@ -18,6 +18,7 @@ from ivr.flow.expression import Expression
 from ivr.flow.keys import KeyPatterns
 from ivr.flow.model import Block, Flow, InputSettings, Place, Recording, Step, Variable
 from ivr.flow.nodes import Verb
+from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem
 from ivr.flow.source import ScalarNode
 from ivr.flow.template import Template
@@ -37,7 +38,9 @@ class DraftStep:
     @property
     def continues(self) -> bool:
         """Whether the step after it can be reached."""
-        return any(exit.unwired == "next" and exit.name not in self.wires for exit in self.verb.exits)
+        return any(exit.unwired == "next" and exit.name not in self.wires for exit in self.verb.exits) or any(
+            node.text == CONTINUE for node in self.wires.values()
+        )
 
 
 @dataclass(frozen=True, slots=True)

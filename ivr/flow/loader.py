@@ -32,6 +32,8 @@ class WrittenStep:
     place: Place
     languages: tuple[str, ...]
     """Those of its flow."""
+    exits: Mapping[str, Place] = field(default_factory=dict)
+    """Those that are written, and where the block of each is named."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,13 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
             continue
         if source.complete:
             written += (
-                WrittenStep(step.verb.name, step.settings, step.place, draft.languages)
+                WrittenStep(
+                    step.verb.name,
+                    step.settings,
+                    step.place,
+                    draft.languages,
+                    {exit: node.place for exit, node in step.wires.items()},
+                )
                 for _, step in draft.steps()
                 if step.settings is not None
             )

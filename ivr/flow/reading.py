@@ -14,8 +14,9 @@ from ivr.flow.kinds import NAME, ListOf, OneOf, Text, YesNo, bad_name
 from ivr.flow.model import Place, Variable, VariableType
 from ivr.flow.nodes import PLANNED, VERBS, Verb
 from ivr.flow.nodes.questions import InputGroup
+from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import closest, did_you_mean, listed
-from ivr.flow.settings import Kind, Reader, read_record, scalar
+from ivr.flow.settings import Kind, Reader, groups_of, read_record, scalar, settings_of
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, Source
 from ivr.flow.types import RESERVED
 from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
@@ -197,6 +198,9 @@ def _blocks(root: MappingNode, draft: Draft, reader: Reader) -> None:
     for key, value in node.entries:
         if not NAME.fullmatch(key.text):
             bad_name(key, reader)
+        elif key.text == CONTINUE:
+            help = "as an exit the word means the next step: give the block another name"
+            reader.problem("E107", key, f"a block cannot be called '{CONTINUE}'", help)
         draft.blocks[key.text] = _block(key, value, reader)
 
 
@@ -270,8 +274,22 @@ def _verb(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> D
             if exit is not None and exit.unwired != "failed":
                 _wire(verb, exit.name, node, reader)
         names = [exit.name for exit in verb.exits if exit.unwired != "failed"]
+        if verb.further:
+            names += _further(verb, settings_node, reader)
         settings = read_record(verb.settings, settings_node, reader, verb.name, others=names, later=verb.later)
     return DraftStep(verb, settings, dict(reader.wires), dict(reader.keys), word.place)
+
+
+def _further(verb: Verb, node: MappingNode, reader: Reader) -> list[str]:
+    """Wires every name that is neither a setting nor a declared exit. Returns these names."""
+    known = {one.name for _, one in settings_of(verb.settings)} | {exit.name for exit in verb.exits} | {*verb.later}
+    known |= {name for _, group in groups_of(verb.settings) for name in group.names}
+    found = []
+    for key, value in node.entries:
+        if key.text not in known and NAME.fullmatch(key.text):
+            reader.wire(key.text, value)
+            found.append(key.text)
+    return found
 
 
 def _settings_node(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> MappingNode | None:
@@ -293,7 +311,7 @@ def _is_prompt(node: MappingNode, verb: Verb) -> bool:
 
 
 def _wire(verb: Verb, exit: str, node: Node, reader: Reader) -> None:
-    parts = [one.name for one in verb.exits if one.unwired == exit]
+    parts = verb.parts(exit)
     if not isinstance(node, MappingNode) or not parts:
         reader.wire(exit, node)
         return

@@ -32,7 +32,8 @@ steps, done in order. A step is a verb with settings, and exits that name the bl
 
 Every value is text until its setting says otherwise: `22:30`, `012` and `no` mean what they look like. Time spans
 carry a unit (`300ms`, `5s`, `2m`, `1h`). The keys `'*'` and `'#'` stand in quotes. A name alone is a recording;
-`{say: 'text'}` is spoken. Names are small letters, digits and `_`.
+`{say: 'text'}` is spoken. Names are small letters, digits and `_`. Where an exit names a block, `continue` stands for
+the next step.
 
 ```yaml
 flow: main
@@ -74,6 +75,7 @@ _UNWIRED: Final = {
     "must": "must be written",
     "on_error": "`on_error`; without it, must be written",
     "failed": "`failed`",
+    "closed": "`closed`",
     "error": "`on_error`; without it, the call ends",
 }
 
@@ -129,7 +131,9 @@ def _verb(verb: Verb) -> Iterator[str]:
     for _, group in groups_of(verb.settings):
         yield f"And the settings of waiting for keys: {', '.join(f'`{name}`' for name in group.names)}.\n"
     if verb.wires_keys:
-        yield "One exit for each key or case, and:\n"
+        yield "One exit for each key, case or status, and:\n"
+    if verb.further:
+        yield f"Further exits: {verb.further}.\n"
     if verb.exits:
         exits = [(f"`{exit.name}`", exit.meaning, _UNWIRED[exit.unwired]) for exit in verb.exits]
         yield from _table(("exit", "taken when", "if not written"), exits)

@@ -8,6 +8,7 @@ from ivr.flow.draft import Draft, DraftBlock, DraftStep, expressions
 from ivr.flow.model import Place, VariableType
 from ivr.flow.nodes.control import If, Set, Switch
 from ivr.flow.nodes.questions import Collect
+from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem, did_you_mean, has_errors
 from ivr.flow.types import BUILT_IN, RESERVED, assignable
 from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
@@ -24,20 +25,20 @@ def check_variables(draft: Draft) -> None:
 
 
 def _types(draft: Draft) -> dict[str, VariableType]:
-    """The declared variables, and what ``collect`` brings without declaration."""
+    """The declared variables, and what steps bring with ``into`` without declaration."""
     types = {name: variable.type for name, variable in draft.variables.items()}
     for _, step in draft.steps():
-        if not isinstance(step.settings, Collect):
+        fills, name = step.verb.fills, getattr(step.settings, "into", None)
+        if fills is None or name is None:
             continue
-        name = step.settings.into
         if name in RESERVED:
             draft.problem(
                 "E133", step, f"a variable cannot be called '{name}'", "the word has a meaning in expressions"
             )
-        type_ = types.setdefault(name, "digits")
-        if type_ not in ("digits", "text", "number", "json"):
-            message = f"collect gives digits, but '{name}' is {TYPE_WORDS[type_]}"
-            draft.problem("E134", step, message, f"declare it as {name}: digits")
+        type_ = types.setdefault(name, fills.type)
+        if fills.accepts and type_ not in fills.accepts:
+            message = f"{step.verb.name} gives {TYPE_WORDS[fills.type]}, but '{name}' is {TYPE_WORDS[type_]}"
+            draft.problem("E134", step, message, f"declare it as {name}: {fills.type}")
     return types
 
 
@@ -136,16 +137,28 @@ def _departures(block: DraftBlock, surely: frozenset[str]) -> Iterator[tuple[str
     for step in block.steps:
         after = surely | _sets(step)
         for exit, node in step.wires.items():
-            yield node.text, after if exit == "next" else surely
-        surely = after
+            yield node.text, after if _set_by(step, exit) else surely
+        surely = after if all(_set_by(step, exit) for exit in _going_on(step)) else surely
 
 
 def _sets(step: DraftStep) -> frozenset[str]:
-    if isinstance(step.settings, Collect):
-        return frozenset({step.settings.into})
+    into = getattr(step.settings, "into", None)
+    if step.verb.fills is not None and into is not None:
+        return frozenset({into})
     if isinstance(step.settings, Set):
         return frozenset(assignment.name for assignment in step.settings.values)
     return frozenset()
+
+
+def _set_by(step: DraftStep, exit: str) -> bool:
+    """Whether what the step sets is set if it leaves by this exit."""
+    return step.verb.fills is None or step.verb.fills.on(exit)
+
+
+def _going_on(step: DraftStep) -> Iterator[str]:
+    """The exits after which the next step comes."""
+    yield from (exit.name for exit in step.verb.exits if exit.unwired == "next" and exit.name not in step.wires)
+    yield from (exit for exit, node in step.wires.items() if node.text == CONTINUE)
 
 
 def _reads(step: DraftStep) -> Iterator[tuple[str, Place, frozenset[str]]]:
@@ -179,4 +192,5 @@ def _report_unset(draft: Draft, block: str, surely: frozenset[str], without: dic
                 message = f"'{name}' is read here, but nothing has set it before"
             help = "give it a default under vars, or set it on every way that leads here"
             draft.problems.append(Problem("E131", place, message, help, len(name)))
-        surely |= _sets(step)
+        if all(_set_by(step, exit) for exit in _going_on(step)):
+            surely |= _sets(step)

@@ -50,7 +50,7 @@ class RecordEvent:
                       better known by now. May come twice: when the leg ends, and again with what was measured
     flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode,
                       input (None if secret), confidence, barged_in, heard_ms, exit, next_block (None unless another
-                      visit of a block begins), error
+                      visit of a block begins), error, detail (what came of it outside; nothing derives from it)
     offer.start       targets
     offer.end         outcome
     bridge.join       leg (or the event's leg_id)

@@ -6,6 +6,7 @@ of the clock handed in as ``now``; heard times are milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -128,6 +129,8 @@ class Request:
 
     request_id: int
     asked: Asked
+    detached: bool = False
+    """Nothing is owed for it, and it outlives the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,8 @@ class StepRecord:
     next_block: str | None = None
     """None: the next step, another try, or the end of the call."""
     error: str | None = None
+    detail: Mapping[str, object] | None = None
+    """What came of it outside, or what decided; without secrets."""
 
 
 @dataclass(frozen=True, slots=True)

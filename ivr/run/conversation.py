@@ -6,7 +6,7 @@ the call is, and what comes next, is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -71,6 +71,8 @@ class Row:
     """The play whose heard time belongs to the row."""
     heard_ms: int | None = None
     """Heard time without, or before, word of the play."""
+    detail: Mapping[str, object] | None = None
+    """What came of it outside, or what decided; without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Conversation:
         self.answer_asked = False
         self.answered = False
         """The caller's leg is up."""
+        self.over = False
+        """The caller has gone: what takes time cannot be waited for."""
         self.secret_input = False
         """The keys pressed now must not be written down."""
         self.seat_left: Literal["agent", "network"] | None = None
@@ -171,6 +175,15 @@ class Conversation:
         self.do(Request(self._requests, asked))
         return self._requests
 
+    def tell(self, asked: Asked) -> None:
+        """Ask the world outside for something of which nothing is to be heard again; it outlives the call."""
+        self._requests += 1
+        self.do(Request(self._requests, asked, detached=True))
+
+    def local_time(self) -> datetime:
+        """The time now, in the zone in which the flow's times are meant."""
+        return self.facts.at + timedelta(seconds=self.now - self.started)
+
     def cancel_request(self, request_id: int) -> None:
         self.do(CancelRequest(request_id))
 
@@ -187,7 +200,7 @@ class Conversation:
             "call.at": self.facts.at,
             "input": self.input,
             "last.block": self.previous_block,
-            "now": self.facts.at + timedelta(seconds=self.now - self.started),
+            "now": self.local_time(),
         }
 
     def public_scope(self) -> dict[str, object]:
@@ -251,6 +264,7 @@ class Conversation:
             exit=exit,
             next_block=next_block,
             error=error,
+            detail=row.detail,
         )
         self.do(*self._ledger.add(record, row.play_id))
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.call import Target
+from ivr.calendar import Calendar
+from ivr.calendar.closings import Closings, NothingClosed
 from ivr.flow.model import Flow
+from ivr.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +20,8 @@ class Environment:
     """By name, with the one the call begins in: where ``call`` can lead."""
     groups: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     """Who rings together."""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    """Those read from files. One that is not here is asked outside."""
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    closings: Closings = field(default_factory=NothingClosed)
+    """What is closed by hand: the one thing that holds at once, for calls that run too."""

@@ -36,6 +36,7 @@ from gateway.call import Answered, CallEnded, CallerLeft, KeyPressed, PlayEnded
 from ivr.flow.expression import EvaluationError
 from ivr.flow.model import Flow, Place, Step
 from ivr.flow.nodes import VERBS
+from ivr.flow.nodes.verb import CONTINUE
 from ivr.run.actions import Action, Ended, EndedBy, Hangup, Log
 from ivr.run.activity import Activity, Exit, Finish, Outcome
 from ivr.run.conversation import CallFacts, Conversation, Here, Row, StepError
@@ -73,9 +74,9 @@ def leads_by(step: Step, exit: str) -> tuple[str, bool]:
     verb = VERBS.get(step.verb)
     declared = verb.exit(exit) if verb else None
     if exit in step.exits or declared is None:
-        return exit, False
-    if declared.unwired == "failed":
-        return leads_by(step, "failed")
+        return exit, step.exits.get(exit) == CONTINUE
+    if declared.unwired in ("failed", "closed"):
+        return leads_by(step, declared.unwired)
     return exit, declared.unwired == "next"
 
 
@@ -261,6 +262,7 @@ class FlowRun:
         in_step = self._activity is not None or self._awaiting_answer
         row = self._cancel()
         self._caller_left = event
+        self._talk.over = True
         if in_step:
             self._record(None, None, row)
         if self._flow.on_hangup is not None:
@@ -323,11 +325,13 @@ class FlowRun:
         step = self._steps[self._index]
         name, goes_on = leads_by(step, outcome.name)
         block = step.exits.get(name)
-        if block is None and goes_on and outcome.error is None:
-            self._record(name, None, outcome.row)
+        error = None if outcome.error is None else self._talk.masked(outcome.error)
+        if goes_on and (block == CONTINUE or error is None):
+            self._record(name, None, outcome.row, error)
+            if error is not None:
+                self._log_error(error, "the next step")
             self._index += 1
             return self._next_step()
-        error = None if outcome.error is None else self._talk.masked(outcome.error)
         if block is None:
             return self._go_wrong(error or unwired(step, name), "error", name, outcome.row)
         self._record(name, block, outcome.row, error)
@@ -364,7 +368,7 @@ class FlowRun:
         verb, behaviour = VERBS.get(step.verb), BEHAVIOURS.get(step.verb)
         if verb is None or behaviour is None:
             return Exit("failed", error=f"'{step.verb}' is not in this version")
-        if self._caller_left is not None and (verb.speaks or behaviour.needs_answer):
+        if self._caller_left is not None and (verb.speaks or verb.waits or behaviour.needs_answer):
             return self._go_wrong(f"{step.verb} needs the caller, who has gone", "error", "failed")
         if behaviour.needs_answer and not self._talk.answered:
             self._talk.answer()

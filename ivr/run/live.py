@@ -83,6 +83,9 @@ class Outside(Protocol):
     async def perform(self, asked: Asked) -> Reply:
         """The answer; what goes wrong is one too (``NoReply``)."""
 
+    def send(self, asked: Asked, call_id: str) -> None:
+        """Perform it although nobody waits for the answer; never waits and never fails."""
+
 
 class Journal(Protocol):
     """Where events are written down; never waits and never fails."""
@@ -243,6 +246,8 @@ class LiveCall:
                 if self._connected is not None:
                     self._record("bridge.leave", self._connected)
                     self._connected = None
+            case Request(_, asked, True):
+                self._outside.send(asked, call.call_id)
             case Request(request_id, asked):
                 self._requests[request_id] = self._loop.create_task(self._perform(request_id, asked))
             case CancelRequest(request_id):
@@ -411,6 +416,7 @@ class LiveCall:
                 "exit": step.exit,
                 "next_block": step.next_block,
                 "error": step.error,
+                **({} if step.detail is None else {"detail": dict(step.detail)}),
             },
         )
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ivr.flow.nodes.addresses import SecretName
+
 # Asked. ---------------------------------------------------------------------------------------------------
 
 
@@ -20,10 +22,15 @@ class HttpRequest:
     method: Literal["GET", "POST", "PUT"]
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    """Without secrets."""
+    secret_headers: Mapping[str, tuple[str | SecretName, ...]] = field(default_factory=dict)
+    """Texts and names of secrets, to be put together by the sender only."""
     body: str | None = None
     timeout: float = 5.0
     retries: int = 0
     """How often it is sent again after a failure; only GET is."""
+    wants: Literal["json", "text", "nothing"] = "json"
+    """What the body of an answer from 200 to 299 must be. One that is not is no reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,8 @@ class PluginCall:
 
     plugin: str
     arguments: Mapping[str, object]
-    timeout: float = 5.0
+    timeout: float | None = None
+    """None: the plug-in's own limit."""
 
 
 Asked = HttpRequest | TableLookup | Notification | PluginCall
@@ -65,7 +73,7 @@ class HttpResponse:
 
     status: int
     body: object = None
-    """JSON as Python objects; text if it was none; None if it was empty."""
+    """JSON as Python objects, or text, as was wanted; None if it was empty or not wanted."""
 
 
 @dataclass(frozen=True, slots=True)

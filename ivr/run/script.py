@@ -201,20 +201,25 @@ class Script:
         groups: Mapping[str, tuple[Target, ...]] | None = None,
         flows: Mapping[str, Flow] | None = None,
         outside: Outside = nobody_outside,
+        environment: Environment | None = None,
         limits: Limits | None = None,
         lengths: Mapping[str, float] | None = None,
         prompt_seconds: float = 2.0,
         missing: Collection[str] = (),
         signed_in: Collection[str] | None = None,
     ) -> None:
-        """``groups`` and ``flows`` are what the flow can refer to, ``outside`` answers what it asks of the world.
+        """``groups`` and ``flows`` are what the flow can refer to, or ``environment`` in their place; ``outside``
+        answers what the flow asks of the world.
 
         ``lengths`` are seconds by recording or text, ``missing`` recordings that are not there.
 
         ``signed_in`` are the seats that can be reached; unless given, every one that is rung.
         """
         self.run = FlowRun(
-            flow, facts, environment=Environment({flow.name: flow, **(flows or {})}, groups or {}), limits=limits
+            flow,
+            facts,
+            environment=environment or Environment({flow.name: flow, **(flows or {})}, groups or {}),
+            limits=limits,
         )
         self.asked: list[Asked] = []
         """What was asked of the world outside, in order."""
@@ -393,6 +398,8 @@ class Script:
                     seat.connect(leg_id)
                     if seat.talking:
                         self._tell(f"{name} talks to the caller")
+            case Request(_, asked, True):
+                self.asked.append(asked)
             case Request(request_id, asked):
                 self._request(request_id, asked)
             case CancelRequest(request_id):

@@ -5,6 +5,7 @@ from ivr.site.loader import SiteLoaded, load_site
 from ivr.site.model import (
     Codec,
     Group,
+    HttpSettings,
     Limits,
     Listen,
     MediaSettings,
@@ -12,15 +13,18 @@ from ivr.site.model import (
     Seat,
     SipSettings,
     Site,
+    SqlTable,
     Transport,
     Trunk,
     Voice,
+    Webhook,
 )
 from ivr.site.numbers import NumberRule
 
 __all__ = [
     "Codec",
     "Group",
+    "HttpSettings",
     "Limits",
     "Listen",
     "MediaSettings",
@@ -30,9 +34,11 @@ __all__ = [
     "SipSettings",
     "Site",
     "SiteLoaded",
+    "SqlTable",
     "Transport",
     "Trunk",
     "Voice",
+    "Webhook",
     "check_site",
     "load_site",
 ]

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ivr.flow.loader import FlowSet, shown
+from ivr.flow.outside_checks import Outdoors, PluginTerms, check_outside
 from ivr.flow.problem import Problem, did_you_mean, in_order, with_lines
 from ivr.flow.site_checks import check_prompts, check_targets
+from ivr.plugin import installed
 from ivr.site.model import Site
 
 
@@ -22,7 +24,33 @@ def check_site(
     own = with_lines([*_numbers(site, flow_set), *_groups(site), *_trunks(site)], lines)
     targets = check_targets(flow_set, site.seats, site.groups, site.trunks)
     prompts = check_prompts(flow_set, site.recording, shown(site.prompts), fault)
-    return in_order([*own, *targets, *prompts])
+    outside = check_outside(flow_set, outdoors_of(site))
+    return in_order([*own, *targets, *prompts, *outside])
+
+
+def outdoors_of(site: Site) -> Outdoors:
+    """What of the world outside flows of this site can name."""
+
+    def local(scheme: str, host: str, port: int) -> bool:
+        return site.http.reach.local(host) or site.http.reach.names(scheme, host, port)
+
+    return Outdoors(
+        site.tables,
+        site.webhooks,
+        {name: tuple(calendar.named) for name, calendar in site.calendars.items()},
+        site.secrets,
+        _plugins,
+        local,
+    )
+
+
+def _plugins() -> dict[str, PluginTerms]:
+    return {
+        name: PluginTerms({one.name: one.required for one in found.plugin.arguments}, found.plugin.exits)
+        if found.plugin is not None
+        else PluginTerms(fault=found.fault)
+        for name, found in installed().items()
+    }
 
 
 def _numbers(site: Site, flow_set: FlowSet) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, with_lines
 from ivr.flow.settings import read_record, setting
 from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
+from ivr.site.calendars import CalendarSettings, read_calendar
 from ivr.site.kinds import (
     Address,
     DatabaseUrl,
@@ -47,6 +48,7 @@ from ivr.site.model import (
     Voice,
 )
 from ivr.site.numbers import NumberRule, ambiguous
+from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
 from ivr.site.secrets import read_secrets
 
 PORTS_PER_CALL: Final = 4
@@ -54,7 +56,7 @@ PORTS_PER_CALL: Final = 4
 _WEAK_PASSWORD: Final = 8
 """Characters; scanners try shorter ones within hours."""
 
-_LATER: Final = ("rtc", "queues", "calendars", "mailboxes", "tables", "console")
+_LATER: Final = ("rtc", "queues", "mailboxes", "console")
 
 _PASSWORD: Final = re.compile(r"(pass?w\w*:\s*)('[^']*'|\"[^\"]*\"|[^\s,}]+)")
 """A password even where the file is too broken to tell."""
@@ -163,6 +165,10 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "speech.voices.LANGUAGE": _Voice,
         "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
         "limits": _Limits,
+        "calendars.NAME": CalendarSettings,
+        "tables.NAME": TableSettings,
+        "webhooks.NAME": WebhookSettings,
+        "http": WebSettings,
     }
 )
 """What the site file can have: several settings and their record, or one value, how it is written, what it is if it
@@ -198,6 +204,7 @@ class _Loading:
         secrets_path = self._file(secrets_node) if secrets_node is not None else None
         where = f"add {{name}}: … to {shown(secrets_path)}, or set {{variable}}" if secrets_path else "set {variable}"
         secrets, self._secret_problems = read_secrets(secrets_path, environment)
+        self._secrets = secrets
         early = self._reader.problems
         self._reader = SiteReader(secrets, where)
         self._reader.problems.extend(early)
@@ -233,6 +240,7 @@ class _Loading:
         self._number_clashes(numbers)
         self._trunk_numbers(trunks)
         self._ports(media, limits)
+        outside = OutsideReading(self._root, self._folder, self._reader)
         return Site(
             file=self._path,
             sip=SipSettings(sip.listen, sip.domain),
@@ -246,6 +254,11 @@ class _Loading:
             groups=MappingProxyType(groups),
             trunks=MappingProxyType(trunks),
             limits=Limits(limits.calls, limits.calls_per_second, limits.drain, limits.call),
+            http=(http := outside.http()),
+            tables=self._each("tables", outside.table),
+            webhooks=self._each("webhooks", lambda key, node: outside.webhook(key, node, http.reach)),
+            calendars=self._each("calendars", lambda key, node: read_calendar(key, node, self._reader)),
+            secrets=self._secrets,
             lines=self._lines(),
         )
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ivr.calendar import Calendar
 from ivr.flow.model import Place
 from ivr.site.numbers import NumberRule, most_exact
+from ivr.site.reach import Reach
+from ivr.table import Table
 
 Transport = Literal["udp", "tcp"]
 Codec = Literal["PCMU", "PCMA"]
@@ -116,6 +119,39 @@ class Limits:
     """The longest a call lasts."""
 
 
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """How flows reach web services."""
+
+    reach: Reach = field(default_factory=Reach)
+    ca: Path | None = None
+    """Certificates trusted beside the usual ones."""
+    answer: int = 1_000_000
+    """The largest answer, bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqlTable:
+    """A table asked for by a question to a database."""
+
+    name: str
+    sql: str
+    url: str = field(repr=False)
+    value: str | None
+    place: Place = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Another program that is told things."""
+
+    name: str
+    url: str
+    secret: str | None = field(repr=False)
+    """What the messages are signed with."""
+    place: Place = field(compare=False)
+
+
 @dataclass(frozen=True)
 class Site:
     """Everything in the site file."""
@@ -134,12 +170,23 @@ class Site:
     groups: Mapping[str, Group]
     trunks: Mapping[str, Trunk]
     limits: Limits
+    http: HttpSettings = field(default_factory=HttpSettings)
+    tables: Mapping[str, Table | SqlTable] = field(default_factory=dict)
+    webhooks: Mapping[str, Webhook] = field(default_factory=dict)
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """All of them by name: flows use some in headers."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The file's lines with passwords blotted out, for printing problems."""
 
     def route(self, did: str) -> NumberRule | None:
         """The rule for a dialled number: the most exact one that fits it, None if none does."""
         return most_exact(self.numbers, did)
+
+    @property
+    def state(self) -> Path:
+        """The folder of what the program itself keeps."""
+        return self.file.resolve().parent / "var"
 
     def voice(self, language: str) -> Voice:
         return self.voices.get(language, Voice())

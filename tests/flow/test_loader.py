@@ -104,7 +104,7 @@ def test_verbs_are_there_or_planned_but_not_both() -> None:
 @pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.name)
 def test_the_example_of_every_verb_loads(verb: object) -> None:
     example = VERBS[verb.name].example  # type: ignore[attr-defined]
-    named = "go_on ask_order sales_gold sales support operator voicemail sorry main_menu bye"
+    named = "go_on ask_order sales_gold sales support operator voicemail sorry main_menu bye after_hours"
     lines = "\n".join(f"    {line}" for line in example.splitlines())
     heads = "flow: main\nstart: first\nvars: {tier: {type: text, default: x}, visits: {type: number, default: 0}"
     heads += ", order: {type: digits, default: '1'}}\n"
@@ -116,7 +116,7 @@ def test_the_example_of_every_verb_loads(verb: object) -> None:
 
 
 def _continues(example: str) -> bool:
-    return not example.startswith(("- goto", "- menu", "- transfer", "- ring:", "- confirm", "- switch"))
+    return not example.startswith(("- goto", "- menu", "- transfer", "- ring:", "- confirm", "- switch", "- hours"))
 
 
 @given(st.binary(max_size=300))

@@ -148,6 +148,9 @@ class Stage:
             raise self.cannot_speak
         return Clip(b"\xff" * 160)
 
+    def send(self, asked: Asked, call_id: str) -> None:
+        raise NotImplementedError
+
     async def perform(self, asked: Asked) -> Reply:
         await self.made.wait()
         return self.replies.pop(0)

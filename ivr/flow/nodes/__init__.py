@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from ivr.flow.nodes import answering, control, dialling, marking, questions, speaking
+from ivr.flow.nodes import answering, control, dialling, marking, opening, outside, questions, speaking
 from ivr.flow.nodes.verb import Exit, Verb
 
 __all__ = ["PLANNED", "VERBS", "Exit", "Verb"]
 
-FAMILIES: Final = (answering, speaking, questions, control, dialling, marking)
+FAMILIES: Final = (answering, speaking, questions, control, opening, outside, dialling, marking)
 
 VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
 
@@ -22,13 +22,10 @@ PLANNED: Final = frozenset(
         "early",
         "language",
         "ask",
-        "hours",
         "call",
         "return",
         "split",
         "limit",
-        "http",
-        "lookup",
         "queue",
         "conference",
         "message",
@@ -36,9 +33,7 @@ PLANNED: Final = frozenset(
         "callback",
         "dial_out",
         "keys_out",
-        "notify",
         "disposition",
-        "plugin",
     ]
 )
 """Verbs of the language that this version does not have yet: named as such, not as typing errors."""

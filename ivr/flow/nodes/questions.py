@@ -14,7 +14,7 @@ from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import Duration, ListOf, Name, OneOf, Whole, YesNo
 from ivr.flow.model import InputSettings, Prompt
 from ivr.flow.nodes.kinds import Condition, DigitCount, Digits, KeyChoices, OneKey, OnePrompt
-from ivr.flow.nodes.verb import Exit, Verb
+from ivr.flow.nodes.verb import Exit, Fills, Verb
 from ivr.flow.settings import Kind, Reader, setting, settings_group
 from ivr.flow.source import MappingNode
 
@@ -132,6 +132,7 @@ VERBS = (
         "Plays a prompt and takes digits into a variable, which need not stand under vars.",
         (Exit("next", "the digits are there", "next", needs_caller=True), *_EXITS),
         speaks=True,
+        fills=Fills("digits", ("digits", "text", "number", "json"), ("failed", "no_input", "no_match")),
         example="- collect: {into: order, prompt: enter_order, digits: 8, check: luhn(order), failed: operator}",
         later=_LATER,
     ),

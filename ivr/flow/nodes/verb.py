@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-Unwired = Literal["next", "must", "on_error", "failed", "error"]
+from ivr.flow.model import VariableType
+
+Unwired = Literal["next", "must", "on_error", "failed", "closed", "error"]
+
+CONTINUE: Final = "continue"
+"""Where the name of a block stands: the next step, whatever the exit. No block has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +18,8 @@ class Exit:
     """One way out of a step.
 
     ``unwired`` says what becomes of it where the flow names no block: ``next`` goes on with the next step; ``must``
-    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed`` takes the exit ``failed``;
-    ``error`` goes to ``on_error`` if there is one, else ends the call.
+    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed`` and
+    ``closed`` take the exit of that name; ``error`` goes to ``on_error`` if there is one, else ends the call.
     """
 
     name: str
@@ -22,6 +27,21 @@ class Exit:
     unwired: Unwired = "must"
     needs_caller: bool = False
     """Taken only because the caller or the party called did something: a loop through it cannot run on its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fills:
+    """What a verb does to the variable that its setting ``into`` names."""
+
+    type: VariableType
+    """Of the variable, where it is not declared."""
+    accepts: tuple[VariableType, ...] = ()
+    """Types it can be declared with; none given: all."""
+    not_on: tuple[str, ...] = ("failed",)
+    """Exits, or their first words, by which the variable may not be set."""
+
+    def on(self, exit: str) -> bool:
+        return exit.partition(" ")[0] not in self.not_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +57,12 @@ class Verb:
     whole: bool = False
     """The value, even a mapping, belongs to ``short`` as a whole."""
     wires_keys: bool = False
-    """Has further exits, one per key or case."""
+    """Has further exits, one per key, case or status."""
+    further: str = ""
+    """What other names are, if every name that is no setting is an exit; the site knows which there are."""
+    waits: bool = False
+    """Takes time although nothing is heard: refused in what ``on_hangup`` leads to, which takes none."""
+    fills: Fills | None = None
     speaks: bool = False
     """Needs a caller who listens: refused in what ``on_hangup`` leads to."""
     ends: bool = False
@@ -50,6 +75,10 @@ class Verb:
 
     def exit(self, name: str) -> Exit | None:
         return next((exit for exit in self.exits if exit.name == name), None)
+
+    def parts(self, exit: str) -> tuple[str, ...]:
+        """The exits that ``failed`` is divided into."""
+        return tuple(one.name for one in self.exits if one.unwired == exit) if exit == "failed" else ()
 
     @property
     def continues(self) -> bool:
