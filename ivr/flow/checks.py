@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from ivr.flow.draft import Draft, DraftBlock, DraftStep
+from ivr.flow.holes import check_languages
 from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import seconds_as_text
 from ivr.flow.nodes.questions import Menu
@@ -34,6 +35,7 @@ def check_flow(draft: Draft, *, complete: bool) -> None:
     _order_of_steps(draft)
     _hangup(draft)
     _menus(draft)
+    check_languages(draft)
     if complete and draft.whole:
         check_variables(draft)
         _reachable(draft)

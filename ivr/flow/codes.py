@@ -46,6 +46,7 @@ CODES: Final[Mapping[str, str]] = {
     "E134": "Types do not agree.",
     "E135": "There is no function of this name, or it is used wrongly.",
     "E136": "A text with braces is not well-formed.",
+    "E137": "A language of the flow cannot say a value in this format.",
     # What flows need of the site.
     "E140": "A flow names a seat, group or trunk that the site does not have.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
