@@ -11,7 +11,7 @@ from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean
 from ivr.flow.saying import FORMATS, argument_fault
-from ivr.flow.values import as_text
+from ivr.flow.values import as_text, within_limit
 
 TEMPLATE_LIMIT: Final = 5_000
 """Characters of a text with holes."""
@@ -54,9 +54,13 @@ class Template:
 
         Raises EvaluationError.
         """
-        return "".join(
-            part if isinstance(part, str) else as_text(part.expression.evaluate(scope)) for part in self.parts
-        )
+        parts: list[str] = []
+        length = 0
+        for part in self.parts:
+            parts.append(part if isinstance(part, str) else as_text(part.expression.evaluate(scope)))
+            length += len(parts[-1])
+            within_limit(length)
+        return "".join(parts)
 
 
 def fixed(text: str) -> Template:
