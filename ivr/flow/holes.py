@@ -16,7 +16,7 @@ def check_languages(draft: Draft) -> None:
     """A problem for every format that a language of the flow lacks."""
     for _, step in draft.steps():
         for hole in _holes(step.settings):
-            for language in draft.languages:
+            for language in draft.languages if hole.format != "text" else ():
                 wrong = fault(hole.format, hole.argument, language)
                 if wrong is not None:
                     draft.problems.append(Problem("E137", hole.place, *wrong))

@@ -15,7 +15,7 @@ from ivr.flow.draft import Draft, make_flow
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
 from ivr.flow.reading import read_flow
-from ivr.flow.source import Source, parse_source, read_source
+from ivr.flow.source import SIZE_LIMIT, Source, parse_source, read_source
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -135,7 +135,10 @@ def _flow_files(folder: Path) -> Iterator[Path]:
 def _is_something_else(file: Path) -> bool:
     """Whether a file beside flows is none, as a site file or a file with secrets: it begins nothing a flow begins."""
     try:
-        data = file.read_bytes()
+        if not file.is_file():
+            return False
+        with file.open("rb") as stream:
+            data = stream.read(SIZE_LIMIT)
     except OSError:
         return False
     return _ANY_HEAD.search(data) is not None and _FLOW_HEAD.search(data) is None

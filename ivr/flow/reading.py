@@ -20,6 +20,9 @@ from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, Source
 from ivr.flow.types import RESERVED
 from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
 
+MISTAKES_LIMIT: Final = 200
+"""Of one file: nobody reads more at a time, and looking for the word that was meant takes time for each."""
+
 _STRUCTURE: Final = ("vars", "input", "blocks")
 TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
 
@@ -194,7 +197,15 @@ def _blocks(root: MappingNode, draft: Draft, reader: Reader) -> None:
             "E102", node or root, "this flow has no blocks", "add blocks: and below it, indented, name: and its steps"
         )
         return
+    told = False
     for key, value in node.entries:
+        if len(reader.problems) >= MISTAKES_LIMIT:
+            if not told:
+                message = f"more than {MISTAKES_LIMIT} mistakes: the rest of the blocks is not looked at"
+                reader.problem("E010", key, message, "correct those before it first")
+            told = True
+            draft.blocks[key.text] = DraftBlock(key, "", (), whole=False)
+            continue
         if not NAME.fullmatch(key.text):
             bad_name(key, reader)
         draft.blocks[key.text] = _block(key, value, reader)

@@ -9,7 +9,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ivr.flow.loader import load_text
@@ -196,6 +196,7 @@ _JSON = st.recursive(
 _VALUES = _JSON | st.decimals() | st.dates() | st.times() | st.datetimes()
 
 
+@settings(deadline=None)  # the words of a language are read when it is first spoken
 @given(_VALUES, st.sampled_from(sorted(FORMATS)), st.sampled_from(["en", "zh", "de", "ru", "ja", "ar", "xx"]))
 def test_a_value_has_words_or_an_explanation(value: object, name: str, language: str) -> None:
     argument = {"money": "CNY", "plural": "one=a,other=b"}.get(name, "")
