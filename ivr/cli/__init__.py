@@ -8,6 +8,7 @@ from ivr.cli.calls import calls
 from ivr.cli.check import check
 from ivr.cli.init import init
 from ivr.cli.run import run
+from ivr.cli.schema import schema
 from ivr.cli.test import run_tests
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(init)
 app.command()(check)
+app.command()(schema)
 app.command("test")(run_tests)
 app.command()(calls)
 

@@ -51,6 +51,7 @@ CODES: Final[Mapping[str, str]] = {
     "E140": "A flow names a seat, group or trunk that the site does not have.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
     "E160": "A step in what on_hangup leads to needs a caller, but the caller has gone.",
+    "E180": "A password or key stands in a flow, where everybody reads it.",
     # Tests of flows.
     "E170": "A test names a flow, recording, seat or group that is not there.",
     "E171": "A day and time is written 2026-03-02 10:00, with a time zone behind it.",
@@ -65,6 +66,7 @@ CODES: Final[Mapping[str, str]] = {
     "W302": "A loop in which nothing waits for the caller.",
     "W303": "A menu with more choices than callers remember.",
     "W304": "A block nothing leads to.",
+    "W350": "A word in a flow that looks like a key or the number of a card.",
     "W210": "There are fewer media ports than the calls allowed need.",
     "W211": "The password of a seat is easy to guess.",
     "W212": "A trunk brings calls to a number that no rule fits.",
