@@ -11,6 +11,7 @@ from ivr.cli.graph import graph
 from ivr.cli.init import init
 from ivr.cli.plugins import plugins
 from ivr.cli.run import run
+from ivr.cli.schema import schema
 from ivr.cli.test import run_tests
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(init)
 app.command()(check)
+app.command()(schema)
 app.command("test")(run_tests)
 app.command()(calls)
 app.command()(graph)

@@ -13,6 +13,8 @@ from ivr.cli.loading import count, load_checked, show_problems
 from ivr.cli.test import load_tests
 from ivr.flow.loader import load_flows
 from ivr.flow.problem import Problem, has_errors, in_order, to_json
+from ivr.flow.sarif import to_sarif
+from ivr.flow.source import SIZE_LIMIT
 from ivr.run.testing.loader import ENDING
 
 _FLOW = re.compile(rb"^\s*flow\s*:", re.MULTILINE)
@@ -27,7 +29,8 @@ def check(
         ),
     ] = None,
     output: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="text for people, json for editors.")
+        Literal["text", "json", "sarif"],
+        typer.Option("--format", help="text for people, json for editors, sarif for code hosts."),
     ] = "text",
 ) -> None:
     """Find mistakes in flows and site files.
@@ -40,6 +43,8 @@ def check(
     problems = in_order(_problems([_site_of(path) for path in paths or [Path("site.yaml")]]))
     if output == "json":
         typer.echo(to_json(problems))
+    elif output == "sarif":
+        typer.echo(to_sarif(problems))
     else:
         console = Console(highlight=False, soft_wrap=True, markup=False)
         show_problems(problems, console)
@@ -66,9 +71,10 @@ def _site_of(path: Path) -> Path:
 
 def _is_site(path: Path) -> bool:
     """A YAML file is a flow if it says so at the beginning of a line; everything else that is a file is a site."""
-    if path.is_dir():
+    if path.exists() and not path.is_file():
         return False
     try:
-        return _FLOW.search(path.read_bytes()) is None
+        with path.open("rb") as stream:
+            return _FLOW.search(stream.read(SIZE_LIMIT)) is None
     except OSError:
         return path.name.startswith("site")

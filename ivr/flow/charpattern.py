@@ -55,31 +55,43 @@ class CharacterPattern:
         return cls(text, tuple(items))
 
     def matches(self, text: str) -> bool:
-        """Whether the whole text fits: at most ``len(text)`` times :data:`PATTERN_LIMIT` times a few steps."""
-        positions = {0}
+        """Whether the whole text fits.
+
+        Sets of places in the text are whole numbers, one bit a place: a step of a repeat costs the same wherever it
+        may stand, so :data:`PATTERN_LIMIT` and :data:`REPEAT_LIMIT` bound the time.
+        """
+        where: dict[str, int] = {}
+        for at, character in enumerate(text):
+            where[character] = where.get(character, 0) | 1 << at
+        positions = 1
         for item in self._items:
-            positions = _advance(item, text, positions)
+            accepted = 0
+            for character, places in where.items():
+                if item.accepts(character):
+                    accepted |= places
+            positions = _advance(item, accepted, positions)
             if not positions:
                 return False
-        return len(text) in positions
+        return bool(positions >> len(text) & 1)
 
 
-def _advance(item: _Item, text: str, positions: set[int]) -> set[int]:
+def _advance(item: _Item, accepted: int, positions: int) -> int:
     """Where one may stand after the item, having stood at ``positions`` before it."""
-    result: set[int] = set()
+    result = 0
     current = positions
     for count in range(max(item.least, item.most or 0) + 1):
         if count >= item.least:
             result |= current
         if item.most is not None and count == item.most:
             return result
-        current = {at + 1 for at in current if at < len(text) and item.accepts(text[at])}
+        current = (current & accepted) << 1
         if not current:
             return result
-    for at in range(min(current), len(text)):
-        if at in current and item.accepts(text[at]):
-            current.add(at + 1)
-    return result | current
+    reached = current
+    while current:
+        current = (current & accepted) << 1 & ~reached
+        reached |= current
+    return result | reached
 
 
 def _characters(text: str, at: int) -> tuple[frozenset[str] | None, bool, int]:

@@ -5,15 +5,19 @@ Checks of variables and types are in :mod:`ivr.flow.variables`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from ivr.flow.draft import Draft, DraftBlock, DraftStep
+from ivr.flow.holes import check_languages
 from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import seconds_as_text
 from ivr.flow.nodes.questions import Menu
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import closest, listed
+from ivr.flow.reading import MISTAKES_LIMIT
 from ivr.flow.source import ScalarNode
 from ivr.flow.variables import check_variables
 
@@ -23,6 +27,8 @@ CHOICES_LIMIT: Final = 5
 """Choices callers remember."""
 
 _SILENT: Final = "set, if, switch, hours, goto, log, tag, notify and end can stand there"
+_WAY_SHOWN: Final = 12
+"""Blocks of a way that are named in a message."""
 
 Graph = Mapping[str, frozenset[str]]
 
@@ -37,6 +43,7 @@ def check_flow(draft: Draft, *, complete: bool) -> None:
     _order_of_steps(draft)
     _hangup(draft)
     _menus(draft)
+    check_languages(draft)
     if complete and draft.whole:
         check_variables(draft)
         _reachable(draft)
@@ -55,10 +62,10 @@ def _targets(draft: Draft) -> None:
         draft.problem("E102", draft.name, "this flow does not say where it starts", f"add start: {first}")
     for _, node in _heads(draft):
         _target(draft, node)
-    for _, step in draft.steps():
-        for node in step.wires.values():
-            if node.text != CONTINUE:
-                _target(draft, node)
+    wires = (node for _, step in draft.steps() for node in step.wires.values())
+    nowhere = (node for node in wires if node.text not in ("", CONTINUE) and node.text not in draft.blocks)
+    for node in islice(nowhere, MISTAKES_LIMIT):
+        _target(draft, node)
 
 
 def _target(draft: Draft, node: ScalarNode) -> None:
@@ -182,7 +189,8 @@ def _loops(draft: Draft) -> None:
     for component in _circles(graph):
         names = _way_around(graph, component)
         block = draft.blocks[names[0]]
-        way = " → ".join([*names, names[0]])
+        shown = names if len(names) <= _WAY_SHOWN else [*names[: _WAY_SHOWN - 1], "…"]
+        way = " → ".join([*shown, names[0]])
         message = f"{way} can repeat without the caller doing anything"
         help = f"after {PASSES_LIMIT} rounds the call goes to on_error; lead it elsewhere"
         draft.problem("W302", block.name, message, help)
@@ -204,25 +212,71 @@ def _unattended(draft: Draft, block: DraftBlock) -> frozenset[str]:
 
 
 def _circles(graph: Graph) -> list[frozenset[str]]:
-    """Sets of blocks each of which leads to all others of its set, and to itself."""
-    reach = {name: _from(graph, graph[name]) for name in graph}
+    """Sets of blocks each of which leads to all others of its set, and to itself.
+
+    Tarjan's strongly connected components, on a stack of its own: linear, and as deep as the flow is long.
+    """
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_: dict[str, None] = {}
     found: list[frozenset[str]] = []
-    for name in graph:
-        if name in reach[name] and not any(name in circle for circle in found):
-            found.append(frozenset(other for other in reach[name] if name in reach[other]))
+    for root in graph:
+        if root in number:
+            continue
+        way: list[tuple[str, Iterator[str]]] = []
+        _enter(root, graph, number, lowest, open_, way)
+        while way:
+            name, following = way[-1]
+            target = next(following, None)
+            if target is None:
+                way.pop()
+                if way:
+                    lowest[way[-1][0]] = min(lowest[way[-1][0]], lowest[name])
+                if lowest[name] == number[name]:
+                    circle = _taken_until(name, open_)
+                    if len(circle) > 1 or name in graph[name]:
+                        found.append(circle)
+            elif target not in number:
+                _enter(target, graph, number, lowest, open_, way)
+            elif target in open_:
+                lowest[name] = min(lowest[name], number[target])
     return found
+
+
+def _enter(
+    name: str,
+    graph: Graph,
+    number: dict[str, int],
+    lowest: dict[str, int],
+    open_: dict[str, None],
+    way: list[tuple[str, Iterator[str]]],
+) -> None:
+    number[name] = lowest[name] = len(number)
+    open_[name] = None
+    way.append((name, iter(graph[name])))
+
+
+def _taken_until(name: str, open_: dict[str, None]) -> frozenset[str]:
+    circle = set()
+    while name not in circle:
+        circle.add(open_.popitem()[0])
+    return frozenset(circle)
 
 
 def _way_around(graph: Graph, circle: frozenset[str]) -> list[str]:
     """A shortest way from the circle's first block back to it."""
     start = next(name for name in graph if name in circle)
-    ways = [[start]]
-    seen: set[str] = set()
-    for way in ways:
-        for following in sorted(graph[way[-1]] & circle):
-            if following == start:
-                return way
-            if following not in seen:
-                seen.add(following)
-                ways.append([*way, following])
+    came_from: dict[str, str] = {}
+    waiting = deque([start])
+    while waiting:
+        name = waiting.popleft()
+        if start in graph[name]:
+            way = [name]
+            while way[-1] != start:
+                way.append(came_from[way[-1]])
+            return way[::-1]
+        for following in sorted(graph[name] & circle):
+            if following not in came_from and following != start:
+                came_from[following] = name
+                waiting.append(following)
     return [start]

@@ -49,11 +49,13 @@ CODES: Final[Mapping[str, str]] = {
     "E134": "Types do not agree.",
     "E135": "There is no function of this name, or it is used wrongly.",
     "E136": "A text with braces is not well-formed.",
+    "E137": "A language of the flow cannot say a value in this format.",
     # What flows need of the site.
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
     "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods, a table's value.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
+    "E180": "A password or key stands in a flow, where everybody reads it.",
     # Tests of flows.
     "E170": "A test names a flow, recording, seat or group that is not there.",
     "E171": "A day and time is written 2026-03-02 10:00, with a time zone behind it.",
@@ -71,6 +73,7 @@ CODES: Final[Mapping[str, str]] = {
     "W303": "A menu with more choices than callers remember.",
     "W304": "A block nothing leads to.",
     "W305": "A web service is asked without encryption, on a way that others may share.",
+    "W350": "A word in a flow that looks like a key or the number of a card.",
     "W210": "There are fewer media ports than the calls allowed need.",
     "W211": "The password of a seat is easy to guess.",
     "W212": "A trunk brings calls to a number that no rule fits.",

@@ -9,7 +9,6 @@ from decimal import Decimal
 from ivr.flow.functions import FUNCTIONS
 from ivr.flow.syntax import Application, Compare, Constant, Junction, ListOf, Name, Not, Span, Sum, Term
 from ivr.flow.values import (
-    TEXT_LIMIT,
     EvaluationError,
     as_date,
     as_number,
@@ -18,6 +17,7 @@ from ivr.flow.values import (
     as_yes_no,
     plain,
     shown,
+    within_limit,
 )
 
 Scope = Mapping[str, object]
@@ -27,6 +27,9 @@ def evaluate(term: Term, scope: Scope) -> object:
     """The value. Raises EvaluationError, and nothing else."""
     try:
         return _value(term, scope)
+    except RecursionError:
+        # A record from outside can be nested deeper than two of its parts can be compared.
+        raise EvaluationError("the values are nested too deeply") from None
     except (TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise EvaluationError(f"this cannot be computed: {error}") from error
 
@@ -96,8 +99,7 @@ def _add(sign: str, left: object, right: object) -> object:
         return as_number(left + right if sign == "+" else left - right)
     if sign == "+" and isinstance(left, str):
         joined = left + as_text(right)
-        if len(joined) > TEXT_LIMIT:
-            raise EvaluationError(f"the text is longer than {TEXT_LIMIT} characters")
+        within_limit(len(joined))
         return joined
     raise EvaluationError(f"{shown(left)} and {shown(right)} cannot be added or subtracted")
 
@@ -105,15 +107,24 @@ def _add(sign: str, left: object, right: object) -> object:
 def _compare(operator: str, left: object, right: object) -> bool:
     if operator in ("in", "not in"):
         return _contains(right, left) == (operator == "in")
+    if operator in ("==", "!="):
+        return _equal(left, right) == (operator == "==")
     left, right = _alike(left, right), _alike(right, left)
-    if operator == "==":
-        return left == right
-    if operator == "!=":
-        return left != right
     for kind in (str, Decimal, date, time):
         if isinstance(left, kind) and isinstance(right, kind):
             return _ordered(operator, left, right)
     raise EvaluationError(f"{shown(left)} and {shown(right)} cannot be put in order")
+
+
+def _equal(left: object, right: object) -> bool:
+    """Only what is of one kind is equal: to Python, yes is the number 1. What JSON holds as text may be a number."""
+    if isinstance(left, bool) != isinstance(right, bool):
+        return False
+    if isinstance(left, str) and isinstance(right, Decimal):
+        return left == as_text(right)
+    if isinstance(left, Decimal) and isinstance(right, str):
+        return as_text(left) == right
+    return _alike(left, right) == _alike(right, left)
 
 
 def _ordered(operator: str, left: str | Decimal | date | time, right: str | Decimal | date | time) -> bool:
@@ -130,7 +141,9 @@ def _ordered(operator: str, left: str | Decimal | date | time, right: str | Deci
 
 
 def _alike(value: object, other: object) -> object:
-    """A date or time written as text, beside a real one, is one too."""
+    """A date, time or number written as text, beside a real one, is one too."""
+    if isinstance(value, str) and isinstance(other, Decimal):
+        return as_number(value)
     if isinstance(value, str) and isinstance(other, date):
         return as_date(value)
     if isinstance(value, str) and isinstance(other, time):
@@ -142,5 +155,5 @@ def _contains(choices: object, value: object) -> bool:
     if isinstance(choices, Span):
         return choices.first <= as_number(value) <= choices.last
     if isinstance(choices, list | tuple):
-        return any(_compare("==", value, plain(choice)) for choice in choices)
+        return any(_equal(value, plain(choice)) for choice in choices)
     raise EvaluationError(f"{shown(choices)} is neither a list nor a range")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import lru_cache
 from typing import Final
 
 from ivr.flow.charpattern import CharacterPattern
 from ivr.flow.model import VariableType
-from ivr.flow.values import EvaluationError, as_date, as_number, as_text
+from ivr.flow.values import EvaluationError, as_date, as_number, as_text, shown, within_limit
 
 _TEXTS: Final = frozenset[VariableType]({"text", "digits", "json"})
 _WRITABLE: Final = frozenset[VariableType]({"text", "digits", "number", "money", "json"})
 _COUNTABLE: Final = frozenset[VariableType]({"text", "digits", "list", "json"})
 _ANY: Final = frozenset[VariableType]({"text", "digits", "number", "money", "date", "time", "yes_no", "list", "json"})
+_MOMENTS: Final = frozenset[VariableType]({"date", "time", "text", "json"})
 _DATES: Final = frozenset[VariableType]({"date", "json"})
 
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -49,8 +50,14 @@ def _len(values: Sequence[object], now: datetime | None) -> object:
     raise EvaluationError("len() counts characters and list items only")
 
 
+def _text(value: object) -> str:
+    text = as_text(value)
+    within_limit(len(text))
+    return text
+
+
 def _digits(values: Sequence[object], now: datetime | None) -> object:
-    return "".join(character for character in as_text(values[0]) if character in "0123456789")
+    return "".join(character for character in _text(values[0]) if character in "0123456789")
 
 
 def _number(values: Sequence[object], now: datetime | None) -> object:
@@ -62,7 +69,7 @@ def _starts_with(values: Sequence[object], now: datetime | None) -> object:
 
 
 def _lower(values: Sequence[object], now: datetime | None) -> object:
-    return as_text(values[0]).lower()
+    return _text(values[0]).lower()
 
 
 def _luhn(values: Sequence[object], now: datetime | None) -> object:
@@ -108,6 +115,31 @@ def _weekday(values: Sequence[object], now: datetime | None) -> object:
     return _WEEKDAYS[value.weekday()]
 
 
+def _hours_between(values: Sequence[object], now: datetime | None) -> object:
+    if now is None:
+        raise EvaluationError("the time is not known here")
+    first, last = (_moment(value, now) for value in (values[0], values[1] if len(values) > 1 else now))
+    return as_number(round((last - first).total_seconds() / 3600, 2))
+
+
+def _moment(value: object, now: datetime) -> datetime:
+    """A day begins at midnight, a time of day is today's, what names no zone is local."""
+    if isinstance(value, str):
+        try:
+            value = time.fromisoformat(value) if len(value) <= 8 else datetime.fromisoformat(value)
+        except ValueError:
+            raise EvaluationError(f"{shown(value)} is neither a date nor a time") from None
+    match value:
+        case datetime():
+            return value if value.tzinfo is not None else value.replace(tzinfo=now.tzinfo)
+        case date():
+            return datetime.combine(value, time(), now.tzinfo)
+        case time():
+            return datetime.combine(now.date(), value, now.tzinfo)
+        case _:
+            raise EvaluationError(f"{shown(value)} is neither a date nor a time")
+
+
 FUNCTIONS: Final = {
     function.name: function
     for function in (
@@ -138,6 +170,14 @@ FUNCTIONS: Final = {
             "text",
             _weekday,
             "'monday' to 'sunday', of today if no date is given",
+            optional=1,
+        ),
+        Function(
+            "hours_between",
+            (_MOMENTS, _MOMENTS),
+            "number",
+            _hours_between,
+            "hours from x to y, two dates or times; to now if only x is given; below 0 if y is earlier",
             optional=1,
         ),
     )

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ivr.flow.problem import closest, listed
-from ivr.flow.settings import Kind, Reader, scalar
+from ivr.flow.settings import Kind, Reader, Schema, scalar, schema_of, text_schema
 from ivr.flow.source import Node, ScalarNode, SequenceNode
 from ivr.flow.values import YES_NO
 
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
+_DURATION: Final = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)"
+_WHOLE: Final = r"[0-9]{1,18}"
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -38,7 +40,7 @@ class Duration:
         text = scalar(node, reader, self.describe())
         if text is None:
             return None
-        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)", text.text)
+        found = re.fullmatch(_DURATION, text.text)
         if found is None:
             if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text.text):
                 reader.problem("E021", text, f"'{text.text}' has no unit", f"write {text.text}s or {text.text}m")
@@ -51,6 +53,9 @@ class Duration:
             reader.problem("E022", text, f"'{text.text}' is out of bounds", f"write {bounds}")
             return None
         return seconds
+
+    def schema(self) -> Schema:
+        return text_schema(_DURATION)
 
     def describe(self) -> str:
         return f"a time span with its unit, {seconds_as_text(self.least)} to {seconds_as_text(self.most)}"
@@ -67,7 +72,7 @@ class Whole:
         text = scalar(node, reader, self.describe())
         if text is None:
             return None
-        if not re.fullmatch(r"[0-9]{1,18}", text.text):
+        if not re.fullmatch(_WHOLE, text.text):
             reader.problem("E022", text, f"'{text.text[:40]}' is not a whole number", f"write {self.describe()}")
             return None
         value = int(text.text)
@@ -75,6 +80,10 @@ class Whole:
             reader.problem("E022", text, f"{value} is out of bounds", f"write {self.describe()}")
             return None
         return value
+
+    def schema(self) -> Schema:
+        number = {"type": "integer", "minimum": self.least, "maximum": self.most}
+        return {"anyOf": [number, text_schema(_WHOLE)]}
 
     def describe(self) -> str:
         return f"a number from {self.least} to {self.most}"
@@ -90,6 +99,10 @@ class YesNo:
         if value is None:
             reader.problem("E023", text, f"'{text.text[:40]}' is neither yes nor no", "write yes or no")
         return value
+
+    def schema(self) -> Schema:
+        words = "|".join("".join(f"[{c}{c.upper()}]" for c in word) for word in YES_NO)
+        return {"anyOf": [{"type": "boolean"}, text_schema(words)]}
 
     def describe(self) -> str:
         return "yes or no"
@@ -117,6 +130,9 @@ class OneOf:
         reader.problem("E024", text, f"'{text.text[:40]}' is not one of the choices", help)
         return None
 
+    def schema(self) -> Schema:
+        return {"enum": list(self.words)}
+
     def describe(self) -> str:
         return " or ".join(self.words)
 
@@ -136,8 +152,16 @@ class Name:
             return None
         return text.text
 
+    def schema(self) -> Schema:
+        return _named()
+
     def describe(self) -> str:
         return self.of
+
+
+def _named() -> Schema:
+    # A bare true is a name too, and a boolean to an editor.
+    return {"anyOf": [text_schema(NAME.pattern), {"type": "boolean"}]}
 
 
 def bad_name(node: ScalarNode, reader: Reader) -> None:
@@ -165,6 +189,9 @@ class Text:
             return None
         return text.text
 
+    def schema(self) -> Schema:
+        return text_schema()
+
     def describe(self) -> str:
         return self.of
 
@@ -185,6 +212,11 @@ class ListOf:
             return None
         values = [self.item.read(item, reader) for item in items]
         return None if any(value is None for value in values) else tuple(values)
+
+    def schema(self) -> Schema:
+        item = schema_of(self.item)
+        many = {"type": "array", "items": item, "minItems": self.least, "maxItems": self.most}
+        return {"anyOf": [item, many]}
 
     def describe(self) -> str:
         return f"{self.item.describe()}, or a list of them"

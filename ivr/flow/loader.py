@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ivr.flow.checks import check_flow
 from ivr.flow.draft import Draft, make_flow
+from ivr.flow.leaks import blotted, leaks
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
 from ivr.flow.reading import read_flow
-from ivr.flow.source import Source, parse_source, read_source
+from ivr.flow.source import SIZE_LIMIT, Source, parse_source, read_source
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -95,7 +96,10 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
     unreadable: set[str] = set()
     written: list[WrittenStep] = []
     for source in sources:
-        problems.extend(source.problems)
+        found, hidden = leaks(source.root) if source.root is not None else ([], [])
+        lines[source.file] = blotted(source.lines, hidden)
+        problems.extend(replace(problem, line="") for problem in source.problems)
+        problems.extend(found)
         draft = read_flow(source)
         if draft is None:
             continue
@@ -118,7 +122,7 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
         if first is not draft:
             message = f"flow '{draft.name.text}' is there twice (first in {first.name.place})"
             draft.problem("E100", draft.name, message, "give one of the two another name")
-        if has_errors([*source.problems, *draft.problems]):
+        if has_errors([*source.problems, *found, *draft.problems]):
             unreadable.add(draft.name.text)
         problems.extend(draft.problems)
     flows = {name: make_flow(draft) for name, draft in drafts.items() if name not in unreadable}
@@ -146,7 +150,10 @@ def _flow_files(folder: Path) -> Iterator[Path]:
 def _is_something_else(file: Path) -> bool:
     """Whether a file beside flows is none, as a site file or a file with secrets: it begins nothing a flow begins."""
     try:
-        data = file.read_bytes()
+        if not file.is_file():
+            return False
+        with file.open("rb") as stream:
+            data = stream.read(SIZE_LIMIT)
     except OSError:
         return False
     return _ANY_HEAD.search(data) is not None and _FLOW_HEAD.search(data) is None

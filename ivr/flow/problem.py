@@ -7,12 +7,15 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import Literal
 
 from ivr.flow.model import Place
 
 Severity = Literal["error", "warning"]
 
+_COMPARED = 1_000
+"""Known words that a mistyped one is compared with."""
 _SHOWN_WIDTH = 160
 """Longer source lines are shown in part: a terminal that wraps them puts the caret in the wrong place."""
 
@@ -86,7 +89,10 @@ def has_errors(problems: Iterable[Problem]) -> bool:
 
 def closest(word: str, known: Collection[str]) -> str | None:
     """The known word an operator most likely meant, or None."""
-    found = get_close_matches(word.lower()[:100], known, n=1, cutoff=0.6)
+    word = word.lower()[:100]
+    # Words of very different length are never close; of the others, so many that it takes no time.
+    near = islice((one for one in known if 2 * abs(len(one) - len(word)) <= len(word)), _COMPARED)
+    found = get_close_matches(word, list(near), n=1, cutoff=0.6)
     return found[0] if found else None
 
 

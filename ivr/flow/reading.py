@@ -16,11 +16,15 @@ from ivr.flow.nodes import PLANNED, VERBS, Verb
 from ivr.flow.nodes.questions import InputGroup
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import closest, did_you_mean, listed
-from ivr.flow.settings import Kind, Reader, groups_of, read_record, scalar, settings_of
+from ivr.flow.settings import Kind, Reader, Schema, groups_of, read_record, scalar, settings_of, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, Source
 from ivr.flow.types import RESERVED
 from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
 
+MISTAKES_LIMIT: Final = 200
+"""Of one file: nobody reads more at a time, and looking for the word that was meant takes time for each."""
+
+_LANGUAGE: Final = r"[a-z]{2,3}(-[a-z0-9]{2,8})?"
 _STRUCTURE: Final = ("vars", "input", "blocks")
 TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
 
@@ -31,10 +35,13 @@ class LanguageCode:
         text = scalar(node, reader, "a language: en, zh, pt-br")
         if text is None:
             return None
-        if not re.fullmatch(r"[a-z]{2,3}(-[a-z0-9]{2,8})?", text.text):
+        if not re.fullmatch(_LANGUAGE, text.text):
             reader.problem("E024", text, f"'{text.text[:40]}' is not a language", "write en, zh, pt-br, …")
             return None
         return text.text
+
+    def schema(self) -> Schema:
+        return text_schema(_LANGUAGE)
 
     def describe(self) -> str:
         return "a language code: en, zh, pt-br"
@@ -46,6 +53,9 @@ class BlockName:
 
     def read(self, node: Node, reader: Reader) -> ScalarNode | None:
         return scalar(node, reader, "the name of a block")
+
+    def schema(self) -> Schema:
+        return text_schema()
 
     def describe(self) -> str:
         return "the name of a block"
@@ -195,7 +205,15 @@ def _blocks(root: MappingNode, draft: Draft, reader: Reader) -> None:
             "E102", node or root, "this flow has no blocks", "add blocks: and below it, indented, name: and its steps"
         )
         return
+    told = False
     for key, value in node.entries:
+        if len(reader.problems) >= MISTAKES_LIMIT:
+            if not told:
+                message = f"more than {MISTAKES_LIMIT} mistakes: the rest of the blocks is not looked at"
+                reader.problem("E010", key, message, "correct those before it first")
+            told = True
+            draft.blocks[key.text] = DraftBlock(key, "", (), whole=False)
+            continue
         if not NAME.fullmatch(key.text):
             bad_name(key, reader)
         elif key.text == CONTINUE:

@@ -15,8 +15,8 @@ from ivr.flow.model import InputSettings
 from ivr.flow.nodes import FAMILIES, Verb
 from ivr.flow.nodes.questions import InputGroup
 from ivr.flow.reading import HEAD, TYPES
+from ivr.flow.saying import FORMATS
 from ivr.flow.settings import groups_of, settings_of
-from ivr.flow.template import FORMATS
 from ivr.flow.types import BUILT_IN
 from ivr.flow.values import TYPE_WORDS
 
@@ -111,7 +111,7 @@ def _page() -> Iterator[str]:
         ("function", "value"), [(f"`{one.usage}`", one.doc.replace("|", "\\|")) for one in FUNCTIONS.values()]
     )
     yield "In texts, `{x:format}` says how a value is spoken; `{{` and `}}` are braces.\n"
-    yield from _table(("format", "spoken"), [(f"`:{name}`", doc) for name, doc in FORMATS.items()])
+    yield from _table(("format", "spoken"), [(f"`:{name}`", kind.doc) for name, kind in FORMATS.items()])
     yield "## Codes\n"
     yield "Errors begin with E, warnings with W. A flow set with an error does not go live.\n"
     yield from _table(("code", "meaning"), [(f"`{code}`", text) for code, text in sorted(CODES.items())], last=True)

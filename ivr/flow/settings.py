@@ -58,6 +58,44 @@ class Kind(Protocol[T_co]):
         """For the reference: what can be written, in a few words."""
 
 
+Schema = dict[str, Any]
+"""A JSON Schema (2020-12)."""
+
+
+def text_schema(pattern: str | None = None) -> Schema:
+    """A word or text. Everything is text to us; an editor takes a bare 5 for a number and a bare true for a boolean."""
+    if pattern is None:
+        return {"type": ["string", "number", "boolean"]}
+    return {"anyOf": [{"type": "string", "pattern": f"^(?:{pattern})$"}]}
+
+
+def schema_of(kind: Kind[Any]) -> Schema:
+    """The kind's own ``schema()``. A kind without one takes anything: a schema refuses nothing that the check takes."""
+    own = getattr(kind, "schema", None)
+    made: Schema = {} if own is None else own()
+    return {"description": kind.describe(), **made}
+
+
+def record_schema(record: type[Any], *, others: Mapping[str, Schema] | None = None) -> Schema:
+    """The settings of a dataclass as :func:`read_record` reads them. ``others`` stand beside them."""
+    properties: dict[str, Schema] = {}
+    for _, one in settings_of(record):
+        properties[one.name] = {**schema_of(one.kind), "description": f"{one.doc} ({one.kind.describe()})"}
+    for _, group in groups_of(record):
+        properties |= group_schema(group)
+    required = [one.name for _, one in settings_of(record) if one.required]
+    found: Schema = {"type": "object", "properties": {**properties, **(others or {})}, "additionalProperties": False}
+    return {**found, "required": required} if required else found
+
+
+def group_schema(group: Group[Any]) -> dict[str, Schema]:
+    """The settings of a group, by name."""
+    return {
+        name: {**schema_of(kind), "description": f"{doc} ({kind.describe()})"}
+        for name, (kind, doc) in group.names.items()
+    }
+
+
 @dataclass(frozen=True)
 class Setting(Generic[R]):
     """What is known of one field."""

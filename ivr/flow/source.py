@@ -21,6 +21,10 @@ from ivr.flow.spelling import Spelling, mend
 SIZE_LIMIT = 1_000_000
 """Bytes. The largest hand-written flow seen is a hundredth of this."""
 DEPTH_LIMIT = 20
+LINE_LIMIT = 10_000
+"""Characters of one line: what looks for slips in a line takes longer than the line is long."""
+NODES_LIMIT = 100_000
+"""Words, lists and mappings of one file: each takes a hundred times the memory of its letters."""
 
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _BEGINNING = yaml.Mark("", 0, 0, 0, None, 0)
@@ -100,6 +104,9 @@ def read_source(path: Path, file: str | None = None) -> Source:
     """Read a file; ``file`` is the name shown in problems."""
     file = str(path) if file is None else file
     try:
+        if path.exists() and not path.is_file():
+            # Reading a pipe or a device may never end.
+            return _unreadable(file, "this is not a file", "name a file, or the folder it is in")
         with path.open("rb") as stream:
             content = stream.read(SIZE_LIMIT + 1)
     except OSError as error:
@@ -122,12 +129,27 @@ def parse_source(content: bytes | str, file: str) -> Source:
             return _unreadable(
                 file, "this file is not UTF-8 text", "save it as UTF-8 in the editor", line, error.object
             )
+    elif not _is_unicode(content):
+        return _unreadable(file, "this text is not Unicode", "save it as UTF-8 in the editor")
     lines = tuple(_LINE_BREAK.split(content))
+    long = next((number for number, line in enumerate(lines, 1) if len(line) > LINE_LIMIT), None)
+    if long is not None:
+        problem = Problem("E010", Place(file, long), f"this line has more than {LINE_LIMIT} characters", "break it")
+        return Source(file, lines, None, tuple(with_lines([problem], {file: lines})), complete=False)
     spelling = mend(lines, file)
     composer = _Composer(file, spelling, len(lines))
     root = composer.compose()
     problems = [*spelling.problems, *composer.problems]
     return Source(file, lines, root, tuple(with_lines(problems, {file: lines})), composer.complete)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no halves of surrogate pairs, which no file can hold."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unreadable(file: str, message: str, help: str, line: int = 1, content: bytes = b"") -> Source:
@@ -158,6 +180,7 @@ class _Composer:
         self._spelling = spelling
         self._line_count = line_count
         self._stack: list[_Open] = []
+        self._nodes = 0
         self._root: Node | None = None
         self._long_text: tuple[Place, int] | None = None
         """Where the last quoted text of several lines begins, and the line it ends in."""
@@ -185,6 +208,12 @@ class _Composer:
         yield from yaml.parse("\n".join(self._spelling.lines), Loader=_YAML_LOADER)
 
     def _take(self, event: yaml.Event) -> bool:
+        if isinstance(event, yaml.NodeEvent):
+            self._nodes += 1
+            if self._nodes > NODES_LIMIT:
+                help = "split it into several files"
+                self._problem("E010", event, f"more than {NODES_LIMIT} words and values in one file", help)
+                return False
         if isinstance(event, yaml.AliasEvent):
             help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
             self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -9,18 +10,14 @@ from typing import Final
 from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean
-from ivr.flow.values import as_text
-
-FORMATS: Final[Mapping[str, str]] = {
-    "text": "as it is",
-    "digits": "digit by digit: 1 2 3 4",
-    "number": "as a number: one thousand two hundred and thirty-four",
-    "spell": "letter by letter",
-}
-"""How a value can be spoken, with an explanation. ``{x}`` alone is ``{x:text}``."""
+from ivr.flow.saying import FORMATS, argument_fault
+from ivr.flow.values import as_text, within_limit
 
 TEMPLATE_LIMIT: Final = 5_000
 """Characters of a text with holes."""
+
+_FORMAT: Final = re.compile(r"(?P<name>[^\s(]*)(?:\s*\((?P<in_brackets>.*)\)|\s+(?P<behind>.*))?", re.DOTALL)
+"""``money CNY``, ``plural(call,calls)``"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +54,13 @@ class Template:
 
         Raises EvaluationError.
         """
-        return "".join(
-            part if isinstance(part, str) else as_text(part.expression.evaluate(scope)) for part in self.parts
-        )
+        parts: list[str] = []
+        length = 0
+        for part in self.parts:
+            parts.append(part if isinstance(part, str) else as_text(part.expression.evaluate(scope)))
+            length += len(parts[-1])
+            within_limit(length)
+        return "".join(parts)
 
 
 def fixed(text: str) -> Template:
@@ -157,13 +158,13 @@ class _Reader:
         return -1, -1
 
     def _format(self, start: int, end: int) -> tuple[str, str]:
-        written = self._text[start:end]
-        name, _, argument = written.strip().partition(" ")
-        at = start + len(written) - len(written.lstrip())
+        written = self._text[start:end].strip()
+        at = start + len(self._text[start:end]) - len(self._text[start:end].lstrip())
+        found = _FORMAT.fullmatch(written)
+        name, argument = (found["name"], found["in_brackets"] or found["behind"] or "") if found else (written, "")
         if name not in FORMATS:
             help = did_you_mean(name, sorted(FORMATS), "formats")
-            self._problem("E132", at, f"format '{name}' is not known", help, max(len(name), 1))
-        elif argument.strip():
-            help = f"write {{…:{name}}}"
-            self._problem("E132", at, f"format '{name}' takes nothing after its name", help, len(written.strip()))
+            self._problem("E132", at, f"format '{name[:40]}' is not known", help, max(len(name), 1))
+        elif (fault := argument_fault(name, argument)) is not None:
+            self._problem("E132", at, *fault, len(written))
         return name, argument.strip()

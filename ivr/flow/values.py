@@ -30,6 +30,8 @@ TYPE_WORDS: Final[Mapping[str, str]] = {
 }
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.[0-9]{1,9})?")
+_LISTS_LIMIT: Final = 5
+"""Lists within lists that are written as text."""
 _LARGEST: Final = Decimal(10) ** 30
 
 
@@ -61,7 +63,7 @@ def as_number(value: object) -> Decimal:
     raise EvaluationError(f"{shown(value)} is not a number")
 
 
-def as_text(value: object) -> str:
+def as_text(value: object, depth: int = 0) -> str:
     """The value as it stands in a log line or an address."""
     match value:
         case str():
@@ -78,9 +80,28 @@ def as_text(value: object) -> str:
         case date():
             return value.isoformat()
         case list() | tuple():
-            return ", ".join(as_text(item) for item in value[:100])
+            return _joined(value, depth)
         case _:
             raise EvaluationError(f"{shown(value)} cannot be written as text")
+
+
+def _joined(values: list[object] | tuple[object, ...], depth: int) -> str:
+    """Lists within lists come from outside and have any size: neither depth nor length is theirs to choose."""
+    if depth >= _LISTS_LIMIT:
+        raise EvaluationError("lists within lists cannot be written as text")
+    parts: list[str] = []
+    length = 0
+    for value in values[:100]:
+        parts.append(as_text(value, depth + 1))
+        length += len(parts[-1])
+        within_limit(length)
+    return ", ".join(parts)
+
+
+def within_limit(length: int) -> None:
+    """Raises EvaluationError for a text that is too long."""
+    if length > TEXT_LIMIT:
+        raise EvaluationError(f"the text is longer than {TEXT_LIMIT} characters")
 
 
 def as_yes_no(value: object) -> bool:

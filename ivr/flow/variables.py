@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ivr.flow.draft import Draft, DraftBlock, DraftStep, expressions
+from ivr.flow.holes import check_values
 from ivr.flow.model import Place, VariableType
 from ivr.flow.nodes.control import If, Set, Switch
 from ivr.flow.nodes.questions import Collect
@@ -59,6 +60,7 @@ def _step_types(draft: Draft, step: DraftStep, types: dict[str, VariableType]) -
             draft.problems.append(Problem("E134", place, message, "compare it with something", len(expression.text)))
         if isinstance(settings, Switch) and expression is settings.on and found in types.values():
             _cases(draft, step, settings, found)
+    draft.problems.extend(check_values(settings, types))
 
 
 def _set(draft: Draft, step: DraftStep, settings: Set, types: dict[str, VariableType]) -> None:

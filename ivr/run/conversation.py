@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Literal
 
 from ivr.flow.model import Flow, Prompt, Recording
+from ivr.flow.saying import worded
 from ivr.flow.template import Template
 from ivr.flow.values import as_text
 from ivr.run.actions import (
@@ -31,7 +32,6 @@ from ivr.run.environment import Environment
 from ivr.run.input import TypedAhead
 from ivr.run.ledger import Ledger
 from ivr.run.requests import Asked
-from ivr.run.wording import worded
 
 MASK = "********"
 """Stands for a secret value, whatever its length."""

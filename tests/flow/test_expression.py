@@ -1,7 +1,6 @@
 """Expressions: what they come to, what is refused at load, and that nothing but EvaluationError ever comes out."""
 
 import re
-import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -9,10 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ivr.flow.charpattern import CharacterPattern, PatternError
+from ivr.flow.charpattern import CharacterPattern, PatternError, _advance
 from ivr.flow.expression import EvaluationError, Expression, parse_expression
 from ivr.flow.model import VariableType
 from ivr.flow.problem import Problem
+from ivr.flow.template import parse_template
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 SCOPE: dict[str, object] = {
@@ -20,7 +20,8 @@ SCOPE: dict[str, object] = {
     "order": "00120",
     "visits": 3,
     "vip": True,
-    "info": {"total": 12.5, "items": ["a", "b"]},
+    "info": {"total": 12.5, "items": ["a", "b"], "code": "200", "flag": True, "at": "2026-03-02T07:30:00Z"},
+    "price": Decimal("12.80"),
     "since": date(2026, 1, 31),
     "caller.number": "+861380000",
     "call.at": NOW,
@@ -35,6 +36,7 @@ TYPES: dict[str, VariableType] = {
     "vip": "yes_no",
     "info": "json",
     "since": "date",
+    "price": "money",
     "unset": "text",
 }
 
@@ -81,6 +83,18 @@ def parsed(text: str) -> Expression:
         ("weekday()", "monday"),
         ("weekday(since)", "saturday"),
         ("call.at < '10:30'", True),
+        ("price + 0.20 == 13", True),
+        ("price - info.total", Decimal("0.3")),
+        ("info.code == 200", True),
+        ("info.code != 200", False),
+        ("info.code > 99", True),
+        ("info.code in [100, 200]", True),
+        ("info.flag == 1", False),
+        ("info.flag == yes", True),
+        ("hours_between(since, '2026-02-01')", Decimal(24)),
+        ("hours_between('09:00', '08:30')", Decimal("-0.5")),
+        ("hours_between(info.at)", Decimal("2.5")),
+        ("hours_between(call.at, '18:20') > 8.3", True),
     ],
 )
 def test_value(text: str, value: object) -> None:
@@ -97,6 +111,7 @@ def test_value(text: str, value: object) -> None:
         ("number(tier) > 1", "'gold' is not a number"),
         ("info.items > 1", "cannot be put in order"),
         ("coalesce(unset, unset)", "none of the values"),
+        ("hours_between(tier)", "'gold' is neither a date nor a time"),
     ],
 )
 def test_no_value(text: str, message: str) -> None:
@@ -154,10 +169,86 @@ def test_an_evaluation_gives_a_value_or_says_why_not(text: str, scope: dict[str,
     assert message
 
 
-def test_no_pattern_takes_for_ever() -> None:
-    started = time.perf_counter()
-    assert not CharacterPattern.parse("a*a*a*a*a*a*a*a*a*a*b").matches("a" * 1_000)
-    assert time.perf_counter() - started < 1
+def nested(depth: int) -> object:
+    value: object = "x"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+HOSTILE: dict[str, object] = {
+    "info": {
+        "deep": nested(100_000),
+        "same": nested(100_000),
+        "long": "x" * 10_000_000,
+        "wide": [["x" * 1000] * 100] * 100,
+        "huge": 10**5_000,
+        "nan": float("nan"),
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("info.deep == info.same", "nested too deeply"),
+        ("'x' + info.deep", "lists within lists"),
+        ("starts_with(info.deep, 'x')", "lists within lists"),
+        ("'x' + info.long", "longer than 10000"),
+        ("lower(info.long)", "longer than 10000"),
+        ("digits(info.long)", "longer than 10000"),
+        ("starts_with(info.wide, 'x')", "longer than 10000"),
+        ("matches(info.long, 'x*')", "at most at 1000"),
+        ("info.huge + 1", "too large"),
+        ("info.nan > 1", "too large"),
+        ("info.__class__ == 'dict'", "is not set"),
+        ("info.long.upper == 'X'", "is not set"),
+    ],
+)
+def test_what_comes_from_outside_cannot_break_an_expression(text: str, message: str) -> None:
+    with pytest.raises(EvaluationError, match=re.escape(message)):
+        parsed(text).evaluate(HOSTILE)
+
+
+@pytest.mark.parametrize("text", ["{info.deep}", "{info.long}", "{info.wide}"])
+def test_nor_a_text_with_holes(text: str) -> None:
+    template, problems = parse_template(text)
+    assert problems == []
+    with pytest.raises(EvaluationError):
+        template.fill(HOSTILE)
+
+
+class Counted(int):
+    """A set of places that counts how often it is worked on."""
+
+    steps = 0
+
+    def __and__(self, other: int) -> "Counted":
+        Counted.steps += 1
+        return Counted(int(self) & other)
+
+    def __lshift__(self, other: int) -> "Counted":
+        return Counted(int(self) << other)
+
+    def __or__(self, other: int) -> "Counted":
+        return Counted(int(self) | other)
+
+    __ror__ = __or__
+
+
+@pytest.mark.parametrize("item", ["a*", "a{0,99}", ".*", "[a-z]+"])
+def test_an_item_of_a_pattern_takes_a_step_for_a_character_and_no_more(item: str) -> None:
+    pattern = CharacterPattern.parse(item)._items[0]
+    for length in (100, 1_000):
+        Counted.steps = 0
+        # Standing anywhere is the worst place to start from.
+        _advance(pattern, (1 << length) - 1, Counted((1 << length) - 1))
+        assert Counted.steps <= 2 * length + 2
+
+
+def test_patterns_that_make_other_matchers_try_for_ever() -> None:
+    assert not CharacterPattern.parse("a*" * 30 + "b").matches("a" * 1_000)
+    assert CharacterPattern.parse(".{0,99}" * 14).matches("a" * 1_000)
 
 
 pattern_items = st.lists(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ivr.flow.nodes.addresses import SecretName
 from ivr.outside.web import WAITING_PER_HOST, Refused, Web, parse_json
 from ivr.run.requests import HttpRequest, HttpResponse, NoReply, Reply
-from ivr.flow.nodes.addresses import SecretName
 from ivr.site.model import HttpSettings
 from ivr.site.reach import Reach, parse_reach
 from tests.outside.server import Service, certificate, serving

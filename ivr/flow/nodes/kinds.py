@@ -8,13 +8,14 @@ from typing import Final
 
 from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.keys import KeyPatternError, KeyPatterns, parse_pattern
-from ivr.flow.kinds import NAME, bad_name
+from ivr.flow.kinds import NAME, Name, bad_name
 from ivr.flow.model import Place, Prompt, Recording, Speech
 from ivr.flow.problem import Problem
-from ivr.flow.settings import Reader, scalar
+from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
 from ivr.flow.template import Template, parse_template
 
+_DIGITS: Final = r"([0-9]{1,3})(?:\s*\.\.\s*([0-9]{1,3}))?"
 _SOUND_FILE: Final = re.compile(r"(?P<name>[^/]*)\.(?:wav|opus|mp3|ogg|flac)")
 
 
@@ -31,6 +32,9 @@ class TemplateText:
         template, problems = parse_template(text.text, text.place_at)
         reader.problems.extend(problems)
         return None if problems else template
+
+    def schema(self) -> Schema:
+        return text_schema()
 
     def describe(self) -> str:
         return self.of
@@ -51,6 +55,9 @@ class Condition:
             reader.problems.append(expression)
             return None
         return expression
+
+    def schema(self) -> Schema:
+        return text_schema()
 
     def describe(self) -> str:
         return self.of
@@ -92,6 +99,15 @@ class OnePrompt:
             return None
         text = TemplateText("a text to speak").read(node.entries[0][1], reader)
         return None if text is None else Speech(text, node.place)
+
+    def schema(self) -> Schema:
+        speech = {
+            "type": "object",
+            "properties": {"say": TemplateText("a text to speak").schema()},
+            "required": ["say"],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [RecordingName().schema(), speech]}
 
     def describe(self) -> str:
         return "a recording, or {say: 'text'}"
@@ -144,6 +160,20 @@ class KeyChoices:
         reader.wire(key.text, target)
         return complete
 
+    def schema(self) -> Schema:
+        go = {
+            "type": "object",
+            "properties": {"go": text_schema()},
+            "required": ["go"],
+            "additionalProperties": False,
+        }
+        return {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": r"^(?:[0-9A-DXZN*#]|\[[^\]]+\])+$"},
+            "additionalProperties": {"anyOf": [text_schema(), go]},
+        }
+
     def describe(self) -> str:
         return "'key or pattern': block"
 
@@ -164,6 +194,10 @@ class OneKey:
             return ""
         reader.problem("E121", text, f"'{text.text[:40]}' is not a key", f"write {self.describe()}")
         return None
+
+    def schema(self) -> Schema:
+        keys = text_schema("[0-9*#A-D]" + ("|none" if self.allow_none else ""))
+        return {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9}, keys]}
 
     def describe(self) -> str:
         return "'#', '*' or a digit" + (", or none" if self.allow_none else "")
@@ -190,7 +224,7 @@ class Digits:
         text = scalar(node, reader, self.describe())
         if text is None:
             return None
-        found = re.fullmatch(r"([0-9]{1,3})(?:\s*\.\.\s*([0-9]{1,3}))?", text.text)
+        found = re.fullmatch(_DIGITS, text.text)
         if found is None:
             reader.problem("E022", text, f"'{text.text[:40]}' is not a number of digits", "write 8, or 4..8")
             return None
@@ -200,6 +234,10 @@ class Digits:
             reader.problem("E022", text, f"'{text.text}' is not a number of digits", help)
             return None
         return count
+
+    def schema(self) -> Schema:
+        number = {"type": "integer", "minimum": 1, "maximum": self.most}
+        return {"anyOf": [number, text_schema(_DIGITS)]}
 
     def describe(self) -> str:
         return "a number of digits: 8, or 4..8"
@@ -223,6 +261,9 @@ class Assignments:
         values = [(key, Condition().read(value, reader)) for key, value in node.entries]
         good = tuple(Assignment(key.text, value, key.place) for key, value in values if value is not None)
         return good if len(good) == len(values) else None
+
+    def schema(self) -> Schema:
+        return {"type": "object", "minProperties": 1, "additionalProperties": Condition().schema()}
 
     def describe(self) -> str:
         return "variable: expression"
@@ -255,6 +296,15 @@ class TagValues:
                 tags.append(TagValue(key.text, text))
         return tuple(tags) if complete else None
 
+    def schema(self) -> Schema:
+        names = {"pattern": f"^(?:{NAME.pattern})$"}
+        return {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": names,
+            "additionalProperties": TemplateText().schema(),
+        }
+
     def describe(self) -> str:
         return "name: text"
 
@@ -279,6 +329,9 @@ class Cases:
         for key, value in node.entries:
             reader.wire(f"case {key.text}", value)
         return tuple(Case(key.text, f"case {key.text}", key.place) for key, _ in node.entries)
+
+    def schema(self) -> Schema:
+        return {"type": "object", "minProperties": 1, "additionalProperties": text_schema()}
 
     def describe(self) -> str:
         return "value: block"
@@ -310,6 +363,9 @@ class TargetText:
             return template
         return None
 
+    def schema(self) -> Schema:
+        return text_schema(r"(?:sip|tel):[\s\S]*\S[\s\S]*")
+
     def describe(self) -> str:
         return "'sip:SEAT' or 'tel:NUMBER'"
 
@@ -324,6 +380,9 @@ class RecordingName:
             reader.problem("E026", node, "a recording is needed here", "write the name of a recording")
             return None
         return prompt
+
+    def schema(self) -> Schema:
+        return Name().schema()
 
     def describe(self) -> str:
         return "the name of a recording"
