@@ -12,7 +12,7 @@ from ivr.flow.expression import Expression
 from ivr.flow.kinds import NAME, bad_name
 from ivr.flow.model import Place
 from ivr.flow.nodes.kinds import Condition, TemplateText
-from ivr.flow.settings import Reader, scalar
+from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
 from ivr.flow.template import Template, parse_template
 from ivr.flow.values import EvaluationError, as_text
@@ -99,6 +99,9 @@ class WebAddressText:
             return WebAddress(template, found["scheme"], found["host"].strip("[]").lower(), port)
         return None
 
+    def schema(self) -> Schema:
+        return {"type": "string", "pattern": "^https?://"}
+
     def describe(self) -> str:
         return "'https://host/path/{value}'"
 
@@ -178,6 +181,9 @@ class Headers:
             reader.problems.extend(problems)
             parts.append(template)
 
+    def schema(self) -> Schema:
+        return {"type": "object", "minProperties": 1, "additionalProperties": text_schema()}
+
     def describe(self) -> str:
         return "{Name: text}; {secret:name} in it is a secret of the site"
 
@@ -224,6 +230,9 @@ class DataMapping:
         whole = tuple((name, value) for name, value in entries if value is not None)
         return DataObject(whole) if len(whole) == len(entries) else None
 
+    def schema(self) -> Schema:
+        return {"type": "object", "minProperties": 1}
+
     def describe(self) -> str:
         return "{name: expression}, nested as JSON is"
 
@@ -234,6 +243,9 @@ class Body:
 
     def read(self, node: Node, reader: Reader) -> DataObject | Template | None:
         return DataMapping().read(node, reader) if isinstance(node, MappingNode) else TemplateText().read(node, reader)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [DataMapping().schema(), text_schema()]}
 
     def describe(self) -> str:
         return "{name: expression}, sent as JSON; or a text"
@@ -257,6 +269,10 @@ class Statuses:
             else:
                 reader.wire(f"status {key.text}", value)
         return tuple(key.text for key, _ in node.entries) if complete else None
+
+    def schema(self) -> Schema:
+        names = {"pattern": f"^(?:{_STATUS.pattern})$"}
+        return {"type": "object", "minProperties": 1, "propertyNames": names, "additionalProperties": text_schema()}
 
     def describe(self) -> str:
         return "'404': block, '5XX': block"
@@ -285,6 +301,9 @@ class Arguments:
             elif expression is not None:
                 found.append(Argument(key.text, expression, key.place))
         return tuple(found) if len(found) == len(node.entries) else None
+
+    def schema(self) -> Schema:
+        return {"type": "object", "additionalProperties": Condition().schema()}
 
     def describe(self) -> str:
         return "{name: expression}"
