@@ -51,7 +51,7 @@ CODES: Final[Mapping[str, str]] = {
     "E136": "A text with braces is not well-formed.",
     # What flows need of the site.
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
-    "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods, a table's value.",
+    "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     # Tests of flows.
