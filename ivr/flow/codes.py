@@ -52,7 +52,7 @@ CODES: Final[Mapping[str, str]] = {
     "E137": "A language of the flow cannot say a value in this format.",
     # What flows need of the site.
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
-    "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods, a table's value.",
+    "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     "E180": "A password or key stands in a flow, where everybody reads it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -167,14 +168,12 @@ def test_only_the_clock_on_the_wall_counts(calendar: Calendar, naive: datetime) 
     "text", ["", "Mon", "09:00-18:00", "Mon 9-18", "Mon 09:00-09:00", "Mun 09:00-10:00", "Mon 24:00-25:00"]
 )
 def test_not_a_period(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"'"):
         parse_period(text)
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_period_or_a_value_error(text: str) -> None:
     for parse in (parse_period, parse_spans, parse_dates):
-        try:
-            parse(text)  # type: ignore[operator]
-        except ValueError as error:
-            assert str(error)
+        with contextlib.suppress(ValueError):
+            parse(text)

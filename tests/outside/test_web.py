@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,10 @@ def test_time_is_limited_and_the_request_given_up() -> None:
             web = Web(HttpSettings(parse_reach((service.url,))), {})
             reply = await web.ask(HttpRequest("GET", f"{service.url}/hang", timeout=0.05))
             assert reason(reply).endswith("did not answer within 0.05 s")
+            service.arrived.clear()
+            asking = asyncio.ensure_future(web.ask(HttpRequest("GET", f"{service.url}/hang", timeout=60)))
+            await service.arrived.wait()
+            asking.cancel()
             await service.gone.wait()
             await web.close()
 
@@ -214,7 +219,5 @@ def test_a_service_that_hangs_cannot_gather_calls_without_end() -> None:
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_json_or_refused(data: bytes) -> None:
-    try:
+    with contextlib.suppress(Refused):
         parse_json(data)
-    except Refused as error:
-        assert str(error)

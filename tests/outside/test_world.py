@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, create_engine, text
 
 from ivr.flow.model import Place
 from ivr.outside import World
@@ -32,6 +33,7 @@ from ivr.run.requests import (
 )
 from ivr.site.model import HttpSettings, SqlTable, Webhook
 from ivr.site.reach import parse_reach
+from tests.cli.commands import ivr
 from tests.outside.server import serving
 
 HERE = Place("site.yaml", 1)
@@ -48,11 +50,20 @@ def performed(world: World, *asked: Asked) -> list[Reply]:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> str:
-    with sqlite3.connect(tmp_path / "orders.db") as connection:
-        connection.execute("CREATE TABLE orders (no TEXT, state TEXT, total NUMERIC)")
-        connection.execute("INSERT INTO orders VALUES ('42', 'sent', 1280.5)")
-    return f"sqlite:///{tmp_path}/orders.db"
+def database(url: str) -> str:
+    """With one order; once of either kind."""
+    with _connected(url) as connection:
+        connection.execute(text("CREATE TABLE orders (no VARCHAR(20), state VARCHAR(20), total NUMERIC(9, 1))"))
+        connection.execute(text("INSERT INTO orders VALUES ('42', 'sent', 1280.5)"))
+    return url
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
 
 
 def test_a_database_is_asked_with_the_key_bound(database: str) -> None:
@@ -66,21 +77,21 @@ def test_a_database_is_asked_with_the_key_bound(database: str) -> None:
     asked = [TableLookup("orders", "42"), TableLookup("state", "42"), TableLookup("orders", "42' OR '1'='1")]
     asked += [TableLookup("odd", "42"), TableLookup("broken", "42"), TableLookup("none", "42")]
     assert performed(World(tables=tables), *asked) == [
-        TableRow({"no": "42", "state": "sent", "total": 1280.5}),
+        TableRow({"no": "42", "state": "sent", "total": Decimal("1280.5")}),
         TableRow({"state": "sent"}),
         TableRow(None),
         NoReply("table odd gives no column 'nothing'"),
-        NoReply("table broken cannot be asked (OperationalError)"),
+        NoReply(f"table broken cannot be asked ({'OperationalError' if 'sqlite' in database else 'ProgrammingError'})"),
         NoReply("the site has no table 'none'"),
     ]
 
 
 def test_a_look_up_changes_nothing(database: str) -> None:
-    sql = "WITH k(x) AS (SELECT :key) INSERT INTO orders SELECT x, 'new', 0 FROM k"
+    sql = "WITH k(x) AS (SELECT CAST(:key AS VARCHAR(20))) INSERT INTO orders SELECT x, 'new', 0 FROM k"
     [reply] = performed(World(tables={"t": SqlTable("t", sql, database, None, HERE)}), TableLookup("t", "1"))
     assert isinstance(reply, NoReply)
-    with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM orders").fetchone() == (1,)
+    with _connected(database) as connection:
+        assert connection.execute(text("SELECT COUNT(*) FROM orders")).scalar() == 1
 
 
 def test_threads_are_bounded_in_time_and_number() -> None:
@@ -125,9 +136,9 @@ def test_a_webhook_gets_a_signed_message_and_is_tried_again() -> None:
 
 
 def test_the_signature_is_what_is_documented() -> None:
-    # echo -n '1700000000.{"a": 1}' | openssl dgst -sha256 -hmac key
+    # printf '%s' '1700000000.{"a": 1}' | openssl dgst -sha256 -hmac key
     made = signature("key", "1700000000", '{"a": 1}')
-    assert made == "sha256=" + __import__("hmac").new(b"key", b'1700000000.{"a": 1}', "sha256").hexdigest()
+    assert made == "sha256=17e36a190ee125a4782d21867ffdf5712238dc71b452ba98254537bfdb4f3a77"
 
 
 def test_what_is_told_at_the_end_of_a_call_arrives_before_the_program_stops() -> None:
@@ -207,3 +218,21 @@ def test_installed_plugins_are_found_and_a_broken_one_is_named(package: Path) ->
     assert (found["score"].package, found["score"].plugin.doc) == ("crm-plugins", "Scores a number.")
     assert found["bad"].plugin is None
     assert "missing" in found["bad"].fault
+
+
+def test_ivr_plugins_lists_them(package: Path) -> None:
+    printed = ivr("plugins")
+    assert printed.exit_code == 1
+    assert "score  (crm-plugins)  Scores a number." in printed.stdout
+    assert "arguments: number: str, limit: int (may be left out);  exits: high, failed;  5 s" in printed.stdout
+    assert "bad  (crm-plugins)  cannot be used: AttributeError" in printed.stdout
+
+
+def test_a_flow_that_calls_an_installed_plugin_is_checked_against_it(package: Path) -> None:
+    site = package / "site.yaml"
+    site.write_text("numbers: {'1000': main}\nflows: main.yaml\n")
+    steps = "plugin: {name: score, args: {number: caller.number, limt: '3'}, high: continue, failed: continue}"
+    (package / "main.yaml").write_text(f"flow: main\nstart: a\nblocks:\n  a:\n    - {steps}\n    - hangup\n")
+    printed = ivr("check", site).stdout
+    assert "error E141 plug-in 'score' has no argument 'limt'" in printed
+    assert "did you mean 'limit'?" in printed

@@ -28,6 +28,7 @@ from ivr.flow.model import Flow
 from ivr.run.actions import (
     Action,
     Answer,
+    CancelRequest,
     Connect,
     Dial,
     Drop,
@@ -37,11 +38,13 @@ from ivr.run.actions import (
     OfferStarted,
     Play,
     Reject,
+    Request,
     StepDone,
     StopPlaying,
 )
-from ivr.run.events import Event, PlayFailed
+from ivr.run.events import Event, PlayFailed, RequestDone
 from ivr.run.flow_run import FlowRun, Limits
+from ivr.run.requests import Delivered, HttpResponse, NoReply, PluginResult, TableRow
 from ivr.run.script import A_CALLER
 from tests.run.flows import ENVIRONMENT, OFFICE, flow
 
@@ -87,6 +90,44 @@ blocks:
     - end
 """
 
+ASKING = """\
+on_hangup: gone
+on_error: again
+vars: {row: json, n: {type: number, default: 1}}
+blocks:
+  welcome:
+    - http: {get: 'https://a.example/{call.did}', while_waiting: [one], into: row, status: {'404': again},
+             failed: continue}
+    - answer
+    - lookup: {table: t, key: '{n}', into: n, while_waiting: two, miss: continue}
+    - plugin: {name: p, args: {n: n}, into: row, while_waiting: three, high: again}
+    - notify: {webhook: w, data: {n: n}, failed: again}
+    - play: four
+    - goto: welcome
+  again:
+    - pause: 1s
+    - goto: welcome
+  gone:
+    - notify: {webhook: w, data: {n: n}, failed: last}
+    - end
+  last:
+    - end
+"""
+
+REPLIES = st.sampled_from(
+    [
+        NoReply("nobody is there"),
+        HttpResponse(200, {"a": [1]}),
+        HttpResponse(404),
+        TableRow(None),
+        TableRow({"a": "x"}),
+        TableRow({"a": 2, "b": None}),
+        Delivered(),
+        PluginResult("high", 3),
+        PluginResult("unheard_of"),
+    ]
+)
+
 LEGS = [f"leg{n}" for n in range(1, 6)]
 EVENTS = st.one_of(
     st.builds(KeyPressed, st.sampled_from("012345*#"), st.sampled_from(["rfc4733", "info", "inband"])),
@@ -102,6 +143,7 @@ EVENTS = st.one_of(
     st.builds(LegEnded, st.sampled_from(LEGS), st.sampled_from(["agent", "network"])),
     st.builds(LegHeld, st.sampled_from(LEGS)),
     st.sampled_from([Answered(), MediaStarted(), CallerHeld(), CallerRetrieved()]),
+    st.builds(RequestDone, st.integers(1, 4), REPLIES, st.floats(0.0, 5.0)),
 )
 LAST = st.sampled_from([CallerLeft("caller", "bye"), CallerLeft("network", "lost"), CallEnded(None, ()), None])
 MOMENTS = st.lists(
@@ -121,6 +163,7 @@ class Owner:
     plays: set[int] = field(default_factory=set)
     legs: set[str] = field(default_factory=set)
     offered: set[str] = field(default_factory=set)
+    asked: set[int] = field(default_factory=set)
     answer_asked: bool = False
     ended: Ended | None = None
     over: bool = False
@@ -163,6 +206,12 @@ class Owner:
             case Hangup() | Reject():
                 assert not self.over
                 self.over = True
+            case Request(request_id, _, detached):
+                assert request_id not in self.asked
+                if not detached:
+                    self.asked.add(request_id)
+            case CancelRequest(request_id):
+                self.asked.remove(request_id)
             case StepDone(record):
                 self.seq += 1
                 assert record.seq == self.seq
@@ -176,6 +225,10 @@ class Owner:
         match event:
             case Answered():
                 self.answer_asked = True
+            case RequestDone(request_id=request_id):
+                if request_id not in self.asked:
+                    return
+                self.asked.remove(request_id)
             case LegFailed(leg_id=leg) | LegEnded(leg_id=leg):
                 self.legs.discard(leg)
             case PlayEnded(play_id=play_id) | PlayFailed(play_id=play_id) if play_id == self.playing:
@@ -189,7 +242,7 @@ class Owner:
             self.does(self.run.handle_timer(self.now))
 
 
-@pytest.fixture(scope="module", params=[OFFICE, LOOPS, DULL], ids=["office", "loops", "dull"])
+@pytest.fixture(scope="module", params=[OFFICE, LOOPS, DULL, ASKING], ids=["office", "loops", "dull", "asking"])
 def sample(request: pytest.FixtureRequest) -> Flow:
     return flow(request.param)
 
@@ -220,6 +273,7 @@ def test_any_call_comes_to_one_end(sample: Flow, moments: list[tuple[float, Even
     assert owner.run.ended_by == owner.ended.by
     assert not owner.legs, "everybody who was dialled was dropped, failed or hung up"
     assert not owner.offered
+    assert not owner.asked, "nobody waits for an answer any more"
     assert owner.seq > 0 or owner.run.path == ()
 
 

@@ -31,7 +31,7 @@ from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
 from ivr.run.flow_run import FlowRun
 from ivr.run.live import LiveCall
-from ivr.run.requests import Asked, Reply
+from ivr.run.requests import Asked, HttpResponse, Notification, Reply
 from tests.run.flows import ENVIRONMENT, flow
 
 Story = Callable[["Stage"], Coroutine[Any, Any, None]]
@@ -115,6 +115,8 @@ class Stage:
         self.cannot_speak: Exception | None = None
         self.missing: set[str] = set()
         self.replies: list[Reply] = []
+        self.sent: list[tuple[Asked, str]] = []
+        """What was asked without an answer being awaited, and for which call."""
         sample = flow(text)
         facts = CallFacts("c1", "anna", "", None, "1000", datetime(2026, 1, 5, 12, tzinfo=UTC))
         self.run = FlowRun(sample, facts, environment=ENVIRONMENT)
@@ -149,7 +151,7 @@ class Stage:
         return Clip(b"\xff" * 160)
 
     def send(self, asked: Asked, call_id: str) -> None:
-        raise NotImplementedError
+        self.sent.append((asked, call_id))
 
     async def perform(self, asked: Asked) -> Reply:
         await self.made.wait()
@@ -397,3 +399,49 @@ blocks:
     - hangup
 """
     acted(story, silent)
+
+
+ASKING = """\
+on_error: bye
+on_hangup: gone
+blocks:
+  welcome:
+    - http: {get: 'https://crm.example/{call.did}', into: info, status: {'404': none}, failed: bye}
+    - hangup
+  none:
+    - pause: 60s
+    - hangup
+  bye: [hangup]
+  gone:
+    - notify: {webhook: crm, data: {event: "'gone'"}}
+    - end
+"""
+
+
+def test_what_came_of_a_question_is_in_the_record() -> None:
+    async def story(stage: Stage) -> None:
+        stage.live.begin()
+        stage.replies.append(HttpResponse(404))
+        stage.made.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        stage.happens(CallerLeft("caller", "bye"))
+        assert stage.sent == [(Notification("crm", {"call": "c1", "event": "gone"}), "c1")]
+        stage.ends()
+
+    stage = acted(story, ASKING)
+    details = [event.data.get("detail") for event in stage.journal if event.type == "flow.step"]
+    first = details[0]
+    assert isinstance(first, dict)
+    assert (first["url"], first["status"]) == ("https://crm.example/{call.did}", 404)
+    assert details[2:] == [{"webhook": "crm"}, None]
+
+
+def test_a_question_does_not_outlive_its_call() -> None:
+    async def story(stage: Stage) -> None:
+        stage.live.begin()
+        await asyncio.sleep(0)
+        stage.happens(CallerLeft("caller", "bye"))
+        stage.ends()
+
+    acted(story, ASKING)

@@ -44,8 +44,8 @@ def test_flows_name_what_the_site_has() -> None:
     assert [f"{lines[0].partition(': ')[2]} / {lines[-1].partition('^ ')[2]}" for lines in found] == [
         "error E140 the site has no table 'vipp' / did you mean 'vip'?",
         "error E140 the site has no webhook 'crn' / did you mean 'crm'?",
-        "warning W305 crm.example is asked without encryption / write https://, or allow the host in the site file if it "
-        "is your own: http: allow",
+        "warning W305 crm.example is asked without encryption / write https://, or allow the host in the site file if "
+        "it is your own: http: allow",
         "error E140 the site has no secret 'tokn' / did you mean 'token'?",
         "error E140 there is no plug-in 'scor' / did you mean 'score'?",
         "error E110 plugin does not say what happens on 'high' / add high: block_name",
@@ -61,7 +61,8 @@ def test_flows_name_what_the_site_has() -> None:
 def test_a_table_as_a_spreadsheet_writes_it(tmp_path: Path) -> None:
     (tmp_path / "vip.csv").write_bytes('\ufeffnumber;tier;note\r\n110;gold;"a;b"\r\n\r\n120;silber ü;\r\n'.encode())
     (tmp_path / "site.yaml").write_text(
-        "numbers: {'1000': main}\ntables: {vip: {csv: vip.csv, key: number, value: tier}, all: {csv: vip.csv, key: number}}\n"
+        "numbers: {'1000': main}\n"
+        "tables: {vip: {csv: vip.csv, key: number, value: tier}, all: {csv: vip.csv, key: number}}\n"
     )
     loaded = load_site(tmp_path / "site.yaml", {})
     assert loaded.site is not None, loaded.problems

@@ -9,7 +9,12 @@ from ivr.site import load_site
 from ivr.site.reference import TARGET, with_table
 
 GUIDE = (Path(__file__).parents[2] / TARGET).read_text(encoding="utf-8")
-SECRETS = {"IVR_SECRET_CARRIER": "long-enough", "IVR_SECRET_SEAT_2001": "long-enough"}
+SECRETS = {
+    "IVR_SECRET_CARRIER": "long-enough",
+    "IVR_SECRET_SEAT_2001": "long-enough",
+    "IVR_SECRET_HOOK": "long-enough",
+    "IVR_SECRET_ORDERS_DB": "postgresql://ivr@db/orders",
+}
 
 
 def test_the_table_is_up_to_date() -> None:
