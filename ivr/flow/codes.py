@@ -67,6 +67,7 @@ CODES: Final[Mapping[str, str]] = {
     "W303": "A menu with more choices than callers remember.",
     "W304": "A block nothing leads to.",
     "W350": "A word in a flow that looks like a key or the number of a card.",
+    "W351": "A flow that no number and no step leads to.",
     "W210": "There are fewer media ports than the calls allowed need.",
     "W211": "The password of a seat is easy to guess.",
     "W212": "A trunk brings calls to a number that no rule fits.",

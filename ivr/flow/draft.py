@@ -123,13 +123,14 @@ def _normal(value: object) -> object:
         return [_normal(item) for item in value]
     if isinstance(value, KeyPatterns):
         return sorted(value.patterns)
-    if (names := _compared(type(value))) is not None:
+    kind: Any = type(value)
+    if (names := _compared(kind)) is not None:
         return {"": type(value).__name__, **{name: _normal(getattr(value, name)) for name in names}}
     return value if value is None or isinstance(value, str | bool | int) else f"{type(value).__name__} {value}"
 
 
 @lru_cache(maxsize=500)
-def _compared(kind: type) -> tuple[str, ...] | None:
+def _compared(kind: type[Any]) -> tuple[str, ...] | None:
     """The fields of a dataclass that a caller could notice; None for what is none."""
     if not dataclasses.is_dataclass(kind):
         return None
@@ -138,7 +139,7 @@ def _compared(kind: type) -> tuple[str, ...] | None:
 
 
 @lru_cache(maxsize=500)
-def _parts(kind: type) -> tuple[str, ...]:
+def _parts(kind: type[Any]) -> tuple[str, ...]:
     """The fields of a dataclass that can hold texts, expressions and recordings; none for what is none."""
     if not dataclasses.is_dataclass(kind) or kind is Place:
         return ()
@@ -157,7 +158,8 @@ def contents(settings: object) -> Iterator[Expression | Template | Recording]:
         for item in settings:
             yield from contents(item)
     elif settings is not None and not isinstance(settings, str | int | float):
-        for name in _parts(type(settings)):
+        kind: Any = type(settings)
+        for name in _parts(kind):
             yield from contents(getattr(settings, name))
 
 
