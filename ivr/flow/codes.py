@@ -74,6 +74,7 @@ CODES: Final[Mapping[str, str]] = {
     "W304": "A block nothing leads to.",
     "W305": "A web service is asked without encryption, on a way that others may share.",
     "W350": "A word in a flow that looks like a key or the number of a card.",
+    "W351": "A flow that no number and no step leads to.",
     "W210": "There are fewer media ports than the calls allowed need.",
     "W211": "The password of a seat is easy to guess.",
     "W212": "A trunk brings calls to a number that no rule fits.",

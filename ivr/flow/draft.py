@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -125,14 +126,27 @@ def _normal(value: object) -> object:
         return [_normal(item) for item in value]
     if isinstance(value, KeyPatterns):
         return sorted(value.patterns)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {
-            one.name: _normal(getattr(value, one.name))
-            for one in dataclasses.fields(value)
-            if one.compare and one.name not in ("title", "digest")
-        }
-        return {"": type(value).__name__, **fields}
+    kind: Any = type(value)
+    if (names := _compared(kind)) is not None:
+        return {"": type(value).__name__, **{name: _normal(getattr(value, name)) for name in names}}
     return value if value is None or isinstance(value, str | bool | int) else f"{type(value).__name__} {value}"
+
+
+@lru_cache(maxsize=500)
+def _compared(kind: type[Any]) -> tuple[str, ...] | None:
+    """The fields of a dataclass that a caller could notice; None for what is none."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    fields = (one for one in dataclasses.fields(kind) if one.compare)
+    return tuple(one.name for one in fields if one.name not in ("title", "digest"))
+
+
+@lru_cache(maxsize=500)
+def _parts(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a dataclass that can hold texts, expressions and recordings; none for what is none."""
+    if not dataclasses.is_dataclass(kind) or kind is Place:
+        return ()
+    return tuple(one.name for one in dataclasses.fields(kind))
 
 
 def contents(settings: object) -> Iterator[Expression | Template | Recording]:
@@ -146,9 +160,10 @@ def contents(settings: object) -> Iterator[Expression | Template | Recording]:
     elif isinstance(settings, tuple):
         for item in settings:
             yield from contents(item)
-    elif dataclasses.is_dataclass(settings) and not isinstance(settings, type | Place):
-        for one in dataclasses.fields(settings):
-            yield from contents(getattr(settings, one.name))
+    elif settings is not None and not isinstance(settings, str | int | float):
+        kind: Any = type(settings)
+        for name in _parts(kind):
+            yield from contents(getattr(settings, name))
 
 
 def expressions(settings: object) -> Iterator[Expression]:

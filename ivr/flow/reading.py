@@ -24,6 +24,10 @@ from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
 MISTAKES_LIMIT: Final = 200
 """Of one file: nobody reads more at a time, and looking for the word that was meant takes time for each."""
 
+BLOCKS_LIMIT: Final = 2_000
+VARIABLES_LIMIT: Final = 500
+"""Of one flow: whether a variable is set is looked at for every block."""
+
 _LANGUAGE: Final = r"[a-z]{2,3}(-[a-z0-9]{2,8})?"
 _STRUCTURE: Final = ("vars", "input", "blocks")
 TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
@@ -141,6 +145,10 @@ def _variables(node: Node, reader: Reader) -> dict[str, Variable]:
         if not (isinstance(node, ScalarNode) and not node.text):
             reader.problem("E013", node, "vars needs names and types", "write vars: {order: digits}")
         return {}
+    if len(node.entries) > VARIABLES_LIMIT:
+        message = f"this flow has {len(node.entries)} variables"
+        reader.problem("E025", node, message, f"at most {VARIABLES_LIMIT}: put what belongs together into one json")
+        return {}
     found = {}
     for key, value in node.entries:
         if not NAME.fullmatch(key.text):
@@ -204,6 +212,11 @@ def _blocks(root: MappingNode, draft: Draft, reader: Reader) -> None:
         reader.problem(
             "E102", node or root, "this flow has no blocks", "add blocks: and below it, indented, name: and its steps"
         )
+        return
+    if len(node.entries) > BLOCKS_LIMIT:
+        message = f"this flow has {len(node.entries)} blocks"
+        reader.problem("E025", node, message, f"at most {BLOCKS_LIMIT}: split it into several flows")
+        draft.blocks = {}
         return
     told = False
     for key, value in node.entries:

@@ -22,10 +22,11 @@ def check_site(
     """
     lines = {shown(site.file): site.lines}
     own = with_lines([*_numbers(site, flow_set), *_groups(site), *_trunks(site)], lines)
+    unreached = flow_set.with_lines(_unreached(site, flow_set))
     targets = check_targets(flow_set, site.seats, site.groups, site.trunks)
     prompts = check_prompts(flow_set, site.recording, shown(site.prompts), fault)
     outside = check_outside(flow_set, outdoors_of(site))
-    return in_order([*own, *targets, *prompts, *outside])
+    return in_order([*own, *unreached, *targets, *prompts, *outside])
 
 
 def outdoors_of(site: Site) -> Outdoors:
@@ -60,6 +61,17 @@ def _numbers(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
             yield Problem(
                 "E205", rule.place, f"number '{rule.number}' leads to flow '{rule.flow}', which is not there", help
             )
+
+
+def _unreached(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
+    """Flows that no number leads to, and no step: a setting called ``flow`` names another flow."""
+    led_to = {rule.flow for rule in site.numbers}
+    led_to |= {flow for step in flow_set.written if isinstance(flow := getattr(step.settings, "flow", None), str)}
+    for flow in flow_set.flows.values():
+        if flow.name not in led_to:
+            message = f"no number and no step leads to flow '{flow.name}'"
+            help = f"add it to {site.file.name} under numbers:, or remove it"
+            yield Problem("W351", flow.place, message, help, len(flow.name))
 
 
 def _groups(site: Site) -> Iterator[Problem]:

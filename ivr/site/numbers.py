@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Final, Literal
 
 from ivr.flow.keys import KeyPatternError, parse_pattern
@@ -76,9 +76,11 @@ def ambiguous(rules: Iterable[NumberRule]) -> list[tuple[NumberRule, NumberRule,
                 common = tuple(one & other for one, other in zip(first.places, second.places, strict=True))
                 if not all(common) or (common in (first.places, second.places) and first.places != second.places):
                     continue
-                example = "".join(min(choice) for choice in common)
-                if tuple(frozenset(character) for character in example) not in exact:
-                    found.append((first, second, example))
+                # Numbers that have a rule of their own are not in dispute; one more than there are such rules is.
+                shared = product(*(sorted(choice) for choice in common))
+                example = next((one for one in shared if tuple(map(frozenset, one)) not in exact), None)
+                if example is not None:
+                    found.append((first, second, "".join(example)))
     return found
 
 

@@ -22,6 +22,8 @@ def codes(found: FlowSet) -> list[str]:
 
 BOMB = "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*{'a' if n == 0 else f'b{n - 1}'}, *a]\n" for n in range(50))
 
+KEYS = ",\n      ".join(f"'{n}': a" for n in range(30_000))
+
 
 @pytest.mark.parametrize(
     ("content", "code"),
@@ -41,10 +43,13 @@ BOMB = "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [*{'a' if n == 0 else f'b{n - 1}
         (GOOD + "x: {" + "*: 1, " * 100_000 + "}\n", "E010"),
         ("x: [" + "a, " * 3_000 + "]\n" + "y:\n" + "- a\n" * NODES_LIMIT, "E010"),
         ("\n".join(f"k{n}: v" for n in range(60_000)), "E010"),
+        ("flow: a\nstart: b\nblocks:\n" + "".join(f"  b{n}: [end]\n" for n in range(30_000)), "E025"),
+        (GOOD + "vars: {" + ",\n  ".join(f"v{n}: text" for n in range(30_000)) + "}\n", "E025"),
+        (GOOD.replace("hangup", "menu: {prompt: x, keys: {" + KEYS + "}}"), "E025"),
         (GOOD + "input: {timeout: " + "9" * 5_000 + "s}\n", "E021"),
         (GOOD + "input: {tries: " + "9" * 5_000 + "}\n", "E022"),
     ],
-    ids=[str(number) for number in range(17)],
+    ids=[str(number) for number in range(20)],
 )
 def test_it_is_refused_with_a_reason(content: str | bytes, code: str) -> None:
     found = load_text(content)
@@ -64,11 +69,11 @@ def test_a_line_just_short_enough_is_read() -> None:
 
 
 def test_after_many_mistakes_nobody_looks_for_more() -> None:
-    blocks = "".join(f"  b{n}:\n    - anwser\n" for n in range(20_000))
-    found = load_text(f"flow: main\nstart: b19999\nblocks:\n{blocks}")
+    blocks = "".join(f"  b{n}:\n    - anwser\n" for n in range(2_000))
+    found = load_text(f"flow: main\nstart: b1999\nblocks:\n{blocks}")
     assert len(found.problems) == MISTAKES_LIMIT + 1
     assert "the rest of the blocks is not looked at" in str(found.problems[-1])
-    targets = "".join(f"  b{n}:\n    - goto: x{n}\n" for n in range(10_000))
+    targets = "".join(f"  b{n}:\n    - goto: x{n}\n" for n in range(2_000))
     found = load_text(f"flow: main\nstart: b1\nblocks:\n{targets}")
     assert len([problem for problem in found.problems if problem.code == "E101"]) == MISTAKES_LIMIT
 

@@ -15,6 +15,9 @@ from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
 from ivr.flow.template import Template, parse_template
 
+KEYS_LIMIT: Final = 200
+"""Of one menu: every pattern is compared with every other."""
+
 _DIGITS: Final = r"([0-9]{1,3})(?:\s*\.\.\s*([0-9]{1,3}))?"
 _SOUND_FILE: Final = re.compile(r"(?P<name>[^/]*)\.(?:wav|opus|mp3|ogg|flac)")
 
@@ -120,6 +123,10 @@ class KeyChoices:
     def read(self, node: Node, reader: Reader) -> KeyPatterns | None:
         if not isinstance(node, MappingNode) or not node.entries:
             reader.problem("E020", node, "keys are missing", "write '1': block_name, one per line")
+            return None
+        if len(node.entries) > KEYS_LIMIT:
+            help = f"at most {KEYS_LIMIT}: write patterns as 20XX"
+            reader.problem("E025", node, f"this menu has {len(node.entries)} keys", help)
             return None
         good = [key for key, value in node.entries if self._choice(key, value, reader)]
         if len(good) < len(node.entries):

@@ -1,0 +1,92 @@
+"""How long flows take to load and check, against plain YAML parsing of the same files; steps a second of a call.
+
+    python bench/flows.py
+
+Prints, for 50 to 400 flows of 50 blocks, the seconds of one load, and how many times as long that is as libyaml takes
+to parse the same files into Python objects: the ratio holds on every machine, and stays the same if growth is linear.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from ivr.flow.loader import load_flows, load_text
+from ivr.run.script import Script
+
+BLOCKS = 50
+COUNTS = (50, 100, 200, 400)
+ROUNDS = 1
+TARGET = 200
+
+BLOCK = """\
+  b{n}:
+    - say: 'You are at {{visits:number}} of {{caller.number}}.'
+    - set: {{visits: visits + 1}}
+    - if: {{when: visits > 20 and tier == 'gold', then: bye}}
+    - menu:
+        prompt: {{say: 'Press 1 or 2.'}}
+        keys: {{'1': b{one}, '2': b{two}}}
+        failed: bye
+"""
+
+CIRCLE = """\
+flow: circle
+start: a
+vars: {n: {type: number, default: 0}}
+blocks:
+  a:
+    - set: {n: n + 1}
+    - log: 'round {n}'
+    - if: {when: n < 400, then: a}
+    - hangup
+"""
+
+
+def flow(name: str) -> str:
+    blocks = "".join(BLOCK.format(n=n, one=(n + 1) % BLOCKS, two=(n * 7 + 3) % BLOCKS) for n in range(BLOCKS))
+    head = (
+        f"flow: {name}\nstart: b0\nvars: {{visits: {{type: number, default: 0}}, tier: {{type: text, default: x}}}}\n"
+    )
+    return f"{head}on_error: bye\nblocks:\n{blocks}  bye:\n    - hangup\n"
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The shortest of a few rounds, in CPU time: what else runs on the machine does not count."""
+    found = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        work()
+        found.append(time.process_time() - began)
+    return min(found)
+
+
+def main() -> int:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    took = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        print(f"flows of {BLOCKS} blocks   load and check   plain YAML   ratio")
+        for count in COUNTS:
+            for number in range(count):
+                (folder / f"f{number}.yaml").write_text(flow(f"f{number}"), encoding="utf-8")
+            files = sorted(folder.glob("*.yaml"))
+            assert load_flows(files).ok
+            took[count] = seconds(lambda files=files: load_flows(files))  # type: ignore[misc]
+            floor = seconds(lambda files=files: [yaml.load(f.read_bytes(), loader) for f in files])  # type: ignore[misc]
+            print(f"{count:>18}   {took[count]:>12.2f} s   {floor:>8.2f} s   {took[count] / floor:>5.2f}")
+    circle = load_text(CIRCLE).flows["circle"]
+    steps = len(Script(circle).records)
+    print(f"{steps / seconds(lambda: Script(circle)):,.0f} steps a second of one call, {steps} steps each")
+    growth = took[400] / took[100] / 4
+    print(f"growth from 100 to 400 flows: {growth:.2f} times linear; {TARGET} flows in {took[TARGET]:.2f} s")
+    return 0 if growth < 1.5 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
