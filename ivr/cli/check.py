@@ -66,7 +66,7 @@ def _site_of(path: Path) -> Path:
 
 def _is_site(path: Path) -> bool:
     """A YAML file is a flow if it says so at the beginning of a line; everything else that is a file is a site."""
-    if path.is_dir():
+    if path.is_dir() or path.suffix == ".flow":
         return False
     try:
         return _FLOW.search(path.read_bytes()) is None

@@ -11,13 +11,14 @@ from types import MappingProxyType
 from typing import Any
 
 from ivr.flow.checks import check_flow
+from ivr.flow.dsl.nodes import parse_dsl
 from ivr.flow.draft import Draft, make_flow
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
 from ivr.flow.reading import read_flow
 from ivr.flow.source import Source, parse_source, read_source
 
-_ENDINGS = (".yaml", ".yml")
+_ENDINGS = (".yaml", ".yml", ".flow")
 
 _ANY_HEAD = re.compile(rb"^[A-Za-z_'\"]", re.MULTILINE)
 _FLOW_HEAD = re.compile(rb"^['\"]?(flow|start|blocks)['\"]?\s*:", re.MULTILINE)
@@ -59,7 +60,7 @@ class FlowSet:
 
 
 def load_flows(paths: Iterable[Path]) -> FlowSet:
-    """Flows from files and folders (every ``*.yaml`` in them; tests, hidden files and what is no flow aside). Never
+    """Flows from files and folders (every ``*.yaml`` and ``*.flow`` in them; tests, hidden files and what is no flow aside). Never
     raises for what is in the files."""
     sources: list[Source] = []
     problems: list[Problem] = []
@@ -76,13 +77,17 @@ def load_flows(paths: Iterable[Path]) -> FlowSet:
             # A file named twice, or named and found in a folder, is still one flow.
             if file.resolve() not in read:
                 read.add(file.resolve())
-                sources.append(read_source(file, shown(file)))
+                sources.append(read_source(file, shown(file), _parse))
     return _compile(sources, problems)
 
 
 def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:
     """A flow set of one flow, from its text."""
-    return _compile([parse_source(text, file)], [])
+    return _compile([_parse(text, file)], [])
+
+
+def _parse(content: bytes | str, file: str) -> Source:
+    return (parse_dsl if file.endswith(".flow") else parse_source)(content, file)
 
 
 def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
@@ -128,7 +133,7 @@ def _flow_files(folder: Path) -> Iterator[Path]:
             is_test = name.endswith((".test.yaml", ".test.yml"))
             if name.endswith(_ENDINGS) and not is_test and not name.startswith((".", "#", "~")):
                 file = Path(root) / name
-                if not _is_something_else(file):
+                if name.endswith(".flow") or not _is_something_else(file):
                     yield file
 
 

@@ -8,7 +8,7 @@ Knows nothing of flows: the site file is read by the same code.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -96,8 +96,10 @@ class Source:
         return [problem for problem in problems if problem.place.line < broken and problem.code not in absent]
 
 
-def read_source(path: Path, file: str | None = None) -> Source:
-    """Read a file; ``file`` is the name shown in problems."""
+def read_source(
+    path: Path, file: str | None = None, parse: Callable[[bytes | str, str], Source] | None = None
+) -> Source:
+    """Read a file; ``file`` is the name shown in problems, ``parse`` reads another spelling than YAML."""
     file = str(path) if file is None else file
     try:
         with path.open("rb") as stream:
@@ -105,11 +107,28 @@ def read_source(path: Path, file: str | None = None) -> Source:
     except OSError as error:
         reason = error.strerror or str(error)
         return _unreadable(file, f"this file cannot be read: {reason}", "check that it exists and may be read")
-    return parse_source(content, file)
+    return (parse or parse_source)(content, file)
 
 
 def parse_source(content: bytes | str, file: str) -> Source:
     """Read what a file contains."""
+    decoded = decode(content, file)
+    if isinstance(decoded, Source):
+        return decoded
+    lines = tuple(_LINE_BREAK.split(decoded))
+    spelling = mend(lines, file)
+    composer = _Composer(file, spelling, len(lines))
+    root = composer.compose()
+    problems = [*spelling.problems, *composer.problems]
+    return Source(file, lines, root, tuple(with_lines(problems, {file: lines})), composer.complete)
+
+
+def lines_of(text: str) -> tuple[str, ...]:
+    return tuple(_LINE_BREAK.split(text))
+
+
+def decode(content: bytes | str, file: str) -> str | Source:
+    """The text of a file, or an unreadable source that says why there is none."""
     if len(content) > SIZE_LIMIT:
         return _unreadable(
             file, f"this file is larger than {SIZE_LIMIT // 1_000_000} MB", "split it into several files"
@@ -122,12 +141,7 @@ def parse_source(content: bytes | str, file: str) -> Source:
             return _unreadable(
                 file, "this file is not UTF-8 text", "save it as UTF-8 in the editor", line, error.object
             )
-    lines = tuple(_LINE_BREAK.split(content))
-    spelling = mend(lines, file)
-    composer = _Composer(file, spelling, len(lines))
-    root = composer.compose()
-    problems = [*spelling.problems, *composer.problems]
-    return Source(file, lines, root, tuple(with_lines(problems, {file: lines})), composer.complete)
+    return content
 
 
 def _unreadable(file: str, message: str, help: str, line: int = 1, content: bytes = b"") -> Source:
