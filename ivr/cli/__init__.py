@@ -6,6 +6,7 @@ import typer
 
 from ivr.cli.calls import calls
 from ivr.cli.check import check
+from ivr.cli.convert import convert, format_files
 from ivr.cli.init import init
 from ivr.cli.run import run
 from ivr.cli.test import run_tests
@@ -23,6 +24,8 @@ app.command()(run)
 app.command()(init)
 app.command()(check)
 app.command("test")(run_tests)
+app.command()(convert)
+app.command("format")(format_files)
 app.command()(calls)
 
 

@@ -225,10 +225,12 @@ class _Maker:
         parts: Entries = {}
         if whole in entries and isinstance(entries[whole][1], MappingNode):
             parts = {one.text: (one, value) for one, value in entries[whole][1].entries}  # type: ignore[union-attr]
+        elif whole in entries:
+            parts = {whole: entries[whole]}
         self._put(parts, ScalarNode(name, key.place, length=key.length), target)
         entries[whole] = (
             ScalarNode(whole, key.place, length=key.length),
-            MappingNode(tuple(parts.values()), key.place),
+            target if list(parts) == [whole] else MappingNode(tuple(parts.values()), key.place),
         )
 
     def _pairs(

@@ -6,6 +6,7 @@ slip costs one line. Knows the form of a file only; what its words mean is told 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -23,6 +24,7 @@ _ONE_AT_A_TIME = Lock()
 """The builder belongs to one parse; flows may be loaded in several threads."""
 
 HEAD = ("flow", "languages", "start", "input")
+_IN_FOLLOWS = re.compile(r"[ \t]+in\b")
 TOP = (*HEAD, "on", "var", "block")
 
 
@@ -200,7 +202,7 @@ def _tokens(grammar: Lark, text: str, file: str, parsed: Parsed) -> Iterator[Tok
             case "UNSQUARE":
                 square = max(square - 1, 0)
             case "WORD":
-                token = _by_place(token, before, at_start, depth)
+                token = _by_place(token, before, at_start, depth, _IN_FOLLOWS.match(text, token.end_pos or 0) is not None)
                 if token.type == "BLOCK":
                     if square or (before is not None and before.type == "_COMMA"):
                         yield Token.new_borrow_pos("_NL", "", token)
@@ -220,14 +222,14 @@ def _tokens(grammar: Lark, text: str, file: str, parsed: Parsed) -> Iterator[Tok
         yield Token("_NL", "", len(text), before.end_line, before.end_column, before.end_line, before.end_column)
 
 
-def _by_place(token: Token, before: Token | None, at_start: bool, depth: int) -> Token:
+def _by_place(token: Token, before: Token | None, at_start: bool, depth: int, in_follows: bool) -> Token:
     words = {"and": "OPERATOR", "or": "OPERATOR", "in": "OPERATOR", "not": "PREFIX"}
     kind = words.get(token, "WORD")
     if at_start and token == "block" and token.column == 1:
         kind = "BLOCK"
     elif at_start and not depth and token in TOP:
         kind = "HEAD_WORD" if token in HEAD else str(token).upper()
-    elif token == "not" and before is not None and before.type in ("WORD", "UNROUND", "STRING", "TEXT"):
+    elif token == "not" and in_follows:
         kind = "OPERATOR"
     elif token == "in" and before is not None and before.type == "OPERATOR":
         kind = "PREFIX"
