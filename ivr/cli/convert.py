@@ -19,7 +19,9 @@ from ivr.flow.source import SIZE_LIMIT
 
 def convert(
     source: Annotated[Path, typer.Argument(metavar="FROM", help="A flow: NAME.yaml, or NAME.flow.")],
-    target: Annotated[Path | None, typer.Argument(metavar="[TO]", help="Where to write it. Unless given: printed.")] = None,
+    target: Annotated[
+        Path | None, typer.Argument(metavar="[TO]", help="Where to write it. Unless given: printed.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
 ) -> None:
     """Write a YAML flow in the DSL, or a DSL flow in YAML.

@@ -42,7 +42,9 @@ def convert(content: bytes | str, file: str) -> Converted:
     written, moved = with_comments(lines, comments, "#" if is_dsl else "//")
     after = _graph((parse_source if is_dsl else parse_dsl)(written, file))
     if after != before:
-        problem = Problem("E013", Place(file, 1), "this flow cannot be converted without changing it", "keep it as it is")
+        problem = Problem(
+            "E013", Place(file, 1), "this flow cannot be converted without changing it", "keep it as it is"
+        )
         return Converted(None, (problem,))
     return Converted(written, moved=tuple(moved))
 
@@ -52,7 +54,11 @@ def format_dsl(content: bytes | str, file: str) -> Converted:
     before = _graph(parse_dsl(content, file))
     text = decode(content, file)
     if isinstance(before, Converted) or isinstance(text, Source):
-        return before if isinstance(before, Converted) else Converted(None, text.problems if isinstance(text, Source) else ())
+        return (
+            before
+            if isinstance(before, Converted)
+            else Converted(None, text.problems if isinstance(text, Source) else ())
+        )
     lines: list[str] = []
     depth = 0
     for line in re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text):
@@ -70,7 +76,9 @@ def format_dsl(content: bytes | str, file: str) -> Converted:
         depth = max(depth, 0)
     written = "\n".join(lines).strip("\n") + "\n"
     if _graph(parse_dsl(written, file)) != before:
-        problem = Problem("E013", Place(file, 1), "this flow cannot be formatted without changing it", "keep it as it is")
+        problem = Problem(
+            "E013", Place(file, 1), "this flow cannot be formatted without changing it", "keep it as it is"
+        )
         return Converted(None, (problem,))
     return Converted(written)
 
@@ -101,7 +109,9 @@ def _graph(source: Source) -> tuple[str, str, tuple[str, ...]] | Converted:
 def dsl_comments(text: str, file: str) -> list[Comment]:
     lines = re.split(r"\r\n|[\r\n\x85\u2028\u2029]", text)
     return [
-        Comment(token.line or 1, str(token)[2:].strip(), not lines[(token.line or 1) - 1][: (token.column or 1) - 1].strip())
+        Comment(
+            token.line or 1, str(token)[2:].strip(), not lines[(token.line or 1) - 1][: (token.column or 1) - 1].strip()
+        )
         for token in parse(text, file).comments
     ]
 

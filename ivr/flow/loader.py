@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from ivr.flow.checks import check_flow
-from ivr.flow.dsl.nodes import parse_dsl
 from ivr.flow.draft import Draft, make_flow
+from ivr.flow.dsl.nodes import parse_dsl
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
 from ivr.flow.reading import read_flow
@@ -60,8 +60,8 @@ class FlowSet:
 
 
 def load_flows(paths: Iterable[Path]) -> FlowSet:
-    """Flows from files and folders (every ``*.yaml`` and ``*.flow`` in them; tests, hidden files and what is no flow aside). Never
-    raises for what is in the files."""
+    """Flows from files and folders (every ``*.yaml`` and ``*.flow`` in them; tests, hidden files and what is no flow
+    aside). Never raises for what is in the files."""
     sources: list[Source] = []
     problems: list[Problem] = []
     read: set[Path] = set()
@@ -109,6 +109,9 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
             check_flow(draft, complete=not has_errors(source.problems))
         else:
             draft.problems = source.trusted(draft.problems)
+        if source.file.endswith(".flow") and has_errors(source.problems):
+            # What stood in a line that could not be read is not missing.
+            draft.problems = [one for one in draft.problems if one.code not in ("E012", "E013", "E102")]
         first = drafts.setdefault(draft.name.text, draft)
         if first is not draft:
             message = f"flow '{draft.name.text}' is there twice (first in {first.name.place})"

@@ -106,11 +106,11 @@ class _Maker:
             else:
                 first.setdefault("blocks", part)
                 self._put(blocks, self.word(part.items[0]), self._block(part))
-        for name, found in (("vars", variables), ("blocks", blocks)):
+        for section, found in (("vars", variables), ("blocks", blocks)):
             if found:
-                token = first[name].token
+                token = first[section].token
                 place = Place(self._file, token.line or 1, token.column or 1)
-                entries[name] = (ScalarNode(name, place), MappingNode(tuple(found.values()), place))
+                entries[section] = (ScalarNode(section, place), MappingNode(tuple(found.values()), place))
         return MappingNode(tuple(entries.values()), Place(self._file, 1))
 
     def _put(self, entries: Entries, key: ScalarNode, value: Node) -> None:
@@ -204,7 +204,7 @@ class _Maker:
                 at += 1
                 if at == len(items):
                     break
-            elif before or isinstance(item, Braces):
+            elif before or (isinstance(item, Braces) and style_of(kinds.get(name)) != "steps"):
                 break
             order.pop(0)
             node = self.node(items[at], style_of(kinds.get(name)))
@@ -250,9 +250,15 @@ class _Maker:
                 at += 1
                 continue
             key = self.node(item, "word")
+            if _is_equals(item):
+                help = "write == to compare; = stands between a name and its value"
+                self.problems.append(Problem("E005", key.place, "'=' does not fit here", help))
+                return
             if not isinstance(key, ScalarNode) or (isinstance(item, Word) and item.kind == "EXPRESSION"):
                 self.problems.append(
-                    Problem("E005", key.place, "a name should stand here", "write name value, or name -> block", key.length)
+                    Problem(
+                        "E005", key.place, "a name should stand here", "write name value, or name -> block", key.length
+                    )
                 )
                 return
             at += 1
@@ -312,7 +318,11 @@ class _Maker:
             found["go"] = (ScalarNode("go", target.place, length=target.length), target)
             value = MappingNode(tuple(found.values()), key.place)
         before = entries.get(name)
-        inner = {one.text: (one, node) for one, node in before[1].entries} if before and isinstance(before[1], MappingNode) else {}
+        inner = (
+            {one.text: (one, node) for one, node in before[1].entries}
+            if before and isinstance(before[1], MappingNode)
+            else {}
+        )
         self._put(inner, key, value)
         place = before[0].place if before else word.place
         entries[name] = (ScalarNode(name, place, length=word.length), MappingNode(tuple(inner.values()), place))

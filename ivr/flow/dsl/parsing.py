@@ -24,6 +24,9 @@ _ONE_AT_A_TIME = Lock()
 """The builder belongs to one parse; flows may be loaded in several threads."""
 
 HEAD = ("flow", "languages", "start", "input")
+_MOST_MISTAKES = 100
+"""In one file: after that it is no flow, and the rest is not read."""
+
 _IN_FOLLOWS = re.compile(r"[ \t]+in\b")
 TOP = (*HEAD, "on", "var", "block")
 
@@ -202,7 +205,9 @@ def _tokens(grammar: Lark, text: str, file: str, parsed: Parsed) -> Iterator[Tok
             case "UNSQUARE":
                 square = max(square - 1, 0)
             case "WORD":
-                token = _by_place(token, before, at_start, depth, _IN_FOLLOWS.match(text, token.end_pos or 0) is not None)
+                token = _by_place(
+                    token, before, at_start, depth, _IN_FOLLOWS.match(text, token.end_pos or 0) is not None
+                )
                 if token.type == "BLOCK":
                     if square or (before is not None and before.type == "_COMMA"):
                         yield Token.new_borrow_pos("_NL", "", token)
@@ -254,6 +259,9 @@ class _Run:
     def run(self, tokens: list[Token]) -> None:
         at = 0
         while at < len(tokens):
+            if len(self._parsed.problems) > _MOST_MISTAKES:
+                self._parsed.complete = False
+                return
             token = tokens[at]
             if token.type == "BLOCK" and self._opened:
                 self._not_closed(token, f"before line {token.line}")
@@ -301,7 +309,7 @@ class _Run:
                     self._parser.feed_token(Token("BROKEN", ""))
 
     def _accepted(self) -> set[str]:
-        return set(self._parser.accepts())
+        return set(self._parser.accepts())  # type: ignore[no-untyped-call]
 
     def _back(self) -> None:
         """Back to where a line may begin."""
@@ -344,8 +352,10 @@ class _Run:
         word = str(token).strip()
         if before is not None and before.type == "_ARROW":
             return _problem("E004", self._file, before, "'->' needs a block name after it", "write -> block_name")
-        if word.startswith('"') or word.startswith("'"):
-            return _problem("E001", self._file, token, "this quote is not closed in its line", f"close it with {word[0]}")
+        if word.startswith(('"', "'")):
+            return _problem(
+                "E001", self._file, token, "this quote is not closed in its line", f"close it with {word[0]}"
+            )
         if token.type == "_COLON":
             help = "a name and its value stand side by side: timeout 5s"
             return _problem("E001", self._file, token, "there is no colon here in this spelling", help)
@@ -362,4 +372,4 @@ class _Run:
             return _problem("E005", self._file, token, f"unknown word '{word[:40]}'", help)
         if token.type == "CLOSE" and not self._opened:
             return _problem("E005", self._file, token, "a } without a {", "remove it")
-        return _problem("E005", self._file, token, f"'{word[:40]}' does not fit here", "put text in quotes: \"…\"")
+        return _problem("E005", self._file, token, f"'{word[:40]}' does not fit here", 'put text in quotes: "…"')

@@ -113,7 +113,8 @@ class _Step:
         exits: list[tuple[str, ScalarNode, set[int]]] = []
         for name, (key, node) in self._given.items():
             parts = [one.name for one in self._verb.exits if one.unwired == name == "failed"]
-            if self._verb.exit(name) is not None and isinstance(node, ScalarNode):
+            exit = self._verb.exit(name)
+            if exit is not None and exit.unwired != "failed" and isinstance(node, ScalarNode):
                 exits.append((name, node, lines_in(key, node)))
             elif parts and isinstance(node, MappingNode):
                 exits += [(part.text, one, lines_in(part, one)) for part, one in node.entries
