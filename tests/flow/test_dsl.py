@@ -1,6 +1,7 @@
 """The DSL: another spelling of the same flow, there and back, and nothing in a file makes its reader raise."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ivr.flow.conversion import convert, dsl_comments, format_dsl, yaml_comments
+from ivr.flow.kinds import Name, Text
 from ivr.flow.loader import load_flows, load_text
-from ivr.flow.nodes import VERBS
+from ivr.flow.nodes import VERBS, Exit, Verb
+from ivr.flow.settings import Reader, setting
+from ivr.flow.source import Node, ScalarNode, SequenceNode
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "flows" / "main.yaml").read_text(encoding="utf-8")
@@ -290,3 +294,49 @@ def test_hostile_sizes_take_no_time() -> None:
     for text in ("{" * 900_000, "[" * 900_000, '"' * 900_001, "a -> " * 150_000, "(" * 900_000, "block a {\n" * 50_000):
         assert not load_text(text, "x.flow").ok
     assert time.perf_counter() - started < 60
+
+
+class Steps:
+    """A kind of setting that holds steps."""
+
+    dsl = "steps"
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        assert isinstance(node, SequenceNode)
+        return " ".join(one.text if isinstance(one, ScalarNode) else "…" for one in node.items)
+
+    def describe(self) -> str:
+        return "steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    table: str = setting(Name(), "")
+    key: str = setting(Text(), "")
+    into: str = setting(Name(), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    steps: str = setting(Steps(), "")
+
+
+def test_a_verb_of_the_registry_needs_no_edit_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    next = Exit("next", "", "next")
+    lookup = Verb("seek", Lookup, "", (next, Exit("miss", "", "next")), order=("table", "by key"))
+    monkeypatch.setitem(VERBS, "seek", lookup)
+    monkeypatch.setitem(VERBS, "before", Verb("before", Early, "", (next,), short="steps"))
+    text = 'flow main\nstart a\nblock a {\n  seek vip by "{caller.number}" into tier { miss -> b }\n'
+    text += "  before {\n    answer\n    ringing\n  }\n  hangup\n}\nblock b { hangup }\n"
+    found = load_text(text, "x.flow")
+    assert found.problems == ()
+    steps = found.flows["main"].blocks["a"].steps
+    assert steps[0].settings == Lookup("vip", "{caller.number}", "tier")
+    assert steps[0].exits == {"miss": "b"}
+    assert steps[1].settings == Early("answer ringing")
+    yaml = convert(text, "x.flow").text
+    assert yaml is not None
+    back = convert(yaml, "x.yaml").text
+    assert back is not None
+    assert 'seek vip by "{caller.number}" into tier { miss -> b }' in back
+    assert digest(back, "x.flow") == found.flows["main"].digest
