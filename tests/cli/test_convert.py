@@ -41,7 +41,7 @@ def test_format_checks_shows_and_writes(flow: Path) -> None:
     file = Path("main.flow")
     good = file.read_text(encoding="utf-8")
     assert ivr("format", ".", "--check").exit_code == 0
-    file.write_text(good.replace("  answer", "\tanswer  "), encoding="utf-8")
+    file.write_text(good.replace("  answer\n", "\tanswer  \n"), encoding="utf-8")
     assert ivr("format", ".", "--check").exit_code == 1
     assert "+  answer" in ivr("format", file, "--diff").stdout
     assert ivr("format", file).exit_code == 0
