@@ -13,6 +13,7 @@ from typing import Any
 from ivr.flow.checks import check_flow
 from ivr.flow.draft import Draft, make_flow
 from ivr.flow.dsl.nodes import parse_dsl
+from ivr.flow.dsl.remedies import in_dsl
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
 from ivr.flow.reading import read_flow
@@ -70,7 +71,9 @@ def load_flows(paths: Iterable[Path]) -> FlowSet:
             found = sorted(_flow_files(path))
             if not found:
                 message = f"the folder '{shown(path)}' has no flows"
-                problems.append(Problem("E010", Place(shown(path), 1), message, "put a file NAME.yaml there"))
+                problems.append(
+                    Problem("E010", Place(shown(path), 1), message, "put a file NAME.yaml or NAME.flow there")
+                )
         else:
             found = [path]
         for file in found:
@@ -109,9 +112,10 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
             check_flow(draft, complete=not has_errors(source.problems))
         else:
             draft.problems = source.trusted(draft.problems)
-        if source.file.endswith(".flow") and has_errors(source.problems):
+        if source.file.endswith(".flow"):
             # What stood in a line that could not be read is not missing.
-            draft.problems = [one for one in draft.problems if one.code not in ("E012", "E013", "E102")]
+            absent = ("E012", "E013", "E102") if has_errors(source.problems) else ()
+            draft.problems = [in_dsl(one) for one in draft.problems if one.code not in absent]
         first = drafts.setdefault(draft.name.text, draft)
         if first is not draft:
             message = f"flow '{draft.name.text}' is there twice (first in {first.name.place})"
