@@ -7,6 +7,7 @@ import typer
 from ivr.cli.calendars import calendars, close, open_again, when
 from ivr.cli.calls import calls
 from ivr.cli.check import check
+from ivr.cli.convert import convert, format_files
 from ivr.cli.graph import graph
 from ivr.cli.init import init
 from ivr.cli.plugins import plugins
@@ -28,6 +29,8 @@ app.command()(init)
 app.command()(check)
 app.command()(schema)
 app.command("test")(run_tests)
+app.command()(convert)
+app.command("format")(format_files)
 app.command()(calls)
 app.command()(graph)
 app.command()(when)

@@ -71,7 +71,7 @@ def _site_of(path: Path) -> Path:
 
 def _is_site(path: Path) -> bool:
     """A YAML file is a flow if it says so at the beginning of a line; everything else that is a file is a site."""
-    if path.exists() and not path.is_file():
+    if (path.exists() and not path.is_file()) or path.suffix == ".flow":
         return False
     try:
         with path.open("rb") as stream:

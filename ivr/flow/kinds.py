@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from ivr.flow.problem import closest, listed
 from ivr.flow.settings import Kind, Reader, Schema, scalar, schema_of, text_schema
@@ -176,6 +176,7 @@ def bad_name(node: ScalarNode, reader: Reader) -> None:
 class Text:
     """Any text on one line."""
 
+    dsl: ClassVar[str] = "text"
     of: str = "a text"
     most: int = 500
 
@@ -203,6 +204,10 @@ class ListOf:
     item: Kind[Any]
     least: int = 0
     most: int = 1_000
+
+    @property
+    def dsl(self) -> str:
+        return getattr(self.item, "dsl", "word")
 
     def read(self, node: Node, reader: Reader) -> tuple[Any, ...] | None:
         items: Sequence[Node] = node.items if isinstance(node, SequenceNode) else (node,)

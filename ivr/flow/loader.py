@@ -12,13 +12,15 @@ from typing import Any
 
 from ivr.flow.checks import check_flow
 from ivr.flow.draft import Draft, make_flow
+from ivr.flow.dsl.nodes import parse_dsl
+from ivr.flow.dsl.remedies import in_dsl
 from ivr.flow.leaks import blotted, leaks
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
 from ivr.flow.reading import read_flow
 from ivr.flow.source import SIZE_LIMIT, Source, parse_source, read_source
 
-_ENDINGS = (".yaml", ".yml")
+_ENDINGS = (".yaml", ".yml", ".flow")
 
 _ANY_HEAD = re.compile(rb"^[A-Za-z_'\"]", re.MULTILINE)
 _FLOW_HEAD = re.compile(rb"^['\"]?(flow|start|blocks)['\"]?\s*:", re.MULTILINE)
@@ -64,8 +66,8 @@ class FlowSet:
 
 
 def load_flows(paths: Iterable[Path]) -> FlowSet:
-    """Flows from files and folders (every ``*.yaml`` in them; tests, hidden files and what is no flow aside). Never
-    raises for what is in the files."""
+    """Flows from files and folders (every ``*.yaml`` and ``*.flow`` in them; tests, hidden files and what is no flow
+    aside). Never raises for what is in the files."""
     sources: list[Source] = []
     problems: list[Problem] = []
     read: set[Path] = set()
@@ -74,20 +76,26 @@ def load_flows(paths: Iterable[Path]) -> FlowSet:
             found = sorted(_flow_files(path))
             if not found:
                 message = f"the folder '{shown(path)}' has no flows"
-                problems.append(Problem("E010", Place(shown(path), 1), message, "put a file NAME.yaml there"))
+                problems.append(
+                    Problem("E010", Place(shown(path), 1), message, "put a file NAME.yaml or NAME.flow there")
+                )
         else:
             found = [path]
         for file in found:
             # A file named twice, or named and found in a folder, is still one flow.
             if file.resolve() not in read:
                 read.add(file.resolve())
-                sources.append(read_source(file, shown(file)))
+                sources.append(read_source(file, shown(file), _parse))
     return _compile(sources, problems)
 
 
 def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:
     """A flow set of one flow, from its text."""
-    return _compile([parse_source(text, file)], [])
+    return _compile([_parse(text, file)], [])
+
+
+def _parse(content: bytes | str, file: str) -> Source:
+    return (parse_dsl if file.endswith(".flow") else parse_source)(content, file)
 
 
 def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
@@ -118,6 +126,10 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
             check_flow(draft, complete=not has_errors(source.problems))
         else:
             draft.problems = source.trusted(draft.problems)
+        if source.file.endswith(".flow"):
+            # What stood in a line that could not be read is not missing.
+            absent = ("E012", "E013", "E102") if has_errors(source.problems) else ()
+            draft.problems = [in_dsl(one) for one in draft.problems if one.code not in absent]
         first = drafts.setdefault(draft.name.text, draft)
         if first is not draft:
             message = f"flow '{draft.name.text}' is there twice (first in {first.name.place})"
@@ -143,7 +155,7 @@ def _flow_files(folder: Path) -> Iterator[Path]:
             is_test = name.endswith((".test.yaml", ".test.yml"))
             if name.endswith(_ENDINGS) and not is_test and not name.startswith((".", "#", "~")):
                 file = Path(root) / name
-                if not _is_something_else(file):
+                if name.endswith(".flow") or not _is_something_else(file):
                     yield file
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ivr.flow.codes import CODES
+from ivr.flow.dsl.writing import step_lines
 from ivr.flow.functions import FUNCTIONS
 from ivr.flow.kinds import seconds_as_text
 from ivr.flow.model import InputSettings
@@ -17,6 +18,7 @@ from ivr.flow.nodes.questions import InputGroup
 from ivr.flow.reading import HEAD, TYPES
 from ivr.flow.saying import FORMATS
 from ivr.flow.settings import groups_of, settings_of
+from ivr.flow.source import SequenceNode, parse_source
 from ivr.flow.types import BUILT_IN
 from ivr.flow.values import TYPE_WORDS
 
@@ -121,6 +123,7 @@ def _verb(verb: Verb) -> Iterator[str]:
     yield f"### {verb.name}\n"
     yield f"{verb.summary}\n"
     yield f"```yaml\n{verb.example}\n```\n"
+    yield f"In the DSL:\n\n```flow\n{in_dsl(verb.example)}\n```\n"
     rows = []
     for field, one in settings_of(verb.settings):
         mark = f"`{one.name}`" + (" (short form)" if verb.short == one.name and not verb.whole else "")
@@ -137,6 +140,13 @@ def _verb(verb: Verb) -> Iterator[str]:
     if verb.exits:
         exits = [(f"`{exit.name}`", exit.meaning, _UNWIRED[exit.unwired]) for exit in verb.exits]
         yield from _table(("exit", "taken when", "if not written"), exits)
+
+
+def in_dsl(example: str) -> str:
+    """An example, steps of YAML, in the other spelling."""
+    steps = parse_source(example, "").root
+    assert isinstance(steps, SequenceNode)
+    return "\n".join(line.text for step in steps.items for line in step_lines(step))
 
 
 def _input_rows() -> list[tuple[str, ...]]:

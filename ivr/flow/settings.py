@@ -49,7 +49,12 @@ class Reader:
 
 
 class Kind(Protocol[T_co]):
-    """How one type of value is written."""
+    """How one type of value is written.
+
+    For the DSL a kind may have ``dsl``: how its values are spelt there (word, text, expression, prompt or steps;
+    word if it has none), and ``entry``: the word that begins each entry of a mapping whose values lead to blocks,
+    then the names of what may stand before the arrow, values first and steps in braces last.
+    """
 
     def read(self, node: Node, reader: Reader) -> T_co | None:
         """The value, or None after reporting why there is none."""

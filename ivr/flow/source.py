@@ -8,7 +8,7 @@ Knows nothing of flows: the site file is read by the same code.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,8 +100,10 @@ class Source:
         return [problem for problem in problems if problem.place.line < broken and problem.code not in absent]
 
 
-def read_source(path: Path, file: str | None = None) -> Source:
-    """Read a file; ``file`` is the name shown in problems."""
+def read_source(
+    path: Path, file: str | None = None, parse: Callable[[bytes | str, str], Source] | None = None
+) -> Source:
+    """Read a file; ``file`` is the name shown in problems, ``parse`` reads another spelling than YAML."""
     file = str(path) if file is None else file
     try:
         if path.exists() and not path.is_file():
@@ -112,11 +114,28 @@ def read_source(path: Path, file: str | None = None) -> Source:
     except OSError as error:
         reason = error.strerror or str(error)
         return _unreadable(file, f"this file cannot be read: {reason}", "check that it exists and may be read")
-    return parse_source(content, file)
+    return (parse or parse_source)(content, file)
 
 
 def parse_source(content: bytes | str, file: str) -> Source:
     """Read what a file contains."""
+    decoded = decode(content, file)
+    if isinstance(decoded, Source):
+        return decoded
+    lines = lines_of(decoded)
+    spelling = mend(lines, file)
+    composer = _Composer(file, spelling, len(lines))
+    root = composer.compose()
+    problems = [*spelling.problems, *composer.problems]
+    return Source(file, lines, root, tuple(with_lines(problems, {file: lines})), composer.complete)
+
+
+def lines_of(text: str) -> tuple[str, ...]:
+    return tuple(_LINE_BREAK.split(text))
+
+
+def decode(content: bytes | str, file: str) -> str | Source:
+    """The text of a file, or an unreadable source that says why there is none."""
     if len(content) > SIZE_LIMIT:
         return _unreadable(
             file, f"this file is larger than {SIZE_LIMIT // 1_000_000} MB", "split it into several files"
@@ -131,16 +150,12 @@ def parse_source(content: bytes | str, file: str) -> Source:
             )
     elif not _is_unicode(content):
         return _unreadable(file, "this text is not Unicode", "save it as UTF-8 in the editor")
-    lines = tuple(_LINE_BREAK.split(content))
+    lines = lines_of(content)
     long = next((number for number, line in enumerate(lines, 1) if len(line) > LINE_LIMIT), None)
     if long is not None:
         problem = Problem("E010", Place(file, long), f"this line has more than {LINE_LIMIT} characters", "break it")
         return Source(file, lines, None, tuple(with_lines([problem], {file: lines})), complete=False)
-    spelling = mend(lines, file)
-    composer = _Composer(file, spelling, len(lines))
-    root = composer.compose()
-    problems = [*spelling.problems, *composer.problems]
-    return Source(file, lines, root, tuple(with_lines(problems, {file: lines})), composer.complete)
+    return content
 
 
 def _is_unicode(text: str) -> bool:

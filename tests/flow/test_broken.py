@@ -16,7 +16,8 @@ TEXTS = sorted(BROKEN.glob("*.txt"))
 
 def check(name: str, monkeypatch: pytest.MonkeyPatch) -> FlowSet:
     monkeypatch.chdir(BROKEN)
-    return load_flows(sorted(path for path in Path().glob(f"{name}*.yaml") if path.stem in (name, f"{name}_again")))
+    found = [*Path().glob(f"{name}*.yaml"), *Path().glob(f"{name}*.flow")]
+    return load_flows(sorted(path for path in found if path.stem in (name, f"{name}_again")))
 
 
 @pytest.mark.parametrize("expected", TEXTS, ids=lambda path: path.stem)

@@ -64,6 +64,13 @@ def test_every_example_loads(example: Example, tmp_path: Path) -> None:
         assert [str(problem) for problem in load_site(site).problems] == []
 
 
+def test_every_flow_of_the_dsl_loads() -> None:
+    written = [one.text for one in EXAMPLES if one.kind == "flow"]
+    assert written
+    for text in written:
+        assert [str(problem) for problem in load_text(text, "x.flow").problems] == []
+
+
 def test_every_command_prints_what_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guide is followed from its beginning to its end, in a new site."""
     assert ivr("init", tmp_path / "office").exit_code == 0

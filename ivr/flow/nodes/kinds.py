@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 
 from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.keys import KeyPatternError, KeyPatterns, parse_pattern
@@ -26,6 +26,8 @@ _SOUND_FILE: Final = re.compile(r"(?P<name>[^/]*)\.(?:wav|opus|mp3|ogg|flac)")
 class TemplateText:
     """A text with holes."""
 
+    dsl: ClassVar[str] = "text"
+
     of: str = "a text, with {variable} where values go"
 
     def read(self, node: Node, reader: Reader) -> Template | None:
@@ -46,6 +48,8 @@ class TemplateText:
 @dataclass(frozen=True)
 class Condition:
     """An expression."""
+
+    dsl: ClassVar[str] = "expression"
 
     of: str = "an expression"
 
@@ -69,6 +73,8 @@ class Condition:
 @dataclass(frozen=True)
 class OnePrompt:
     """A bare name is a recording; ``{say: 'text'}`` is spoken."""
+
+    dsl: ClassVar[str] = "prompt"
 
     def read(self, node: Node, reader: Reader) -> Prompt | None:
         if isinstance(node, MappingNode):
@@ -119,6 +125,8 @@ class OnePrompt:
 @dataclass(frozen=True)
 class KeyChoices:
     """Keys and where each leads: an exit per pattern. Gives the patterns, compiled."""
+
+    entry: ClassVar[tuple[str, ...]] = ("key", "say", "do")
 
     def read(self, node: Node, reader: Reader) -> KeyPatterns | None:
         if not isinstance(node, MappingNode) or not node.entries:
@@ -261,6 +269,8 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Assignments:
+    dsl: ClassVar[str] = "expression"
+
     def read(self, node: Node, reader: Reader) -> tuple[Assignment, ...] | None:
         if not isinstance(node, MappingNode) or not node.entries:
             reader.problem("E020", node, "a variable and its value are missing", "write set: {tier: \"'gold'\"}")
@@ -286,6 +296,8 @@ class TagValue:
 
 @dataclass(frozen=True)
 class TagValues:
+    dsl: ClassVar[str] = "text"
+
     def read(self, node: Node, reader: Reader) -> tuple[TagValue, ...] | None:
         if not isinstance(node, MappingNode) or not node.entries:
             reader.problem("E020", node, "a tag and its value are missing", "write tag: {topic: sales}")
@@ -329,6 +341,8 @@ class Case:
 class Cases:
     """Values and where each leads: an exit ``case VALUE`` per value."""
 
+    entry: ClassVar[tuple[str, ...]] = ("case",)
+
     def read(self, node: Node, reader: Reader) -> tuple[Case, ...] | None:
         if not isinstance(node, MappingNode) or not node.entries:
             reader.problem("E020", node, "cases are missing", "write value: block_name, one per line")
@@ -347,6 +361,8 @@ class Cases:
 @dataclass(frozen=True)
 class TargetText:
     """Whom to ring: ``sip:SEAT`` or ``tel:NUMBER``; holes after the colon only."""
+
+    dsl: ClassVar[str] = "text"
 
     def read(self, node: Node, reader: Reader) -> Template | None:
         if isinstance(node, SequenceNode):
@@ -380,6 +396,8 @@ class TargetText:
 @dataclass(frozen=True)
 class RecordingName:
     """A prompt that must be a recording."""
+
+    dsl: ClassVar[str] = "prompt"
 
     def read(self, node: Node, reader: Reader) -> Recording | None:
         prompt = OnePrompt().read(node, reader)

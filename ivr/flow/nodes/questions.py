@@ -131,6 +131,7 @@ VERBS = (
         Collect,
         "Plays a prompt and takes digits into a variable, which need not stand under vars.",
         (Exit("next", "the digits are there", "next", needs_caller=True), *_EXITS),
+        order=("into", "prompt"),
         speaks=True,
         fills=Fills("digits", ("digits", "text", "number", "json"), ("failed", "no_input", "no_match")),
         example="- collect: {into: order, prompt: enter_order, digits: 8, check: luhn(order), failed: operator}",

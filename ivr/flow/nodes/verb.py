@@ -56,6 +56,11 @@ class Verb:
     """The setting or exit meant by ``- verb: value`` when the value is no mapping."""
     whole: bool = False
     """The value, even a mapping, belongs to ``short`` as a whole."""
+    order: tuple[str, ...] = ()
+    """The DSL: settings whose values stand after the verb without their names; unset, ``short`` or the first needed.
+
+    ``by key`` is the setting ``key``, named ``by`` there.
+    """
     wires_keys: bool = False
     """Has further exits, one per key, case or status."""
     further: str = ""
