@@ -17,11 +17,9 @@ from gateway.call import (
     ListenAddress,
     Refusal,
     Seat,
-    Target,
     Trunk,
 )
 from gateway.server import Gateway, TraceMessage
-from ivr.calendar.closings import ClosingFile
 from ivr.flow.loader import FlowSet
 from ivr.outside import World
 from ivr.outside.plugins import Plugins
@@ -32,17 +30,16 @@ from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
 from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
-from ivr.run.environment import Environment
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.live import LiveCall
 from ivr.run.preparation import sounds_of
 from ivr.site import Site, SqlTable
+from ivr.site.environment import environment_of
 from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import Progress, PromptLibrary, PromptProblem
 from ivr.speech.recordings import RecordingLibrary
 from ivr.speech.voice import Voice
 from ivr.speech.worker import SpeechWorker
-from ivr.table import Table
 
 log = logging.getLogger("ivr")
 
@@ -64,13 +61,7 @@ class Service:
     def __init__(self, site: Site, flows: FlowSet, *, trace: TraceMessage | None = None) -> None:
         self._site = site
         self._flows = flows.flows
-        self._environment = Environment(
-            flows.flows,
-            {name: tuple(_target(text) for text in group.targets) for name, group in site.groups.items()},
-            {name: table for name, table in site.tables.items() if isinstance(table, Table)},
-            site.calendars,
-            ClosingFile(site.state),
-        )
+        self._environment = environment_of(site, flows.flows)
         self._outside = World(
             http=site.http,
             secrets=site.secrets,
@@ -241,10 +232,3 @@ class Service:
             calls_per_second=float(site.limits.calls_per_second),
             hold_music=hold_music,
         )
-
-
-def _target(text: str) -> Target:
-    scheme, _, name = text.partition(":")
-    if scheme not in ("sip", "tel"):
-        raise ValueError(f"a group cannot ring {text!r}")
-    return Target("sip" if scheme == "sip" else "tel", name)

@@ -11,6 +11,7 @@ from ivr.cli.convert import convert, format_files
 from ivr.cli.graph import graph
 from ivr.cli.init import init
 from ivr.cli.plugins import plugins
+from ivr.cli.replay import replay
 from ivr.cli.run import run
 from ivr.cli.schema import schema
 from ivr.cli.test import run_tests
@@ -33,6 +34,7 @@ app.command()(convert)
 app.command("format")(format_files)
 app.command()(calls)
 app.command()(graph)
+app.command()(replay)
 app.command()(when)
 app.command()(calendars)
 app.command()(close)

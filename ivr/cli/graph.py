@@ -11,12 +11,9 @@ from typing import Annotated, Literal
 import typer
 
 from ivr.cli.loading import errors, show_problems, site_or_exit
-from ivr.flow.kinds import Duration
+from ivr.cli.spans import seconds_of
 from ivr.flow.loader import FlowSet, load_flows
-from ivr.flow.model import Place
 from ivr.flow.problem import did_you_mean
-from ivr.flow.settings import Reader
-from ivr.flow.source import ScalarNode
 from ivr.picture.chart import Chart, chart_of
 from ivr.picture.mermaid import as_mermaid
 from ivr.picture.terminal import as_text
@@ -67,7 +64,7 @@ def graph(
     charts = [_part(chart, start, depth) for chart in _charted(flow_set, flows or [])]
     heats: list[Traffic | None] = [None] * len(charts)
     if heat is not None:
-        heats = list(_heats(loaded or site_or_exit(site), charts, _seconds(heat)))
+        heats = list(_heats(loaded or site_or_exit(site), charts, seconds_of(heat)))
     as_format = format or (_ENDINGS.get(output.suffix.lower()) if output is not None else "text")
     if as_format is None:
         errors.print(f"'{output}' has no known ending: {', '.join(_ENDINGS)}; or say --format")
@@ -108,18 +105,6 @@ def _part(chart: Chart, start: str | None, depth: int | None) -> Chart:
         errors.print(f"Flow '{chart.flow}' has no block '{start}'; {help}", style="bold red")
         raise typer.Exit(1)
     return chart.part(start, depth)
-
-
-def _seconds(period: str) -> float:
-    """``7d``, or a time span as flows write it."""
-    if period.endswith("d") and period[:-1].isdigit():
-        return int(period[:-1]) * 86_400.0
-    reader = Reader()
-    seconds = Duration(1, 10 * 366 * 86_400).read(ScalarNode(period, Place("--heat", 1)), reader)
-    if seconds is None:
-        errors.print(f"'{period}' is no time span: write 24h or 7d", style="bold red")
-        raise typer.Exit(1)
-    return seconds
 
 
 def _heats(site: Site, charts: Sequence[Chart], seconds: float) -> list[Traffic]:

@@ -129,10 +129,15 @@ def _verb(verb: Verb) -> Iterator[str]:
         mark = f"`{one.name}`" + (" (short form)" if verb.short == one.name and not verb.whole else "")
         default = "needed" if one.required else "as in `input`" if one.inherits else _shown(field.default)
         rows.append((mark, one.kind.describe(), default, one.doc))
+    groups = [group for _, group in groups_of(verb.settings)]
+    for group in groups:
+        if not isinstance(group, InputGroup):
+            rows += [(f"`{name}`", kind.describe(), "", doc) for name, (kind, doc) in group.names.items()]
     if rows:
         yield from _table(("setting", "written as", "default", "meaning"), rows)
-    for _, group in groups_of(verb.settings):
-        yield f"And the settings of waiting for keys: {', '.join(f'`{name}`' for name in group.names)}.\n"
+    for group in groups:
+        if isinstance(group, InputGroup):
+            yield f"And the settings of waiting for keys: {', '.join(f'`{name}`' for name in group.names)}.\n"
     if verb.wires_keys:
         yield "One exit for each key, case or status, and:\n"
     if verb.further:

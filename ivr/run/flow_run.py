@@ -151,6 +151,11 @@ class FlowRun:
         return self._steps[min(self._index, len(self._steps) - 1)].place
 
     @property
+    def step(self) -> Step | None:
+        """The step that takes its time now; None between steps."""
+        return self._steps[self._index] if self._activity is not None else None
+
+    @property
     def secret_input(self) -> bool:
         """The keys pressed now are secret and must not be written down."""
         return self._talk.secret_input

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import quote
 
 from ivr.flow.expression import Expression
@@ -254,6 +254,8 @@ class Body:
 @dataclass(frozen=True)
 class Statuses:
     """Answers by their number and where they lead: an exit ``status 404`` each."""
+
+    entry: ClassVar[tuple[str, ...]] = ("status",)
 
     def read(self, node: Node, reader: Reader) -> tuple[str, ...] | None:
         if not isinstance(node, MappingNode) or not node.entries:

@@ -156,6 +156,7 @@ VERBS = (
         ),
         waits=True,
         fills=Fills("json", (), ("failed", "miss")),
+        order=("table", "by key", "into into"),
         example="- lookup: {table: vip, key: '{caller.number}', into: tier, miss: continue, failed: continue}",
     ),
     Verb(

@@ -1,0 +1,1 @@
+"""Replay: what recorded callers did, done again with an edited flow, before anybody hears it."""

@@ -1,0 +1,335 @@
+"""Does a recorded call again with another flow, in virtual time: caller, parties rung and world do what they did.
+
+What is asked in a block gets the keys that were pressed there, what is rung ends as it ended, what is asked outside is
+answered as it was. Where the recording has no answer, nothing is made up: the replay stops and says why.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from gateway.call import (
+    Answered,
+    CallerLeft,
+    KeyPressed,
+    LegAnswered,
+    LegEnded,
+    LegFailed,
+    LegOutcome,
+    PlayEnded,
+    Target,
+)
+from ivr.calendar.model import Closing
+from ivr.flow.model import Flow, Step
+from ivr.flow.nodes import VERBS
+from ivr.flow.nodes.questions import InputGroup
+from ivr.flow.settings import groups_of
+from ivr.replay.recorded import RecordedCall, RecordedStep
+from ivr.run.actions import Action, Answer, Dial, Play, Request, StepDone, StepRecord, StopPlaying
+from ivr.run.conversation import CallFacts
+from ivr.run.environment import Environment
+from ivr.run.events import Event, RequestDone
+from ivr.run.flow_run import FlowRun
+from ivr.run.requests import Delivered, HttpResponse, NoReply, Notification, PluginResult, Reply, TableRow
+
+_ASKS: Final = frozenset(
+    verb.name for verb in VERBS.values() if any(isinstance(group, InputGroup) for _, group in groups_of(verb.settings))
+)
+_RINGS: Final = frozenset(["transfer", "ring"])
+_OUTCOMES: Final[dict[str, LegOutcome]] = {
+    "busy": "busy",
+    "refused": "refused",
+    "no_answer": "no_answer",
+    "offline": "offline",
+    "failed": "failed",
+}
+_TURNS: Final = 5_000
+"""Events of one replay; a flow that would need more goes round in circles."""
+
+Stop = Literal["asked_again", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How far the call went, and on which way."""
+
+    way: tuple[tuple[str, StepRecord | None], ...]
+    """Each block that was entered, with the step that led there."""
+    stop: Stop | None = None
+    """Why it stopped before the call was over."""
+    reason: str = ""
+    """The same in words."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return tuple(block for block, _ in self.way)
+
+
+class _Stopped(Exception):
+    def __init__(self, stop: Stop, reason: str) -> None:
+        super().__init__(reason)
+        self.stop: Stop = stop
+
+
+def replay(call: RecordedCall, flow: Flow, environment: Environment) -> Replayed:
+    """Do the call again with this flow."""
+    return _Driver(call, flow, environment).result()
+
+
+class _AsItWas:
+    """What was closed by hand while the call lasted."""
+
+    def __init__(self, call: RecordedCall) -> None:
+        self._since = datetime.fromtimestamp(call.arrived_ms / 1000, UTC)
+        self._closed = {step.detail.get("calendar") for step in call.steps if step.detail.get("state") == "emergency"}
+
+    def closing(self, calendar: str) -> Closing | None:
+        return Closing(self._since, "as recorded") if calendar in self._closed else None
+
+
+class _Driver:
+    def __init__(self, call: RecordedCall, flow: Flow, environment: Environment) -> None:
+        self._call = call
+        arrived = datetime.fromtimestamp(call.arrived_ms / 1000, UTC).astimezone()
+        facts = CallFacts(call.call_id, call.caller, call.caller_name, None, call.did, arrived)
+        self._run = FlowRun(flow, facts, environment=replace(environment, closings=_AsItWas(call)))
+        self._now = 0.0
+        self._visits = _visits(call)
+        self._visit: deque[RecordedStep] = deque()
+        self._matched = False
+        """The last try that was taken from this visit ended the question then."""
+        self._entered = 0
+        self._events: deque[Event] = deque()
+        self._dialled: list[tuple[str, Target]] = []
+        self._playing: Play | None = None
+        self._rows: list[StepRecord] = []
+
+    def result(self) -> Replayed:
+        try:
+            self._do(self._run.start(self._now))
+            for _ in range(_TURNS):
+                if self._run.finished:
+                    return Replayed(self._way())
+                self._turn()
+        except _Stopped as stopped:
+            return Replayed(self._way(), stopped.stop, str(stopped))
+        return Replayed(self._way(), "unknown", "it goes round in circles")
+
+    def _way(self) -> tuple[tuple[str, StepRecord | None], ...]:
+        led = [row for row in self._rows if row.next_block is not None]
+        way: list[tuple[str, StepRecord | None]] = []
+        for number, block in enumerate(self._run.path):
+            by = led[number - 1] if 0 < number <= len(led) and led[number - 1].next_block == block else None
+            way.append((block, by))
+        return tuple(way)
+
+    # One thing after the other. -------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        if self._events:
+            self._handle(self._events.popleft())
+            return
+        step = self._run.step
+        if step is None:
+            raise _Stopped("unknown", f"nothing goes on in block {self._run.last_block}")
+        if step.verb in _ASKS:
+            self._ask()
+        elif step.verb in _RINGS:
+            self._ring(step)
+        elif self._playing is not None and self._playing.loop and self._run.next_timer() is None:
+            raise _Stopped("unknown", f"block {self._run.last_block} plays until a key is pressed")
+        else:
+            self._timer()
+
+    def _handle(self, event: Event) -> None:
+        self._do(self._run.handle(event, self._now))
+
+    def _timer(self) -> None:
+        due = self._run.next_timer()
+        if due is None:
+            raise _Stopped("unknown", f"nothing goes on in block {self._run.last_block}")
+        self._now = max(self._now, due)
+        self._do(self._run.handle_timer(self._now))
+
+    def _do(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case Answer():
+                    self._events.append(Answered())
+                case Play():
+                    self._play(action)
+                case StopPlaying():
+                    self._stop_playing()
+                case Dial(leg_id, target):
+                    self._dialled.append((leg_id, target))
+                case Request(request_id, asked):
+                    if isinstance(asked, Notification):
+                        self._events.append(RequestDone(request_id, Delivered()))
+                    else:
+                        self._events.append(RequestDone(request_id, self._reply()))
+                case StepDone(record):
+                    self._rows.append(record)
+                case _:
+                    pass
+        for block in self._run.path[self._entered :]:
+            visits = self._visits[block]
+            self._visit = visits.popleft() if visits else deque()
+            self._matched = False
+            self._entered += 1
+
+    def _taken(self, verbs: frozenset[str]) -> RecordedStep | None:
+        """The next recorded step of this visit that is one of these verbs; those before it were passed."""
+        while self._visit:
+            step = self._visit.popleft()
+            if step.verb in verbs:
+                return step
+        return None
+
+    def _at(self, ms: int) -> None:
+        self._now = max(self._now, ms / 1000)
+
+    def _leave(self) -> None:
+        by: Literal["caller", "network"] = "network" if self._call.ended_by == "network" else "caller"
+        self._events.append(CallerLeft(by, "bye"))
+
+    # The telephone. -------------------------------------------------------------------------------------
+
+    def _play(self, play: Play) -> None:
+        self._playing = play
+        step = self._run.step
+        if step is not None and step.verb in _ASKS:
+            return
+        if step is not None and any(one.verb == step.verb for one in self._visit):
+            recorded = self._taken(frozenset([step.verb]))
+            assert recorded is not None
+            self._at(recorded.until_ms)
+            if recorded.exit is None:
+                self._leave()
+                return
+        if not play.loop:
+            self._playing = None
+            self._events.append(PlayEnded(play.play_id, 0, True))
+
+    def _stop_playing(self) -> None:
+        if self._playing is not None:
+            self._events.append(PlayEnded(self._playing.play_id, 0, False))
+            self._playing = None
+
+    def _ask(self) -> None:
+        block = self._run.last_block
+        recorded = self._taken(_ASKS)
+        if recorded is None and self._matched:
+            raise _Stopped("asked_again", f"block {block} does not take what was pressed there")
+        if recorded is None:
+            raise _Stopped("unknown", f"block {block} asks what this caller was not asked there")
+        if recorded.secret:
+            raise _Stopped("unknown", f"what was pressed in block {block} is secret")
+        self._at(recorded.until_ms if recorded.keys else recorded.from_ms)
+        if recorded.exit is None:
+            self._leave()
+            return
+        self._matched = recorded.exit not in ("no_input", "no_match")
+        if self._playing is not None:
+            play, self._playing = self._playing, None
+            self._handle(PlayEnded(play.play_id, 0, True))
+        rows = len(self._rows)
+        for number, key in enumerate(recorded.keys or ""):
+            if len(self._rows) > rows:
+                raise _Stopped("unknown", f"block {block} takes the first {number} of the keys that were pressed")
+            self._now += 0.2
+            self._handle(KeyPressed(key, "rfc4733"))
+        while len(self._rows) == rows and not self._events and not self._run.finished:
+            self._timer()
+
+    def _ring(self, step: Step) -> None:
+        block = self._run.last_block
+        rung, self._dialled = self._dialled, []
+        if not rung:
+            self._timer()
+            return
+        recorded = self._visit[0] if self._visit and self._visit[0].verb in _RINGS else self._taken(_RINGS)
+        if recorded is None:
+            raise _Stopped("unknown", f"block {block} rings {rung[0][1]}, who was not rung then")
+        if recorded.exit == "answered" or recorded.exit is None:
+            self._same_party(block, recorded, rung)
+        self._at(recorded.until_ms)
+        if recorded.exit is None:
+            self._leave()
+        elif recorded.exit == "answered":
+            leg = rung[0][0]
+            self._handle(LegAnswered(leg))
+            while self._events:
+                self._handle(self._events.popleft())
+            self._events.append(LegEnded(leg, "agent"))
+        else:
+            # Those who are rung one after the other fail one after the other: the row is theirs until all have.
+            self._visit.appendleft(recorded)
+            outcome = _OUTCOMES.get(recorded.exit, "failed")
+            self._events.extend(LegFailed(leg, outcome) for leg, _ in rung)
+
+    def _same_party(self, block: str, recorded: RecordedStep, rung: Sequence[tuple[str, Target]]) -> None:
+        then = {name for at, name in self._call.rung if recorded.from_ms - 50 <= at <= recorded.until_ms + 50}
+        now = {str(target) for _, target in rung}
+        if then and not then & now:
+            raise _Stopped("unknown", f"block {block} rings {rung[0][1]} instead of {min(then)}")
+
+    # The world. -----------------------------------------------------------------------------------------
+
+    def _reply(self) -> Reply:
+        step = self._run.step
+        assert step is not None
+        recorded = self._taken(frozenset([step.verb]))
+        what = f"block {self._run.last_block}: what {step.verb} was answered"
+        if recorded is None or not _same_question(step, recorded):
+            raise _Stopped("unknown", f"{what} is not recorded")
+        self._at(recorded.until_ms)
+        if recorded.exit is None:
+            self._leave()
+            return NoReply("the caller has left")
+        detail: dict[str, Any] = dict(recorded.detail)
+        needed = getattr(step.settings, "into", None) is not None
+        missing = needed and "result" not in detail
+        result = detail.get("result")
+        if step.verb == "http" and "status" in detail:
+            if missing and 200 <= int(detail["status"]) < 300:
+                raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
+            return HttpResponse(int(detail["status"]), result)
+        if step.verb == "lookup" and recorded.exit in ("hit", "next") and recorded.error is None:
+            if missing:
+                raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
+            return TableRow(result if isinstance(result, dict) else {"value": result})
+        if step.verb == "lookup" and recorded.exit == "miss":
+            return TableRow(None)
+        if step.verb == "plugin" and "exit" in detail:
+            return PluginResult(str(detail["exit"]), result)
+        return NoReply(recorded.error or "as recorded")
+
+
+def _same_question(step: Step, recorded: RecordedStep) -> bool:
+    settings, detail = step.settings, recorded.detail
+    match step.verb:
+        case "http":
+            asking = settings.asking
+            return (asking.method, asking.address.template.text) == (detail.get("method"), detail.get("url"))
+        case "lookup":
+            return bool(settings.table == detail.get("table"))
+        case "plugin":
+            return bool(settings.name == detail.get("plugin"))
+        case _:
+            return True
+
+
+def _visits(call: RecordedCall) -> defaultdict[str, deque[deque[RecordedStep]]]:
+    """The recorded steps, visit by visit, for each block."""
+    visits: defaultdict[str, deque[deque[RecordedStep]]] = defaultdict(deque)
+    here: tuple[str, str] | None = None
+    for step in call.steps:
+        if (step.flow, step.block) != here:
+            visits[step.block].append(deque())
+        visits[step.block][-1].append(step)
+        here = None if step.next_block is not None else (step.flow, step.block)
+    return visits

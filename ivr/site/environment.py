@@ -1,0 +1,30 @@
+"""From a site and its flows to what a call holds from its beginning to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.call import Target
+from ivr.calendar.closings import ClosingFile, Closings
+from ivr.flow.model import Flow
+from ivr.run.environment import Environment
+from ivr.site.model import Site
+from ivr.table import Table
+
+
+def environment_of(site: Site, flows: Mapping[str, Flow], closings: Closings | None = None) -> Environment:
+    """Everything that the flows can refer to by name. Unless given, closings are those in the state of the site."""
+    return Environment(
+        flows,
+        {name: tuple(_target(text) for text in group.targets) for name, group in site.groups.items()},
+        {name: table for name, table in site.tables.items() if isinstance(table, Table)},
+        site.calendars,
+        closings or ClosingFile(site.state),
+    )
+
+
+def _target(text: str) -> Target:
+    scheme, _, name = text.partition(":")
+    if scheme not in ("sip", "tel"):
+        raise ValueError(f"a group cannot ring {text!r}")
+    return Target("sip" if scheme == "sip" else "tel", name)

@@ -1,0 +1,224 @@
+"""Recorded calls done again: the same way with the same flow, another with another, and honest where it cannot know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ivr.replay.comparison import AGAIN, END, Change, Verdict, compare, gather
+from ivr.replay.driver import replay
+from ivr.replay.recorded import RecordedCall
+from ivr.run.requests import Asked, HttpResponse, NoReply, Reply
+from ivr.run.script import Script
+from tests.replay.stage import acted, environment, flow
+
+OFFICE = """\
+flow: office
+start: welcome
+on_error: bye
+on_hangup: gone
+vars:
+  order: digits
+  pin: {type: digits, secret: yes}
+  info: json
+blocks:
+  welcome:
+    - answer
+    - say: 'Welcome.'
+    - goto: main_menu
+  main_menu:
+    - menu:
+        prompt: {say: 'Sales, 1. Orders, 2. Desk, 0.'}
+        keys: {'1': sales, '2': ask_order, '3': ask_pin, '0': desk}
+        no_input: [{say: 'Please press a key.'}]
+        failed: bye
+  sales:
+    - transfer: {to: 'sip:2001', ring: 20s, answered: bye, busy: desk, refused: desk, no_answer: desk, offline: bye}
+  desk:
+    - ring: {group: front_desk, strategy: order, ring: 10s, answered: bye, busy: bye, no_answer: bye}
+  ask_order:
+    - collect: {into: order, prompt: {say: 'Your order?'}, digits: 3..5}
+    - http: {get: 'https://crm.example/{order}', into: info, ok: said, status: {'404': main_menu}, failed: bye}
+  said:
+    - say: 'It is {info.state}.'
+    - goto: bye
+  ask_pin:
+    - collect: {into: pin, prompt: {say: 'Your code?'}, digits: 4}
+    - goto: bye
+  bye:
+    - say: 'Goodbye.'
+    - hangup
+  gone:
+    - log: 'gone'
+    - end
+"""
+
+OFFICE_FLOW = flow(OFFICE)
+Story = Callable[[Script], None]
+
+
+def crm(asked: Asked) -> tuple[float, Reply]:
+    return 0.4, HttpResponse(200, {"state": "sent"})
+
+
+def no_crm(asked: Asked) -> tuple[float, Reply]:
+    return 0.4, NoReply("timed out")
+
+
+def no_such_order(asked: Asked) -> tuple[float, Reply]:
+    return 0.1, HttpResponse(404)
+
+
+def presses(*keys: str) -> Story:
+    def story(call: Script) -> None:
+        call.hears("Sales, 1. Orders, 2. Desk, 0.")
+        for some in keys:
+            call.presses(some)
+            call.waits(5.0)
+
+    return story
+
+
+def sales_answers(call: Script) -> None:
+    call.hears("Sales, 1. Orders, 2. Desk, 0.")
+    call.seat("2001").answers()
+    call.presses("1")
+    call.waits(30.0)
+    call.seat("2001").hangs_up()
+
+
+def sales_is_busy(call: Script) -> None:
+    call.hears("Sales, 1. Orders, 2. Desk, 0.")
+    call.seat("2001").busy()
+    call.presses("1")
+
+
+def leaves(where: str) -> Story:
+    def story(call: Script) -> None:
+        call.hears(where)
+        call.waits(0.5)
+        call.hangs_up()
+
+    return story
+
+
+def leaves_while_it_rings(call: Script) -> None:
+    call.hears("Sales, 1. Orders, 2. Desk, 0.")
+    call.presses("1")
+    call.waits(3.0)
+    call.hangs_up()
+
+
+def wakes_up(call: Script) -> None:
+    call.waits(12.0)
+    call.presses("0")
+
+
+def is_silent(call: Script) -> None:
+    call.waits(60.0)
+
+
+RECORDED: dict[str, RecordedCall] = {
+    "answered": acted(OFFICE_FLOW, sales_answers),
+    "busy, then nobody": acted(OFFICE_FLOW, sales_is_busy),
+    "nobody answers": acted(OFFICE_FLOW, presses("0")),
+    "leaves in the welcome": acted(OFFICE_FLOW, leaves("Welcome.")),
+    "leaves in the menu": acted(OFFICE_FLOW, leaves("Sales, 1. Orders, 2. Desk, 0.")),
+    "leaves while it rings": acted(OFFICE_FLOW, leaves_while_it_rings),
+    "silent": acted(OFFICE_FLOW, is_silent),
+    "wrong key, then silence": acted(OFFICE_FLOW, presses("9")),
+    "silence, then a key": acted(OFFICE_FLOW, wakes_up),
+    "order": acted(OFFICE_FLOW, presses("2", "1234"), crm),
+    "order, crm down": acted(OFFICE_FLOW, presses("2", "12345"), no_crm),
+    "order not there, then desk": acted(OFFICE_FLOW, presses("2", "123", "0"), no_such_order),
+}
+
+
+@pytest.mark.parametrize("call", RECORDED.values(), ids=RECORDED)
+def test_the_same_flow_leads_the_same_way(call: RecordedCall) -> None:
+    again = replay(call, OFFICE_FLOW, environment(OFFICE_FLOW))
+    assert (again.path, again.stop, again.reason) == (call.path, None, "")
+    assert compare(call, again) == Verdict("c1", "same")
+
+
+def verdict(name: str, old: str, new: str) -> Verdict:
+    assert old in OFFICE
+    edited = flow(OFFICE.replace(old, new))
+    return compare(RECORDED[name], replay(RECORDED[name], edited, environment(edited)))
+
+
+def change(block: str, by: str, before: str, after: str) -> Change:
+    return Change("office", block, by, before, after)
+
+
+def test_a_key_that_leads_elsewhere() -> None:
+    found = verdict("nobody answers", "'0': desk", "'0': sales")
+    assert found.change == change("main_menu", "menu, key 0", "desk", "sales")
+
+
+def test_a_key_that_is_not_there_any_more() -> None:
+    found = verdict("nobody answers", ", '0': desk", "")
+    assert found.change == change("main_menu", "menu, key 0", "desk", AGAIN)
+
+
+def test_only_those_who_went_there_notice() -> None:
+    for name in ("answered", "silent", "order", "leaves in the menu"):
+        assert verdict(name, "'0': desk", "'0': sales").outcome == "same"
+
+
+def test_an_exit_that_leads_elsewhere() -> None:
+    found = verdict("busy, then nobody", "busy: desk, refused", "busy: bye, refused")
+    assert found.change == change("sales", "transfer, busy", "desk", "bye")
+
+
+def test_the_call_ends_earlier_and_later() -> None:
+    early = verdict("nobody answers", "  desk:\n    - ring:", "  desk:\n    - hangup\n  desk_once:\n    - ring:")
+    assert early.change == change("desk", "ring, no_answer", "bye", END)
+    late = verdict("silent", "    - hangup\n  gone:", "    - goto: gone\n  gone:")
+    assert late.change == change("bye", "goto", END, "gone")
+
+
+def test_another_text_changes_nothing() -> None:
+    for name in RECORDED:
+        assert verdict(name, "say: 'Welcome.'", "say: 'A very warm welcome to our office.'").outcome == "same", name
+
+
+def test_a_new_question_cannot_be_answered() -> None:
+    asks = "- confirm: {prompt: {say: 'Adult?'}, no: bye}\n    - goto: main_menu"
+    found = verdict("answered", "- goto: main_menu", asks)
+    assert (found.outcome, found.reason) == ("unknown", "block welcome asks what this caller was not asked there")
+
+
+def test_fewer_keys_than_were_pressed() -> None:
+    found = verdict("order", "digits: 3..5", "digits: 2")
+    assert (found.outcome, found.reason) == (
+        "unknown",
+        "block ask_order takes the first 2 of the keys that were pressed",
+    )
+
+
+def test_another_service_was_not_asked() -> None:
+    found = verdict("order", "crm.example/{order}", "crm.example/v2/{order}")
+    assert (found.outcome, found.reason) == ("unknown", "block ask_order: what http was answered is not recorded")
+
+
+def test_secrets_are_not_known() -> None:
+    call = acted(OFFICE_FLOW, presses("3", "4711"))
+    found = compare(call, replay(call, OFFICE_FLOW, environment(OFFICE_FLOW)))
+    assert (found.outcome, found.reason) == ("unknown", "what was pressed in block ask_pin is secret")
+
+
+def test_the_findings_count_the_most_frequent_first() -> None:
+    one, other = change("a", "menu, key 1", "b", "c"), change("a", "menu, key 2", "b", "c")
+    findings = gather(
+        [
+            Verdict("1", "changed", other),
+            Verdict("2", "changed", one),
+            Verdict("3", "same"),
+            Verdict("4", "changed", one),
+            Verdict("5", "unknown", reason="secret"),
+        ]
+    )
+    assert (findings.calls, findings.changed_calls, findings.unknown_calls) == (5, 3, 1)
+    assert list(findings.changed.items()) == [(one, ["2", "4"]), (other, ["1"])]
