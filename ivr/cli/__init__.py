@@ -7,6 +7,7 @@ import typer
 from ivr.cli.calls import calls
 from ivr.cli.check import check
 from ivr.cli.init import init
+from ivr.cli.publish import diff, history, publish, rollback, status
 from ivr.cli.run import run
 from ivr.cli.test import run_tests
 
@@ -24,6 +25,8 @@ app.command()(init)
 app.command()(check)
 app.command("test")(run_tests)
 app.command()(calls)
+for command in (publish, rollback, status, history, diff):
+    app.command()(command)
 
 
 def main() -> None:

@@ -111,20 +111,21 @@ def _block(block: DraftBlock) -> Block:
 
 def digest(flow: Flow) -> str:
     """SHA-256 of all that a caller could notice: titles, places, spelling and order of names do not count."""
-    text = json.dumps(_normal(flow), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(normal(flow), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _normal(value: object) -> object:
+def normal(value: object) -> object:
+    """A flow, or a part of one, without all that no caller could notice: to be compared."""
     if isinstance(value, Mapping):
-        return {str(key): _normal(item) for key, item in value.items()}
+        return {str(key): normal(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_normal(item) for item in value]
+        return [normal(item) for item in value]
     if isinstance(value, KeyPatterns):
         return sorted(value.patterns)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {
-            one.name: _normal(getattr(value, one.name))
+            one.name: normal(getattr(value, one.name))
             for one in dataclasses.fields(value)
             if one.compare and one.name not in ("title", "digest")
         }

@@ -134,6 +134,8 @@ class Site:
     groups: Mapping[str, Group]
     trunks: Mapping[str, Trunk]
     limits: Limits
+    reload: Literal["auto", "manual"] = "auto"
+    """Whether saved files go live by themselves."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The file's lines with passwords blotted out, for printing problems."""
 
