@@ -171,6 +171,8 @@ class Running:
                     "seats": {"2001": {"password": "first secret"}, "2002": {"password": "second secret"}},
                     "groups": {"everybody": ["sip:2001", "sip:2002"]},
                     "limits": LIMITS,
+                    # The process that reads changed files would be counted among what calls leave behind.
+                    "reload": "manual",
                 }
             )
         )

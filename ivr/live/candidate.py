@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from gateway.call import Clip
 from ivr.flow.loader import FlowSet, flow_files, load_sources, shown
@@ -27,8 +28,13 @@ from ivr.site import Site, check_site, load_site
 from ivr.speech.prompts import PromptItem
 from ivr.speech.recordings import RecordingError, RecordingLibrary, fault
 
+
+def _read_only(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
+    return MappingProxyType(mapping)
+
+
 # Read-only mappings cross between processes as what they are made of.
-copyreg.pickle(MappingProxyType, lambda mapping: (MappingProxyType, (dict(mapping),)))
+copyreg.pickle(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))
 
 _NEEDS_RESTART = ("sip", "media", "records", "voices", "seats", "trunks", "limits")
 _KEPT: dict[str, tuple[str, Clip]] = {}

@@ -16,6 +16,8 @@ from ivr.site import Site
 
 log = logging.getLogger("ivr.live")
 
+_LISTEN_MS = 1000
+
 
 class FileWatcher:
     """Calls ``reload`` after changes, one at a time."""
@@ -48,11 +50,26 @@ class FileWatcher:
                     await asyncio.sleep(10.0)
 
     async def _listen(self, folders: Iterable[Path], recursive: bool) -> None:
-        async for found in awatch(*folders, watch_filter=None, debounce=100, step=50, recursive=recursive):
+        changes = awatch(
+            *folders,
+            watch_filter=None,
+            debounce=100,
+            step=50,
+            recursive=recursive,
+            rust_timeout=_LISTEN_MS,
+            yield_on_timeout=True,
+        )
+        listening = False
+        async for found in changes:
             now = asyncio.get_running_loop().time()
             for _, path in found:
                 self.watching.touched(path, look(path), now)
-            self._news.set()
+            if not listening:
+                # What changed between the last reading and the first moment of listening was not heard of.
+                self.watching.asked()
+            if found or not listening:
+                self._news.set()
+            listening = True
 
     async def _step(self) -> None:
         loop = asyncio.get_running_loop()

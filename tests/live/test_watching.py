@@ -73,7 +73,15 @@ def test_a_removed_file_makes_a_reload() -> None:
 
 
 def test_files_of_editors_and_of_git_are_not_looked_at() -> None:
-    for name in (".main.yaml.swp", "main.yaml~", "#main.yaml#", ".git/index.lock", "4913", "main.yaml.tmp", "records.db"):
+    for name in (
+        ".main.yaml.swp",
+        "main.yaml~",
+        "#main.yaml#",
+        ".git/index.lock",
+        "4913",
+        "main.yaml.tmp",
+        "records.db",
+    ):
         assert not matters(f"/site/{name}"), name
     for name in ("main.yaml", "main.test.yaml", "en/Welcome.WAV", "site.yml"):
         assert matters(f"/site/{name}"), name
