@@ -43,4 +43,4 @@ def test_differences_are_told_by_block_step_and_setting() -> None:
         "~ block a: say: text: 'Order {call.did}' → 'Yes {call.did}'",
     )
     added = TEXT.replace("goto: b", "goto: c") + "  c:\n    - goto: b\n"
-    assert changes(sample(), sample(added)) == ("~ block a: goto: exit to b → c", "+ block c")
+    assert changes(sample(), sample(added)) == ("~ block a: goto: exit next b → c", "+ block c")

@@ -168,7 +168,7 @@ def test_a_gate_test_that_fails_keeps_flows_from_going_live(running: Running) ->
     tests.write_text(
         "flow: main\ngate: yes\ntests:\n  - name: one ends the call\n"
         "    steps:\n      - press: '1'\n        after: menu\n"
-        "    expect: {path: [menu, bye, last]}\n"
+        "    expect: {path: [menu, bye, last], ended_by: flow}\n"
     )
     assert ask(running.file, "publish", author="anna")["tests_passed"] == 1
     running.main.write_text(FLOW.replace("CAUSE", "first").replace("'1': bye", "'1': last"))
