@@ -16,6 +16,9 @@ from ivr.site import Site
 
 log = logging.getLogger("ivr.live")
 
+# It tells of every change; told in a log beside the site file, that would be the next change.
+logging.getLogger("watchfiles").setLevel(logging.WARNING)
+
 _LISTEN_MS = 1000
 
 
