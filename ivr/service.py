@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import socket
+import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from gateway.call import (
     Arrival,
@@ -20,7 +23,13 @@ from gateway.call import (
     Trunk,
 )
 from gateway.server import Gateway, TraceMessage
-from ivr.flow.loader import FlowSet
+from ivr.live.candidate import Candidate, Wanted, make_candidate
+from ivr.live.control import Control, socket_path
+from ivr.live.files import FileWatcher
+from ivr.live.publisher import Publisher, Refused
+from ivr.live.release import Release
+from ivr.live.status import Holding, status
+from ivr.live.worker import LoadingProcess
 from ivr.outside import World
 from ivr.outside.plugins import Plugins
 from ivr.plugin import installed
@@ -32,11 +41,9 @@ from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.live import LiveCall
-from ivr.run.preparation import sounds_of
 from ivr.site import Site, SqlTable
-from ivr.site.environment import environment_of
 from ivr.speech.cache import SpeechCache
-from ivr.speech.prompts import Progress, PromptLibrary, PromptProblem
+from ivr.speech.prompts import DEFAULT_MUSIC, Progress, PromptLibrary
 from ivr.speech.recordings import RecordingLibrary
 from ivr.speech.voice import Voice
 from ivr.speech.worker import SpeechWorker
@@ -47,21 +54,11 @@ _WRITER_PATIENCE = 10.0
 """Seconds that the records get at the end to reach the database."""
 
 
-class PromptsNotReady(Exception):
-    """Some prompts would not be heard; ``problems`` says which and why."""
-
-    def __init__(self, problems: tuple[PromptProblem, ...]) -> None:
-        super().__init__("; ".join(problem.message for problem in problems))
-        self.problems = problems
-
-
 class Service:
     """Owns everything that runs for one site, from :meth:`start` to :meth:`stop`."""
 
-    def __init__(self, site: Site, flows: FlowSet, *, trace: TraceMessage | None = None) -> None:
+    def __init__(self, site: Site, *, trace: TraceMessage | None = None) -> None:
         self._site = site
-        self._flows = flows.flows
-        self._environment = environment_of(site, flows.flows)
         self._outside = World(
             http=site.http,
             secrets=site.secrets,
@@ -72,7 +69,8 @@ class Service:
         self._limits = Limits(call_seconds=site.limits.call)
         self._trace = trace
         self._node_id = f"{socket.gethostname()}:{site.sip.listen[0]}"
-        self._live: set[LiveCall] = set()
+        self._live: dict[LiveCall, tuple[Release, float]] = {}
+        """With the set that each holds, and when it began (epoch seconds)."""
         self._engine = open_database(site.records)
         state = site.file.resolve().parent / "var"
         take_over(self._engine, state)
@@ -90,19 +88,43 @@ class Service:
             },
             rates={language: voice.rate for language, voice in site.voices.items() if voice.voice is None},
         )
+        self._loading = LoadingProcess()
+        self._publisher = Publisher(
+            site=site, make=self._make, prompts=self._prompts, engine=self._engine, record=self._writer.append
+        )
+        self._watcher = FileWatcher(self._files_changed)
+        self._control = Control(
+            socket_path(site.file), {"status": self._status, "publish": self._publish, "rollback": self._roll_back}
+        )
+        self._watch_task: asyncio.Task[None] | None = None
         self._gateway: Gateway | None = None
 
     async def start(self, progress: Progress | None = None) -> None:
         """Make every prompt ready, then take calls.
 
-        Raises PromptsNotReady if a prompt would not be heard, OSError if an address cannot be had.
+        Raises Refused if the flows cannot serve, and none served before; OSError if an address cannot be had.
         """
-        prepared = await self._prompts.preload(sounds_of(self._flows.values()), progress)
-        if prepared.problems:
-            raise PromptsNotReady(prepared.problems)
+        release = await self._publisher.start(progress)
         self._loop = asyncio.get_running_loop()
-        self._gateway = Gateway(self._configuration(self._prompts.music()), self, trace=self._trace)
+        self._gateway = Gateway(self._configuration(release.clips["music", DEFAULT_MUSIC, ""]), self, trace=self._trace)
         await self._gateway.start()
+        try:
+            await self._control.start()
+        except OSError as error:
+            log.error("commands cannot reach this server: %s", error)
+        if self._site.reload == "auto":
+            self._watch_task = asyncio.create_task(self._watcher.run(lambda: self.release.site), name="reload")
+
+    @property
+    def release(self) -> Release:
+        """The set of flows that the next call will hold."""
+        assert self._publisher.release is not None
+        return self._publisher.release
+
+    @property
+    def complaints(self) -> tuple[str, ...]:
+        """What keeps the files on disk from being live."""
+        return self._publisher.disk.complaints
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
@@ -137,6 +159,11 @@ class Service:
         """End what still runs, write what is still to be written, free everything."""
         if self._gateway is not None:
             await self._gateway.stop()
+        if self._watch_task is not None:
+            self._watch_task.cancel()
+            await asyncio.gather(self._watch_task, return_exceptions=True)
+        await self._control.close()
+        await self._loading.close()
         await self._outside.close()
         await self._prompts.close()
         await self._worker.close()
@@ -147,19 +174,20 @@ class Service:
     # Reception ----------------------------------------------------------------------------------------
 
     def screen(self, arrival: Arrival) -> Refusal | Literal["authenticate"] | None:
-        rule = self._site.route(arrival.did)
+        rule = self.release.site.route(arrival.did)
         if rule is None:
             return Refusal(404, f"no number {arrival.did!r}")
-        if rule.flow not in self._flows:
+        if rule.flow not in self.release.flows:
             return Refusal(480, f"number {rule.number} leads to flow {rule.flow}, which is not there")
         if rule.callers == "seats":
             return "authenticate"
         return None
 
     def call_arrived(self, call: Call) -> CallOwner:
-        rule = self._site.route(call.did)
+        release = self.release
+        rule = release.site.route(call.did)
         assert rule is not None
-        flow = self._flows[rule.flow]
+        flow = release.flows[rule.flow]
         facts = CallFacts(
             call_id=call.call_id,
             caller=call.caller,
@@ -170,37 +198,68 @@ class Service:
         )
         live = LiveCall(
             call,
-            FlowRun(flow, facts, environment=self._environment, limits=self._limits),
+            FlowRun(flow, facts, environment=release.environment, limits=self._limits),
             flow=flow.name,
-            flow_version=flow.digest[:12],
+            flow_version=release.versions[flow.name].recorded,
             language=flow.languages[0] if flow.languages else "en",
             node_id=self._node_id,
-            sounds=self,
+            sounds=_Sounds(release, self._prompts),
             outside=self._outside,
             journal=self._writer,
             loop=self._loop,
-            on_over=self._live.discard,
+            on_over=self._over,
         )
-        self._live.add(live)
+        self._live[live] = (release, time.time())
         log.info("call %s: %s calls %s, flow %s", call.call_id, call.caller or "somebody", call.did, flow.name)
         # The first steps act on the call, which learns its owner when this returns.
         self._loop.call_soon(live.begin)
         return live
 
-    # Sounds -------------------------------------------------------------------------------------------
+    def _over(self, live: LiveCall) -> None:
+        self._live.pop(live, None)
 
-    def ready(self, item: PlayItem) -> Clip | None:
-        if isinstance(item, PlayRecording):
-            clip = self._prompts.get(language=item.language, recording=item.name)
-            if clip is None:
-                raise LookupError(f"there is no recording '{item.name}' for {item.language}")
-            return clip
-        return self._prompts.get(language=item.language, text=item.text)
+    # What is live -------------------------------------------------------------------------------------
 
-    async def make(self, item: PlayItem) -> Clip:
-        if isinstance(item, PlayRecording):
-            raise LookupError(f"there is no recording '{item.name}' for {item.language}")
-        return await self._prompts.speak(item.text, item.language)
+    async def _make(self, wanted: Wanted) -> Candidate:
+        # Before there are calls nobody is kept waiting, and a process more would take longer than the work.
+        if self._gateway is None:
+            return await asyncio.to_thread(make_candidate, wanted)
+        return await self._loading.make(wanted)
+
+    async def _files_changed(self) -> None:
+        try:
+            await self._publisher.reload("file", "")
+        except Refused:
+            pass  # said by the one that refused
+        except Exception:
+            log.exception("reading the changed files failed: what was live stays live")
+
+    async def _publish(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        outcome = await self._publisher.reload(
+            "publish",
+            str(arguments.get("author", ""))[:100],
+            str(arguments.get("comment", ""))[:1000],
+            only_look=bool(arguments.get("dry_run", False)),
+        )
+        return dataclasses.asdict(outcome)
+
+    async def _roll_back(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        outcome = await self._publisher.roll_back(
+            str(arguments["flow"]),
+            int(arguments["number"]),
+            str(arguments.get("author", ""))[:100],
+            str(arguments.get("comment", ""))[:1000],
+        )
+        return dataclasses.asdict(outcome)
+
+    async def _status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        return status(
+            self.release,
+            self._publisher.disk,
+            self._watcher.watching.waits_for,
+            [Holding(live.call.call_id, live.flow, release, began) for live, (release, began) in self._live.items()],
+            time.time(),
+        )
 
     # --------------------------------------------------------------------------------------------------
 
@@ -232,3 +291,24 @@ class Service:
             calls_per_second=float(site.limits.calls_per_second),
             hold_music=hold_music,
         )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Sounds:
+    """What a call hears: the prompts of the set it holds, whatever goes live meanwhile."""
+
+    release: Release
+    library: PromptLibrary
+
+    def ready(self, item: PlayItem) -> Clip | None:
+        if isinstance(item, PlayRecording):
+            clip = self.release.clips.get(("recording", item.name, item.language))
+            if clip is None:
+                raise LookupError(f"there is no recording '{item.name}' for {item.language}")
+            return clip
+        return self.release.clips.get(("text", item.text, item.language))
+
+    async def make(self, item: PlayItem) -> Clip:
+        if isinstance(item, PlayRecording):
+            raise LookupError(f"there is no recording '{item.name}' for {item.language}")
+        return await self.library.speak(item.text, item.language)

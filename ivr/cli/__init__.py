@@ -11,6 +11,7 @@ from ivr.cli.convert import convert, format_files
 from ivr.cli.graph import graph
 from ivr.cli.init import init
 from ivr.cli.plugins import plugins
+from ivr.cli.publish import diff, history, publish, rollback, status
 from ivr.cli.replay import replay
 from ivr.cli.run import run
 from ivr.cli.schema import schema
@@ -40,6 +41,8 @@ app.command()(calendars)
 app.command()(close)
 app.command("open")(open_again)
 app.command()(plugins)
+for command in (publish, rollback, status, history, diff):
+    app.command()(command)
 
 
 def main() -> None:

@@ -18,11 +18,12 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ivr.cli.loading import errors, load_or_exit, program
-from ivr.flow.loader import FlowSet
+from ivr.cli.loading import count, errors, load_checked, program, show_problems
+from ivr.flow.problem import has_errors
+from ivr.live.publisher import Refused
 from ivr.log import LogWriter, start_log
 from ivr.records.database import RecordsError
-from ivr.service import PromptsNotReady, Service
+from ivr.service import Service
 from ivr.site import Site
 
 
@@ -40,13 +41,20 @@ def run(
     SIGUSR1 has it log how much it remembers.
     """
     log = start_log(verbose=verbose)
-    loaded, flows = load_or_exit(site)
+    loaded, flows, problems = load_checked(site)
+    show_problems(problems)
+    if loaded is None or flows is None:
+        errors.print(f"{count(problems)}: nothing was started. Correct them, and try {program} check {site}")
+        raise typer.Exit(1)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(loaded, flows, log if trace_sip else None))
-    except PromptsNotReady as error:
-        for problem in error.problems:
-            errors.print(problem.message, style="bold red")
+            runner.run(_serve(loaded, log if trace_sip else None))
+    except Refused as refused:
+        if has_errors(problems):
+            errors.print(f"{count(problems)}: nothing was started. Correct them, and try {program} check {site}")
+        else:
+            for complaint in refused.complaints:
+                errors.print(complaint, style="bold red")
         raise typer.Exit(1) from None
     except RecordsError as error:
         errors.print(str(error), style="bold red")
@@ -58,7 +66,7 @@ def run(
         raise typer.Exit(1) from None
 
 
-async def _serve(site: Site, flows: FlowSet, trace_to: LogWriter | None) -> None:
+async def _serve(site: Site, trace_to: LogWriter | None) -> None:
     stop = asyncio.Event()
     at_once = asyncio.Event()
 
@@ -68,12 +76,12 @@ async def _serve(site: Site, flows: FlowSet, trace_to: LogWriter | None) -> None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
-    service = Service(site, flows, trace=None if trace_to is None else partial(_show_message, trace_to))
+    service = Service(site, trace=None if trace_to is None else partial(_show_message, trace_to))
     loop.add_signal_handler(signal.SIGUSR1, _say_sizes, service)
     try:
         await _start(service)
         _settle()
-        _say_ready(service, site, flows)
+        _say_ready(service, site)
         await stop.wait()
         logging.getLogger("ivr").info("stopping: no new calls, %d to end", service.calls)
         drained = asyncio.create_task(service.drain())
@@ -107,7 +115,7 @@ def _say_sizes(service: Service) -> None:
     logging.getLogger("ivr").info("remembered: %s", json.dumps(service.sizes()))
 
 
-def _say_ready(service: Service, site: Site, flows: FlowSet) -> None:
+def _say_ready(service: Service, site: Site) -> None:
     print("ready", *service.addresses, flush=True)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     listening = next(iter(service.addresses))
@@ -116,8 +124,13 @@ def _say_ready(service: Service, site: Site, flows: FlowSet) -> None:
     if site.seats:
         seats = ", ".join(seat.name for seat in site.seats.values())
         console.print(f"  Telephones may register at {server} as {seats} (passwords: {site.file}).")
-    for rule in site.numbers:
-        flow = flows.flows[rule.flow]
+    if service.complaints:
+        mistakes = f"{len(service.complaints)} mistake{'' if len(service.complaints) == 1 else 's'}"
+        console.print(
+            f"  THE FLOWS ON DISK ARE BROKEN ({mistakes}): those that were live last serve.", style="bold red"
+        )
+    for rule in service.release.site.numbers:
+        flow = service.release.flows[rule.flow]
         who = "" if rule.callers == "anyone" else "  (only registered telephones)"
         console.print(f"  Call sip:{rule.number}@{server}  for {flow.title or flow.name}{who}")
     console.print(f"  Afterwards:  {program} calls --site {site.file}   Stop: Ctrl-C, twice to stop at once.")

@@ -115,20 +115,21 @@ def _block(block: DraftBlock) -> Block:
 
 def digest(flow: Flow) -> str:
     """SHA-256 of all that a caller could notice: titles, places, spelling and order of names do not count."""
-    text = json.dumps(_normal(flow), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(normal(flow), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _normal(value: object) -> object:
+def normal(value: object) -> object:
+    """A flow, or a part of one, without all that no caller could notice: to be compared."""
     if isinstance(value, Mapping):
-        return {str(key): _normal(item) for key, item in value.items()}
+        return {str(key): normal(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_normal(item) for item in value]
+        return [normal(item) for item in value]
     if isinstance(value, KeyPatterns):
         return sorted(value.patterns)
     kind: Any = type(value)
     if (names := _compared(kind)) is not None:
-        return {"": type(value).__name__, **{name: _normal(getattr(value, name)) for name in names}}
+        return {"": type(value).__name__, **{name: normal(getattr(value, name)) for name in names}}
     return value if value is None or isinstance(value, str | bool | int) else f"{type(value).__name__} {value}"
 
 

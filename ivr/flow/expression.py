@@ -37,6 +37,10 @@ class Expression:
     locate: Callable[[int], Place] = field(default=_nowhere, compare=False, repr=False)
     """From a character of the text to its place in the file."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Places are for those who check; in another process, after the checks, nobody asks for them.
+        return Expression, (self.text, self.root)
+
     def evaluate(self, scope: Mapping[str, object]) -> object:
         """The value. ``scope`` holds variables and built-in names (``caller.number``) as they are written here, and
         the local date and time under ``now``. A name that is absent or None is not set.

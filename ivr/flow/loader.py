@@ -68,9 +68,14 @@ class FlowSet:
 def load_flows(paths: Iterable[Path]) -> FlowSet:
     """Flows from files and folders (every ``*.yaml`` and ``*.flow`` in them; tests, hidden files and what is no flow
     aside). Never raises for what is in the files."""
-    sources: list[Source] = []
+    files, problems = flow_files(paths)
+    return _compile([read_source(file, shown(file), _parse) for file in files], problems)
+
+
+def flow_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
+    """The files that :func:`load_flows` reads, and folders in which there are none."""
+    files: dict[Path, Path] = {}
     problems: list[Problem] = []
-    read: set[Path] = set()
     for path in paths:
         if path.is_dir():
             found = sorted(_flow_files(path))
@@ -83,10 +88,13 @@ def load_flows(paths: Iterable[Path]) -> FlowSet:
             found = [path]
         for file in found:
             # A file named twice, or named and found in a folder, is still one flow.
-            if file.resolve() not in read:
-                read.add(file.resolve())
-                sources.append(read_source(file, shown(file), _parse))
-    return _compile(sources, problems)
+            files.setdefault(file.resolve(), file)
+    return list(files.values()), problems
+
+
+def load_sources(texts: Mapping[str, bytes], problems: Iterable[Problem] = ()) -> FlowSet:
+    """Flows from texts that were read already, by the names of their files."""
+    return _compile([_parse(text, file) for file, text in texts.items()], list(problems))
 
 
 def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:

@@ -26,6 +26,8 @@ EventType = Literal[
     "tag",
     "log",
     "error",
+    "flow.live",
+    "flow.rejected",
 ]
 
 
@@ -36,7 +38,7 @@ class RecordEvent:
     What ``data`` may hold, by type; a value that is missing or None is unknown. Times are UTC epoch milliseconds.
 
     ================  ==============================================================================================
-    call.arrived      mode, node_id, did, caller, caller_name, language, flow, flow_version (start of its digest),
+    call.arrived      mode, node_id, did, caller, caller_name, language, flow, flow_version (number-digest),
                       conversation_id, variant, trace_id
     call.answered     nothing
     call.ended        ended_by, end_cause, sip_status, last_block, goal, disposition, language (the last one spoken)
@@ -56,6 +58,8 @@ class RecordEvent:
     bridge.join       leg (or the event's leg_id)
     bridge.leave      nothing
     tag               name, value
+    flow.live         author, origin, live (versions), removed, differences by flow, tests; belongs to no call
+    flow.rejected     author, complaints, tests; belongs to no call
     key, prompt.end,  anything; kept, nothing derives from it
     log, error
     ================  ==============================================================================================

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Text,
@@ -68,7 +69,7 @@ class Call(Base):
     language: Mapped[str | None]
     flow: Mapped[str | None]
     flow_version: Mapped[str | None]
-    """Start of the flow's content digest."""
+    """``42-3f9ac1…``: the version's number, and the start of its digest."""
     variant: Mapped[str | None]
     arrived_at: Mapped[int]
     answered_at: Mapped[int | None]
@@ -211,3 +212,37 @@ class Tag(Base):
     at: Mapped[int]
     name: Mapped[str | None]
     value: Mapped[str | None]
+
+
+class Release(Base):
+    """A set of flows that went live. Never changed afterwards; a rollback is one more."""
+
+    __tablename__ = "releases"
+
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    at: Mapped[int]
+    author: Mapped[str]
+    origin: Mapped[str]
+    """``start``, ``file``, ``publish`` or ``rollback``."""
+    comment: Mapped[str]
+    tests: Mapped[str]
+    """JSON: what came of the gate tests."""
+    contents: Mapped[str]
+    """JSON: number of the version by flow."""
+
+
+class FlowVersion(Base):
+    """A version of a flow, with the text it was made of."""
+
+    __tablename__ = "flow_versions"
+
+    flow: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    digest: Mapped[str]
+    release: Mapped[int] = mapped_column(Integer)
+    """The release that brought it."""
+    file: Mapped[str]
+    text: Mapped[bytes] = mapped_column(LargeBinary)
+    """UTF-8, compressed by zlib."""
+    pinned_over: Mapped[str | None]
+    """Of a rollback: SHA-256 of the file that it serves in place of; NULL of others."""

@@ -113,6 +113,7 @@ class LiveCall:
     ) -> None:
         self.call = call
         self._run = run
+        self.flow = flow
         self._flow_version = flow_version
         self._sounds = sounds
         self._outside = outside

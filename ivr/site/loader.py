@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from ivr.flow.kinds import NAME, Duration, ListOf, Name, OneOf, Text, Whole, YesNo, bad_name
 from ivr.flow.loader import shown
@@ -169,6 +169,7 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "tables.NAME": TableSettings,
         "webhooks.NAME": WebhookSettings,
         "http": WebSettings,
+        "reload": ("auto or manual", "auto", "whether saved flows go live by themselves, or by ivr publish only"),
     }
 )
 """What the site file can have: several settings and their record, or one value, how it is written, what it is if it
@@ -259,6 +260,7 @@ class _Loading:
             webhooks=self._each("webhooks", lambda key, node: outside.webhook(key, node, http.reach)),
             calendars=self._each("calendars", lambda key, node: read_calendar(key, node, self._reader)),
             secrets=self._secrets,
+            reload=self._reload(),
             lines=self._lines(),
         )
 
@@ -377,6 +379,11 @@ class _Loading:
         node = self._root.get("flows")
         paths = None if node is None else ListOf(Text("a path", 1000), 1).read(node, self._reader)
         return tuple(self._folder / path for path in paths or ("flows",))
+
+    def _reload(self) -> Literal["auto", "manual"]:
+        node = self._root.get("reload")
+        written = None if node is None else OneOf(("auto", "manual")).read(node, self._reader)
+        return "manual" if written == "manual" else "auto"
 
     def _records(self) -> str:
         node = self._root.get("records")

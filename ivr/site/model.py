@@ -176,6 +176,8 @@ class Site:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All of them by name: flows use some in headers."""
+    reload: Literal["auto", "manual"] = "auto"
+    """Whether saved files go live by themselves."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The file's lines with passwords blotted out, for printing problems."""
 

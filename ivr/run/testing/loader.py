@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from ivr.flow.kinds import ListOf, Text
+from ivr.flow.kinds import ListOf, Text, YesNo
 from ivr.flow.loader import FlowSet, shown
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, listed, with_lines
@@ -20,11 +20,11 @@ from ivr.run.testing.model import STEPS, Caller, Case, Expect, Step
 
 ENDING: Final = ".test.yaml"
 
-_HEAD: Final = ("flow", "defaults", "tests")
+_HEAD: Final = ("flow", "gate", "defaults", "tests")
 _HEAD_LATER: Final = ("properties", "coverage")
 _DEFAULTS: Final = ("call", "prompts")
-_CASE: Final = ("name", "call", "each", "steps", "expect")
-_CASE_LATER: Final = ("http", "queue", "gate")
+_CASE: Final = ("name", "gate", "call", "each", "steps", "expect")
+_CASE_LATER: Final = ("http", "queue")
 _STEPS_LATER: Final = ("agent", "rtc", "max_silence", "http", "queue")
 _EXPECT_LATER: Final = ("goal", "queue_exit", "callbacks")
 _MOST_CASES: Final = 1_000
@@ -108,6 +108,7 @@ class _Loading:
         reader = CaseReader(flow, self._around)
         caller, lengths = self._defaults(root, reader)
         self._problems += reader.problems
+        gate = self._gate(root)
         tests = root.get("tests")
         if not isinstance(tests, SequenceNode) or not tests.items:
             self._problem(
@@ -125,9 +126,19 @@ class _Loading:
                 case = self._case(one, reader, caller, lengths)
                 self._problems += reader.problems
                 if case is not None:
-                    cases.append(case)
+                    cases.append(replace(case, gate=gate or self._gate(node)))
         self._same_names(cases)
         return cases
+
+    def _gate(self, node: MappingNode) -> bool:
+        """Whether flows go live only if it passes: a test, or all of a file."""
+        written = node.get("gate")
+        if written is None:
+            return False
+        reader = CaseReader(next(iter(self._flows.flows.values())), self._around)
+        gate = YesNo().read(written, reader)
+        self._problems += reader.problems
+        return bool(gate)
 
     def _known(self, node: MappingNode, what: str, known: Sequence[str], later: Sequence[str]) -> None:
         for key, _ in node.entries:

@@ -179,3 +179,5 @@ class Case:
     steps: tuple[Step, ...]
     expect: Expect | None
     place: Place
+    gate: bool = False
+    """Whether flows go live only if it passes."""

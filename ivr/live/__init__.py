@@ -1,0 +1,1 @@
+"""What is live: sets of flows that replace each other under running calls, by saving a file or by a command."""

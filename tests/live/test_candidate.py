@@ -1,0 +1,46 @@
+"""Flows cross from the process that reads them to the one that takes calls, and are the same there."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from ivr.flow.draft import digest
+from ivr.flow.loader import load_flows, load_text
+from ivr.flow.model import Flow
+from ivr.live.candidate import unpacked
+from ivr.live.diff import changes
+
+FLOWS = sorted(load_flows([Path("flows")]).flows.values(), key=lambda flow: flow.name)
+TEXT = "flow: main\nstart: a\nblocks:\n  a:\n    - say: 'Order {call.did}'\n    - goto: b\n  b:\n    - hangup\n"
+
+
+def sample(text: str = TEXT) -> Flow:
+    loaded = load_text(text)
+    assert loaded.ok, loaded.problems
+    return loaded.flows["main"]
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_a_flow_is_the_same_in_the_other_process(flow: Flow) -> None:
+    there = unpacked(pickle.dumps(flow))
+    assert there == flow
+    assert digest(there) == flow.digest
+
+
+def test_expressions_in_texts_cross_too() -> None:
+    assert unpacked(pickle.dumps(sample())) == sample()
+
+
+def test_what_a_caller_cannot_notice_is_no_difference() -> None:
+    assert changes(sample(), sample("# a comment\n" + TEXT)) == ()
+
+
+def test_differences_are_told_by_block_step_and_setting() -> None:
+    assert changes(sample(), sample(TEXT.replace("'Order {call.did}'", "'Yes {call.did}'"))) == (
+        "~ block a: say: text: 'Order {call.did}' → 'Yes {call.did}'",
+    )
+    added = TEXT.replace("goto: b", "goto: c") + "  c:\n    - goto: b\n"
+    assert changes(sample(), sample(added)) == ("~ block a: goto: exit next b → c", "+ block c")

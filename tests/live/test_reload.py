@@ -1,0 +1,232 @@
+"""Files are changed under a service that takes calls: what goes live, what does not, and what calls keep."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import shutil
+import subprocess
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ivr.live.control import NoServer, ask
+from ivr.live.publisher import Refused
+from ivr.service import Service
+from ivr.site import load_site
+from tests.peers.patience import until
+from tests.peers.ports import free_port, free_range
+from tests.peers.sound import write_tone
+from tests.peers.wire import Wire
+
+FLOW = """\
+flow: main
+start: menu
+blocks:
+  menu:
+    - answer
+    - menu: {prompt: hello, timeout: 60s, keys: {'1': bye}, failed: bye}
+  bye:
+    - say: 'You called {call.did}'
+    - if: {when: "call.did == '1000'", then: last, else: last}
+  last:
+    - hangup: {cause: CAUSE}
+"""
+BROKEN = "flow: main\nstart: nowhere\nblocks:\n  menu: [hangup]\n"
+OTHER = "flow: other\nstart: bye\nblocks:\n  bye:\n    - hangup\n"
+
+
+class Running:
+    """The service in a thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, port, media = folder, free_port(), free_range(400)
+        (folder / "flows").mkdir(exist_ok=True)
+        self.main = folder / "flows" / "main.yaml"
+        if not self.main.exists():
+            self.main.write_text(FLOW.replace("CAUSE", "first"))
+            write_tone(folder / "prompts" / "hello.wav", 700, 0.5)
+        self.file = folder / "site.yaml"
+        self.settings: dict[str, Any] = {
+            "sip": {"listen": [f"udp:127.0.0.1:{port}"], "domain": "localhost"},
+            "media": {"address": "127.0.0.1", "ports": f"{media.start}-{media.stop - 1}"},
+            "records": f"sqlite:///{folder / 'records.db'}",
+            "numbers": {"1000": "main"},
+        }
+        self.file.write_text(yaml.safe_dump(self.settings))
+        self.address = f"127.0.0.1:{port}"
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        site = load_site(self.file).site
+        assert site is not None
+        self.service = Service(site)
+        self.awaits(self.service.start())
+
+    def awaits(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    def live(self) -> str:
+        return str(self.service.release.versions["main"])
+
+    def goes_live(self, version: str) -> None:
+        until(lambda: self.live() == version, lambda: f"{self.live()}, {self.service.complaints}", within=30)
+
+    def close(self) -> None:
+        self.awaits(self.service.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    running = Running(tmp_path)
+    yield running
+    running.close()
+
+
+def test_a_saved_flow_goes_live_and_a_comment_changes_nothing(running: Running) -> None:
+    assert running.live() == "main@1"
+    running.main.write_text(FLOW.replace("CAUSE", "second"))
+    running.goes_live("main@2")
+    running.main.write_text("# a comment\n" + FLOW.replace("CAUSE", "second"))
+    assert ask(running.file, "publish", author="anna")["live"] == []
+    assert running.live() == "main@2"
+
+
+def test_a_call_keeps_its_set_and_the_set_goes_with_its_last_call(running: Running) -> None:
+    wire = Wire(running.address)
+    dialled = wire.invite()
+    wire.is_answered(dialled)
+    first = weakref.ref(running.service.release)
+    environment, sound = first().environment, first().clips["recording", "hello", "en"].pcmu  # type: ignore[union-attr]
+    write_tone(running.folder / "prompts" / "hello.wav", 300, 0.7)
+    running.goes_live("main@2")
+    assert running.service.release.clips["recording", "hello", "en"].pcmu != sound
+    (held,) = (release for release, _ in running.service._live.values())
+    assert held is first()
+    assert held.environment is environment
+    assert held.clips["recording", "hello", "en"].pcmu == sound
+    versions = {one["version"]: one["calls"] for one in ask(running.file, "status")["versions"]}
+    assert versions == {"main@1": 1, "main@2": 0}
+    del held, environment
+    wire.hangs_up(dialled)
+    wire.sees("SIP/2.0 200", dialled.call_id)
+
+    def freed() -> bool:
+        gc.collect()
+        return first() is None
+
+    until(freed, lambda: f"held by {gc.get_referrers(first())}", within=10)
+    wire.close()
+
+
+def test_a_broken_file_changes_nothing_and_is_told_everywhere(running: Running) -> None:
+    before = running.service.release
+    running.main.write_text(BROKEN)
+    until(lambda: bool(running.service.complaints), lambda: "no complaint", within=30)
+    assert running.service.release is before
+    disk = ask(running.file, "status")["disk"]
+    assert disk["differs_since"] is not None
+    assert any("main.yaml:2" in one and "nowhere" in one for one in disk["complaints"])
+    with pytest.raises(Refused) as refused:
+        ask(running.file, "publish", author="anna")
+    assert refused.value.complaints
+    running.main.write_text(FLOW.replace("CAUSE", "first"))
+    until(lambda: not running.service.complaints, lambda: "still complaints", within=30)
+    assert running.service.release is before
+    assert ask(running.file, "status")["disk"]["differs_since"] is None
+
+
+def test_a_flow_that_a_number_leads_to_cannot_be_removed(running: Running) -> None:
+    (running.folder / "flows" / "other.yaml").write_text(OTHER)
+    until(lambda: "other" in running.service.release.flows, lambda: "no other", within=30)
+    running.main.unlink()
+    until(lambda: bool(running.service.complaints), lambda: "no complaint", within=30)
+    assert "main" in running.service.release.flows
+    assert "number '1000' leads to flow 'main'" in "".join(running.service.complaints)
+
+
+def test_a_rollback_is_a_new_version_until_the_file_changes(running: Running) -> None:
+    running.main.write_text(FLOW.replace("CAUSE", "second"))
+    running.goes_live("main@2")
+    assert ask(running.file, "rollback", flow="main", number=1, author="anna")["live"] == ["main@3"]
+    assert "second" in running.main.read_text()
+    assert ask(running.file, "publish", author="anna")["live"] == []
+    assert ask(running.file, "status")["disk"]["differs_since"] is not None
+    running.main.write_text(FLOW.replace("CAUSE", "third"))
+    running.goes_live("main@4")
+    with pytest.raises(Refused, match="no version main@9"):
+        ask(running.file, "rollback", flow="main", number=9)
+
+
+def test_a_gate_test_that_fails_keeps_flows_from_going_live(running: Running) -> None:
+    tests = running.folder / "flows" / "main.test.yaml"
+    tests.write_text(
+        "flow: main\ngate: yes\ntests:\n  - name: one ends the call\n"
+        "    steps:\n      - press: '1'\n        after: menu\n"
+        "    expect: {path: [menu, bye, last], ended_by: flow}\n"
+    )
+    assert ask(running.file, "publish", author="anna")["tests_passed"] == 1
+    running.main.write_text(FLOW.replace("CAUSE", "first").replace("'1': bye", "'1': last"))
+    until(lambda: bool(running.service.complaints), lambda: "no complaint", within=30)
+    assert "gate test failed: one ends the call" in "".join(running.service.complaints)
+    assert running.live() == "main@1"
+
+
+def test_a_git_checkout_and_a_rename_are_one_reload_each(running: Running) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *words],
+            cwd=running.folder / "flows",
+            check=True,
+            capture_output=True,
+        )
+
+    git("init", "-b", "main")
+    for number in range(20):
+        (running.folder / "flows" / f"other{number}.yaml").write_text(
+            OTHER.replace("flow: other", f"flow: other{number}")
+        )
+    until(lambda: len(running.service.release.flows) == 21, lambda: "not all", within=30)
+    git("add", ".")
+    git("commit", "-m", "all")
+    git("checkout", "-b", "less")
+    git("rm", "other1.yaml", "other2.yaml", "other3.yaml")
+    until(lambda: len(running.service.release.flows) == 18, lambda: "not fewer", within=30)
+    git("commit", "-m", "less")
+    number = running.service.release.number
+    git("checkout", "main")
+    until(lambda: len(running.service.release.flows) == 21, lambda: "not all again", within=30)
+    assert running.service.release.number == number + 1
+    written = running.folder / "flows" / ".main.yaml.new"
+    written.write_text(FLOW.replace("CAUSE", "renamed"))
+    written.rename(running.main)
+    running.goes_live("main@2")
+
+
+def test_what_needs_a_restart_is_said_and_numbers_go_live(running: Running) -> None:
+    (running.folder / "flows" / "other.yaml").write_text(OTHER)
+    running.settings["numbers"]["2000"] = "other"
+    running.settings["limits"] = {"calls": 7}
+    running.file.write_text(yaml.safe_dump(running.settings))
+    assert ask(running.file, "publish", author="anna")["restart_for"] == ["limits"]
+    rule = running.service.release.site.route("2000")
+    assert rule is not None
+    assert rule.flow == "other"
+
+
+def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path) -> None:
+    first = Running(tmp_path)
+    first.close()
+    first.main.write_text(BROKEN)
+    with pytest.raises(NoServer):
+        ask(first.file, "status")
+    second = Running(tmp_path)
+    assert second.live() == "main@1"
+    assert second.service.complaints
+    second.close()
+    shutil.rmtree(tmp_path / "flows")
