@@ -82,7 +82,7 @@ def _show(findings: Findings, since: str) -> None:
         console.print(f"No call was recorded in the last {since}.")
         return
     console.print(
-        f"{findings.calls} calls of the last {since}: {len(findings.same)} go the same way, "
+        f"{findings.calls} call{'' if findings.calls == 1 else 's'} of the last {since}: {len(findings.same)} go the same way, "
         f"{findings.changed_calls} another, of {findings.unknown_calls} it cannot be told."
     )
     if findings.changed:

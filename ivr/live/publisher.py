@@ -189,7 +189,7 @@ class Publisher:
         if not aside:
             self.disk = Disk(self.disk.differs_since or self._now(), complaints[:_SHOWN], candidate.restart_for)
             log.error(
-                "not live: %d mistakes in what %s saved; callers hear what they heard before.\n%s",
+                "not live: there are mistakes (%d) in what %s saved; callers hear what they heard before.\n%s",
                 len(complaints),
                 author,
                 "\n".join(complaints[:_SHOWN]),
