@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.call import Answered, CallEnded, CallerLeft, KeyPressed, PlayEnded
@@ -149,6 +149,22 @@ class FlowRun:
         if not self._steps or block is None:
             return block.place if block else self._flow.place
         return self._steps[min(self._index, len(self._steps) - 1)].place
+
+    @property
+    def step(self) -> Step | None:
+        """The step that takes time now; None if none does."""
+        return self._steps[self._index] if self._activity is not None else None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the call has been taken."""
+        return self._talk.answered
+
+    @property
+    def variables(self) -> Mapping[str, object]:
+        """As they are now, secret ones masked."""
+        scope = self._talk.public_scope()
+        return {name: scope[name] for name in self._talk.variables}
 
     @property
     def secret_input(self) -> bool:
