@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass
+from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from ivr.flow.model import InputSettings
@@ -145,6 +146,7 @@ def settings_group(group: Group[Any], default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"group": group})
 
 
+@lru_cache(maxsize=500)
 def groups_of(record: type[Any]) -> tuple[tuple[str, Group[Any]], ...]:
     """The fields of a dataclass that are made of several settings."""
     return tuple(
@@ -152,6 +154,7 @@ def groups_of(record: type[Any]) -> tuple[tuple[str, Group[Any]], ...]:
     )
 
 
+@lru_cache(maxsize=500)
 def settings_of(record: type[Any]) -> tuple[tuple[dataclasses.Field[Any], Setting[Any]], ...]:
     """The fields of a dataclass that are read from a file, in order."""
     found = []
@@ -167,6 +170,13 @@ def settings_of(record: type[Any]) -> tuple[tuple[dataclasses.Field[Any], Settin
             )
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=500)
+def _names_of(record: type[Any]) -> Collection[str]:
+    """What can be written, in order."""
+    names = [one.name for _, one in settings_of(record)]
+    return dict.fromkeys([*names, *(name for _, group in groups_of(record) for name in group.names)]).keys()
 
 
 def read_record(
@@ -187,13 +197,12 @@ def read_record(
     if not isinstance(node, MappingNode):
         reader.problem("E013", node, f"{what} needs settings", f"write {what}: and below it, indented, name: value")
         return None
-    fields = settings_of(record)
     values: dict[str, object] = dict(given or {})
-    groups = groups_of(record)
-    known = [one.name for _, one in fields] + [name for _, group in groups for name in group.names]
-    complete = _unknown(node, reader, what, [*known, *others], later)
-    for field, one in fields:
-        value_node = node.get(one.name)
+    written = {key.text: value for key, value in node.entries}
+    known = _names_of(record)
+    complete = written.keys() <= known or _unknown(node, reader, what, [*known, *others], later)
+    for field, one in settings_of(record):
+        value_node = written.get(one.name)
         if value_node is not None:
             value = one.kind.read(value_node, reader)
             if value is None:
@@ -205,7 +214,7 @@ def read_record(
         elif one.required and field.name not in values:
             reader.problem("E012", node, f"{what} needs '{one.name}'", f"add {one.name}: {one.kind.describe()}")
             complete = False
-    for field_name, group in groups:
+    for field_name, group in groups_of(record):
         values[field_name] = group.read_from(node, reader)
         complete = complete and values[field_name] is not None
     return record(**values) if complete else None

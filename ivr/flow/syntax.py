@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from ivr.flow.model import Place
 from ivr.flow.problem import Problem
@@ -163,8 +163,7 @@ class _SyntaxFault(Exception):
         self.length = length
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
+class _Word(NamedTuple):
     kind: str
     """number, text, name, sign or end."""
     text: str
@@ -190,7 +189,7 @@ _MEANT: Final = {
     "/": "there is no division here",
     "{": "braces stand around an expression in a text, not inside it",
 }
-_COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
+_COMPARISONS: Final[dict[str, Comparison]] = {"==": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _TRUTH: Final = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -235,7 +234,8 @@ class _Parser:
         return word
 
     def _is(self, *texts: str) -> bool:
-        return self._word.kind in ("name", "sign") and self._word.text in texts
+        # Texts in quotes and numbers are never one of these.
+        return self._words[self._at].text in texts
 
     def _expect(self, sign: str) -> _Word:
         if not self._is(sign):
@@ -278,10 +278,10 @@ class _Parser:
     def _comparison(self) -> Term:
         left = self._sum()
         offset = self._word.offset
-        for operator in _COMPARISONS:
-            if self._is(operator):
-                self._take()
-                return Compare(operator, left, self._sum(), offset)
+        operator = _COMPARISONS.get(self._word.text)
+        if operator is not None:
+            self._take()
+            return Compare(operator, left, self._sum(), offset)
         if self._is("in"):
             self._take()
             return Compare("in", left, self._sum(), offset)
