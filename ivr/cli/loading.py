@@ -42,12 +42,15 @@ def count(problems: Iterable[Problem]) -> str:
     return ", ".join(parts) or "no mistakes"
 
 
-def load_checked(path: Path) -> tuple[Site | None, FlowSet | None, tuple[Problem, ...]]:
-    """The site, its flows, and everything that is wrong with them and between them. No site if it has errors."""
+def load_checked(path: Path, before: FlowSet | None = None) -> tuple[Site | None, FlowSet | None, tuple[Problem, ...]]:
+    """The site, its flows, and everything that is wrong with them and between them. No site if it has errors.
+
+    ``before``: flows loaded earlier; files that have not changed are taken from there.
+    """
     loaded = load_site(path)
     if loaded.site is None:
         return None, None, loaded.problems
-    flows = load_flows(loaded.site.flows)
+    flows = load_flows(loaded.site.flows, before)
     return loaded.site, flows, (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault))
 
 

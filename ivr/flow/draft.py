@@ -129,7 +129,11 @@ def _normal(value: object) -> object:
     if kind in _PLAIN:
         return value
     if (names := _compared(kind)) is not None:
-        return {"": kind.__name__, **{name: _normal(getattr(value, name)) for name in names}}
+        found: dict[str, object] = {"": kind.__name__}
+        for name in names:
+            part = getattr(value, name)
+            found[name] = part if type(part) in _PLAIN else _normal(part)
+        return found
     if isinstance(value, Mapping):
         return {str(key): _normal(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -148,14 +152,14 @@ def _compared(kind: type[Any]) -> tuple[str, ...] | None:
     return tuple(one.name for one in fields if one.name not in ("title", "digest"))
 
 
-_EMPTY = (str, int, float, type(None), Place, InputSettings, KeyPatterns)
+_EMPTY = frozenset({str, int, bool, float, type(None), Place, InputSettings, KeyPatterns})
 """What has no texts, expressions and recordings in it."""
 
 
 @lru_cache(maxsize=500)
 def _parts(kind: type[Any]) -> tuple[str, ...]:
     """The fields of a dataclass that can hold texts, expressions and recordings; none for what is none."""
-    if not dataclasses.is_dataclass(kind) or issubclass(kind, _EMPTY):
+    if not dataclasses.is_dataclass(kind) or kind in _EMPTY:
         return ()
     return tuple(one.name for one in dataclasses.fields(kind))
 
@@ -166,7 +170,8 @@ def contents(settings: object) -> list[Expression | Template | Recording]:
     waiting = [settings]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, _EMPTY):
+        kind: Any = type(one)
+        if kind in _EMPTY:
             continue
         if isinstance(one, Expression | Recording):
             found.append(one)
@@ -176,7 +181,5 @@ def contents(settings: object) -> list[Expression | Template | Recording]:
         elif isinstance(one, tuple):
             waiting += reversed(one)
         else:
-            kind: Any = type(one)
             waiting += [getattr(one, name) for name in reversed(_parts(kind))]
     return found
-

@@ -7,7 +7,7 @@ and missing names, wrong types, all reported with place and remedy. Verbs and th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, KeysView, Mapping
 from dataclasses import MISSING, dataclass
 from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
@@ -146,17 +146,27 @@ def settings_group(group: Group[Any], default: Any) -> Any:
     return dataclasses.field(default=default, metadata={"group": group})
 
 
-@lru_cache(maxsize=500)
 def groups_of(record: type[Any]) -> tuple[tuple[str, Group[Any]], ...]:
     """The fields of a dataclass that are made of several settings."""
+    kind: Any = record
+    return _groups_of(kind)
+
+
+@lru_cache(maxsize=500)
+def _groups_of(record: Any) -> tuple[tuple[str, Group[Any]], ...]:
     return tuple(
         (field.name, field.metadata["group"]) for field in dataclasses.fields(record) if "group" in field.metadata
     )
 
 
-@lru_cache(maxsize=500)
 def settings_of(record: type[Any]) -> tuple[tuple[dataclasses.Field[Any], Setting[Any]], ...]:
     """The fields of a dataclass that are read from a file, in order."""
+    kind: Any = record
+    return _settings_of(kind)
+
+
+@lru_cache(maxsize=500)
+def _settings_of(record: Any) -> tuple[tuple[dataclasses.Field[Any], Setting[Any]], ...]:
     found = []
     for field in dataclasses.fields(record):
         if "kind" not in field.metadata:
@@ -173,7 +183,7 @@ def settings_of(record: type[Any]) -> tuple[tuple[dataclasses.Field[Any], Settin
 
 
 @lru_cache(maxsize=500)
-def _names_of(record: type[Any]) -> Collection[str]:
+def _names_of(record: Any) -> KeysView[str]:
     """What can be written, in order."""
     names = [one.name for _, one in settings_of(record)]
     return dict.fromkeys([*names, *(name for _, group in groups_of(record) for name in group.names)]).keys()
@@ -199,7 +209,8 @@ def read_record(
         return None
     values: dict[str, object] = dict(given or {})
     written = {key.text: value for key, value in node.entries}
-    known = _names_of(record)
+    kind: Any = record
+    known = _names_of(kind)
     complete = written.keys() <= known or _unknown(node, reader, what, [*known, *others], later)
     for field, one in settings_of(record):
         value_node = written.get(one.name)

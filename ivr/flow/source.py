@@ -239,7 +239,6 @@ class _Composer:
     def _take(self, event: yaml.Event) -> bool:
         if isinstance(event, yaml.CollectionEndEvent):
             self._close()
-            return True
         if not isinstance(event, yaml.NodeEvent):
             return True
         self._nodes += 1

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from ivr.flow.model import Place
@@ -125,9 +126,15 @@ Term = Constant | Name | Span | ListOf | Application | Not | Junction | Compare 
 def parse(text: str, locate: Callable[[int], Place]) -> Term | Problem:
     """The tree, or the first thing that is wrong."""
     try:
-        return _Parser(text).expression()
+        return _tree(text)
     except _SyntaxFault as fault:
         return Problem("E130", locate(fault.offset), fault.message, fault.help, fault.length)
+
+
+@lru_cache(maxsize=2_000)
+def _tree(text: str) -> Term:
+    """The same question is asked in many places, and a tree does not know where it stands."""
+    return _Parser(text).expression()
 
 
 def names_in(term: Term, guarded: bool = False) -> Iterator[tuple[Name, bool]]:

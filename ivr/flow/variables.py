@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ivr.flow.draft import Draft, DraftBlock, DraftStep
-from ivr.flow.holes import check_values
 from ivr.flow.expression import Expression
+from ivr.flow.holes import check_values
 from ivr.flow.model import VariableType
 from ivr.flow.nodes.control import If, Set, Switch
 from ivr.flow.nodes.questions import Collect
