@@ -274,9 +274,9 @@ class _Composer:
     def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         start, end = event.start_mark or _BEGINNING, event.end_mark or _BEGINNING
         quote = event.style or ""
-        place = self._spelling.place(self._file, start.line, start.column)
+        place = self._place(event)
         if start.line == end.line:
-            return ScalarNode(event.value, place, quote, max(end.column - start.column, 1))
+            return ScalarNode(event.value, place, quote, end.column - start.column or 1)
         if quote in ("'", '"'):
             self._long_text = (place, end.line)
         return ScalarNode(event.value, place, quote)
@@ -333,7 +333,9 @@ class _Composer:
 
     def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark or _BEGINNING
-        return self._spelling.place(self._file, mark.line, mark.column)
+        if self._spelling.inserted:
+            return self._spelling.place(self._file, mark.line, mark.column)
+        return Place(self._file, mark.line + 1, mark.column + 1)
 
     def _problem(self, code: str, event: yaml.Event, message: str, help: str, length: int = 1) -> None:
         self.problems.append(Problem(code, self._place(event), message, help, length))

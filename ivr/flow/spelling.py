@@ -40,10 +40,7 @@ class Spelling:
 
     def place(self, file: str, line: int, column: int) -> Place:
         """The place in the operator's file of a mended line and column (both from 0)."""
-        inserted = self.inserted.get(line)
-        if inserted is None:
-            return Place(file, line + 1, column + 1)
-        earlier = sum(1 for at in inserted if at < column)
+        earlier = sum(1 for at in self.inserted.get(line, ()) if at < column)
         return Place(file, line + 1, column - earlier + 1)
 
 
