@@ -2,12 +2,14 @@
 
     python bench/flows.py
 
-Prints, for 50 to 400 flows of 50 blocks, the seconds of one load, and how many times as long that is as libyaml takes
-to parse the same files into Python objects: the ratio holds on every machine, and stays the same if growth is linear.
+Prints, for 50 to 400 flows of 50 blocks, the seconds of a first load and of one more after a few files have changed,
+and how many times as long that is as libyaml takes to parse the same files into Python objects: the ratio holds on
+every machine, and stays the same if growth is linear. Every text is another; conditions recur, as they do in practice.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 import tempfile
 import time
@@ -21,12 +23,13 @@ from ivr.run.script import Script
 
 BLOCKS = 50
 COUNTS = (50, 100, 200, 400)
-ROUNDS = 1
+ROUNDS = 2
 TARGET = 200
+CHANGED = 5
 
 BLOCK = """\
   b{n}:
-    - say: 'You are at {{visits:number}} of {{caller.number}}.'
+    - say: 'You are at {{visits:number}} of {{caller.number}}, in {name} {n}.'
     - set: {{visits: visits + 1}}
     - if: {{when: visits > 20 and tier == 'gold', then: bye}}
     - menu:
@@ -49,7 +52,9 @@ blocks:
 
 
 def flow(name: str) -> str:
-    blocks = "".join(BLOCK.format(n=n, one=(n + 1) % BLOCKS, two=(n * 7 + 3) % BLOCKS) for n in range(BLOCKS))
+    blocks = "".join(
+        BLOCK.format(name=name, n=n, one=(n + 1) % BLOCKS, two=(n * 7 + 3) % BLOCKS) for n in range(BLOCKS)
+    )
     head = (
         f"flow: {name}\nstart: b0\nvars: {{visits: {{type: number, default: 0}}, tier: {{type: text, default: x}}}}\n"
     )
@@ -57,35 +62,52 @@ def flow(name: str) -> str:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """The shortest of a few rounds, in CPU time: what else runs on the machine does not count."""
+    """The shortest of a few rounds, in CPU time: what else runs on the machine does not count. Loading flows is one
+    thread that waits for nothing, so on an idle machine this is what the clock shows."""
     found = []
+    gc.collect()
+    # Loading does without the collector; so must what it is compared with.
+    gc.disable()
     for _ in range(ROUNDS):
         began = time.process_time()
         work()
         found.append(time.process_time() - began)
+    gc.enable()
     return min(found)
 
 
 def main() -> int:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     took = {}
+    again = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print(f"flows of {BLOCKS} blocks   load and check   plain YAML   ratio")
+        print(f"flows of {BLOCKS} blocks   first load   ratio   {CHANGED} files changed   ratio   plain YAML")
         for count in COUNTS:
             for number in range(count):
                 (folder / f"f{number}.yaml").write_text(flow(f"f{number}"), encoding="utf-8")
             files = sorted(folder.glob("*.yaml"))
-            assert load_flows(files).ok
-            took[count] = seconds(lambda files=files: load_flows(files))  # type: ignore[misc]
             floor = seconds(lambda files=files: [yaml.load(f.read_bytes(), loader) for f in files])  # type: ignore[misc]
-            print(f"{count:>18}   {took[count]:>12.2f} s   {floor:>8.2f} s   {took[count] / floor:>5.2f}")
+            took[count] = seconds(lambda files=files: load_flows(files))  # type: ignore[misc]
+            before = load_flows(files)
+            assert before.ok
+            for file in files[:CHANGED]:
+                file.write_text(file.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+            again[count] = seconds(lambda files=files, before=before: load_flows(files, before))  # type: ignore[misc]
+            print(
+                f"{count:>18} {took[count]:>10.2f} s {took[count] / floor:>7.2f} {again[count]:>15.2f} s"
+                f" {again[count] / floor:>7.2f} {floor:>10.2f} s"
+            )
+            del before
     circle = load_text(CIRCLE).flows["circle"]
     steps = len(Script(circle).records)
     print(f"{steps / seconds(lambda: Script(circle)):,.0f} steps a second of one call, {steps} steps each")
     growth = took[400] / took[100] / 4
-    print(f"growth from 100 to 400 flows: {growth:.2f} times linear; {TARGET} flows in {took[TARGET]:.2f} s")
-    return 0 if growth < 1.5 else 1
+    print(f"growth from 100 to 400 flows: {growth:.2f} times linear")
+    print(
+        f"{TARGET} flows: {took[TARGET]:.2f} s at first, {again[TARGET]:.2f} s after {CHANGED} files changed; aim: 1 s"
+    )
+    return 0 if growth < 1.5 and again[TARGET] < 1 else 1
 
 
 if __name__ == "__main__":

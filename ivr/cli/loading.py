@@ -14,7 +14,7 @@ from rich.text import Text
 from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.problem import Problem, has_errors
 from ivr.site import Site, check_site, load_site
-from ivr.speech.recordings import fault
+from ivr.speech.recordings import fault, length
 
 program = "ivr" if shutil.which("ivr") else sys.argv[0]
 """How the person at the terminal calls this program: in a checkout it is not on the path."""
@@ -42,13 +42,16 @@ def count(problems: Iterable[Problem]) -> str:
     return ", ".join(parts) or "no mistakes"
 
 
-def load_checked(path: Path) -> tuple[Site | None, FlowSet | None, tuple[Problem, ...]]:
-    """The site, its flows, and everything that is wrong with them and between them. No site if it has errors."""
+def load_checked(path: Path, before: FlowSet | None = None) -> tuple[Site | None, FlowSet | None, tuple[Problem, ...]]:
+    """The site, its flows, and everything that is wrong with them and between them. No site if it has errors.
+
+    ``before``: flows loaded earlier; files that have not changed are taken from there.
+    """
     loaded = load_site(path)
     if loaded.site is None:
         return None, None, loaded.problems
-    flows = load_flows(loaded.site.flows)
-    return loaded.site, flows, (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault))
+    flows = load_flows(loaded.site.flows, before)
+    return loaded.site, flows, (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length))
 
 
 def load_or_exit(path: Path) -> tuple[Site, FlowSet]:

@@ -74,7 +74,7 @@ CODES: Final[Mapping[str, str]] = {
     # Warnings.
     "W301": "A key is also the beginning of a longer one: the caller waits before it counts.",
     "W302": "A loop in which nothing waits for the caller.",
-    "W303": "A menu with more choices than callers remember.",
+    "W303": "A menu with more choices than callers remember, or that speaks for too long.",
     "W304": "A block nothing leads to.",
     "W305": "A web service is asked without encryption, on a way that others may share.",
     "W350": "A word in a flow that looks like a key or the number of a card.",

@@ -35,6 +35,8 @@ class DraftStep:
     keys: Mapping[str, ScalarNode]
     """Key patterns and where they stand."""
     place: Place
+    contents: tuple[Expression | Template | Recording, ...] = ()
+    """Every expression, text and recording in the settings."""
 
     @property
     def continues(self) -> bool:
@@ -113,6 +115,9 @@ def _block(block: DraftBlock) -> Block:
     return Block(block.name.text, block.title, steps, block.name.place)
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
+
+
 def digest(flow: Flow) -> str:
     """SHA-256 of all that a caller could notice: titles, places, spelling and order of names do not count."""
     text = json.dumps(normal(flow), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
@@ -121,16 +126,22 @@ def digest(flow: Flow) -> str:
 
 def normal(value: object) -> object:
     """A flow, or a part of one, without all that no caller could notice: to be compared."""
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return value
+    if (names := _compared(kind)) is not None:
+        found: dict[str, object] = {"": kind.__name__}
+        for name in names:
+            part = getattr(value, name)
+            found[name] = part if type(part) in _PLAIN else normal(part)
+        return found
     if isinstance(value, Mapping):
         return {str(key): normal(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
         return [normal(item) for item in value]
     if isinstance(value, KeyPatterns):
         return sorted(value.patterns)
-    kind: Any = type(value)
-    if (names := _compared(kind)) is not None:
-        return {"": type(value).__name__, **{name: normal(getattr(value, name)) for name in names}}
-    return value if value is None or isinstance(value, str | bool | int) else f"{type(value).__name__} {value}"
+    return value if isinstance(value, str | int) else f"{kind.__name__} {value}"
 
 
 @lru_cache(maxsize=500)
@@ -142,30 +153,34 @@ def _compared(kind: type[Any]) -> tuple[str, ...] | None:
     return tuple(one.name for one in fields if one.name not in ("title", "digest"))
 
 
+_EMPTY = frozenset({str, int, bool, float, type(None), Place, InputSettings, KeyPatterns})
+"""What has no texts, expressions and recordings in it."""
+
+
 @lru_cache(maxsize=500)
 def _parts(kind: type[Any]) -> tuple[str, ...]:
     """The fields of a dataclass that can hold texts, expressions and recordings; none for what is none."""
-    if not dataclasses.is_dataclass(kind) or kind is Place:
+    if not dataclasses.is_dataclass(kind) or kind in _EMPTY:
         return ()
     return tuple(one.name for one in dataclasses.fields(kind))
 
 
-def contents(settings: object) -> Iterator[Expression | Template | Recording]:
+def contents(settings: object) -> list[Expression | Template | Recording]:
     """Every expression, text and recording in the settings of a step, those in holes of texts included."""
-    if isinstance(settings, Expression | Recording):
-        yield settings
-    elif isinstance(settings, Template):
-        yield settings
-        for hole in settings.holes:
-            yield hole.expression
-    elif isinstance(settings, tuple):
-        for item in settings:
-            yield from contents(item)
-    elif settings is not None and not isinstance(settings, str | int | float):
-        kind: Any = type(settings)
-        for name in _parts(kind):
-            yield from contents(getattr(settings, name))
-
-
-def expressions(settings: object) -> Iterator[Expression]:
-    return (found for found in contents(settings) if isinstance(found, Expression))
+    found: list[Expression | Template | Recording] = []
+    waiting = [settings]
+    while waiting:
+        one = waiting.pop()
+        kind: Any = type(one)
+        if kind in _EMPTY:
+            continue
+        if isinstance(one, Expression | Recording):
+            found.append(one)
+        elif isinstance(one, Template):
+            found.append(one)
+            found += (hole.expression for hole in one.holes)
+        elif isinstance(one, tuple):
+            waiting += reversed(one)
+        else:
+            waiting += [getattr(one, name) for name in reversed(_parts(kind))]
+    return found

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from ivr.flow.evaluation import evaluate
 from ivr.flow.model import Place, VariableType
@@ -49,15 +48,15 @@ class Expression:
         """
         return evaluate(self.root, scope)
 
-    @cached_property
+    @property
     def names(self) -> frozenset[str]:
         """Variables and built-in names it reads."""
         return frozenset(name.root for name, _ in names_in(self.root))
 
-    @cached_property
-    def required(self) -> Mapping[str, Place]:
-        """Those of :attr:`names` that must be set, and where they stand: all but what ``coalesce()`` guards."""
-        return {name.root: self.locate(name.offset) for name, guarded in names_in(self.root) if not guarded}
+    @property
+    def required(self) -> Mapping[str, int]:
+        """Those of :attr:`names` that must be set, and their offsets: all but what ``coalesce()`` guards."""
+        return {name.root: name.offset for name, guarded in names_in(self.root) if not guarded}
 
     def check(self, types: Mapping[str, VariableType]) -> tuple[Type | None, list[Problem]]:
         """Its type, None if that cannot be told, and what is wrong with it. ``types`` are the flow's variables."""

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
-from ivr.flow.checks import check_flow
-from ivr.flow.draft import Draft, make_flow
+from ivr.flow.draft import Draft
 from ivr.flow.dsl.nodes import parse_dsl
-from ivr.flow.dsl.remedies import in_dsl
-from ivr.flow.leaks import blotted, leaks
+from ivr.flow.flow_file import FlowFile, WrittenStep, check_file
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
-from ivr.flow.reading import read_flow
-from ivr.flow.source import SIZE_LIMIT, Source, parse_source, read_source
+from ivr.flow.source import SIZE_LIMIT, Source, parse_source, read_content
+
+__all__ = ["FlowSet", "WrittenStep", "load_flows", "load_text", "shown"]
 
 _ENDINGS = (".yaml", ".yml", ".flow")
 
 _ANY_HEAD = re.compile(rb"^[A-Za-z_'\"]", re.MULTILINE)
 _FLOW_HEAD = re.compile(rb"^['\"]?(flow|start|blocks)['\"]?\s*:", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenStep:
-    """A step as it stands in a file."""
-
-    verb: str
-    settings: Any
-    place: Place
-    languages: tuple[str, ...]
-    """Those of its flow."""
-    exits: Mapping[str, Place] = field(default_factory=dict)
-    """Those that are written, and where the block of each is named."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +42,8 @@ class FlowSet:
     """Every flow as far as it could be read, by name: for pictures of flows that are not whole."""
     sources: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     """The lines of every file read, for printing problems found later."""
+    files: Mapping[str, FlowFile] = field(default_factory=dict, repr=False)
+    """Each file by its name in problems: a later load of the same bytes takes it from here."""
 
     @property
     def ok(self) -> bool:
@@ -65,11 +55,17 @@ class FlowSet:
         return in_order(with_lines(problems, self.sources))
 
 
-def load_flows(paths: Iterable[Path]) -> FlowSet:
+def load_flows(paths: Iterable[Path], before: FlowSet | None = None) -> FlowSet:
     """Flows from files and folders (every ``*.yaml`` and ``*.flow`` in them; tests, hidden files and what is no flow
-    aside). Never raises for what is in the files."""
+    aside). Never raises for what is in the files.
+
+    ``before``: a set loaded earlier; what it knows of a file with the same name and the same bytes is not worked out
+    again.
+    """
+    known = {} if before is None else before.files
     files, problems = flow_files(paths)
-    return _compile([read_source(file, shown(file), _parse) for file in files], problems)
+    with _collector_at_rest():
+        return _together([_read_file(file, known) for file in files], problems)
 
 
 def flow_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
@@ -94,65 +90,69 @@ def flow_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
 
 def load_sources(texts: Mapping[str, bytes], problems: Iterable[Problem] = ()) -> FlowSet:
     """Flows from texts that were read already, by the names of their files."""
-    return _compile([_parse(text, file) for file, text in texts.items()], list(problems))
+    with _collector_at_rest():
+        return _together([check_file(_parse(text, file)) for file, text in texts.items()], list(problems))
 
 
 def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:
     """A flow set of one flow, from its text."""
-    return _compile([_parse(text, file)], [])
+    return _together([check_file(_parse(text, file))], [])
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """What is read stays, and goes without circles: to look through it again and again took a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read_file(path: Path, known: Mapping[str, FlowFile]) -> FlowFile:
+    file = shown(path)
+    content = read_content(path, file)
+    if isinstance(content, Source):
+        return check_file(content)
+    mark = hashlib.sha256(content).digest()
+    same = known.get(file)
+    return same if same is not None and same.mark == mark else check_file(_parse(content, file), mark)
 
 
 def _parse(content: bytes | str, file: str) -> Source:
     return (parse_dsl if file.endswith(".flow") else parse_source)(content, file)
 
 
-def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
-    lines = {source.file: source.lines for source in sources}
+def _together(files: Sequence[FlowFile], problems: list[Problem]) -> FlowSet:
     drafts: dict[str, Draft] = {}
-    unreadable: set[str] = set()
+    flows: dict[str, Flow] = {}
     written: list[WrittenStep] = []
-    for source in sources:
-        found, hidden = leaks(source.root) if source.root is not None else ([], [])
-        lines[source.file] = blotted(source.lines, hidden)
-        problems.extend(replace(problem, line="") for problem in source.problems)
-        problems.extend(found)
-        draft = read_flow(source)
+    twice: set[str] = set()
+    for file in files:
+        problems.extend(file.problems)
+        written.extend(file.written)
+        draft = file.draft
         if draft is None:
             continue
-        if source.complete:
-            written += (
-                WrittenStep(
-                    step.verb.name,
-                    step.settings,
-                    step.place,
-                    draft.languages,
-                    {exit: node.place for exit, node in step.wires.items()},
-                )
-                for _, step in draft.steps()
-                if step.settings is not None
-            )
-            check_flow(draft, complete=not has_errors(source.problems))
-        else:
-            draft.problems = source.trusted(draft.problems)
-        if source.file.endswith(".flow"):
-            # What stood in a line that could not be read is not missing.
-            absent = ("E012", "E013", "E102") if has_errors(source.problems) else ()
-            draft.problems = [in_dsl(one) for one in draft.problems if one.code not in absent]
         first = drafts.setdefault(draft.name.text, draft)
         if first is not draft:
+            twice.add(draft.name.text)
             message = f"flow '{draft.name.text}' is there twice (first in {first.name.place})"
-            draft.problem("E100", draft.name, message, "give one of the two another name")
-        if has_errors([*source.problems, *found, *draft.problems]):
-            unreadable.add(draft.name.text)
-        problems.extend(draft.problems)
-    flows = {name: make_flow(draft) for name, draft in drafts.items() if name not in unreadable}
+            help = "give one of the two another name"
+            found = Problem("E100", draft.name.place, message, help, draft.name.length)
+            problems.extend(with_lines([found], {file.name: file.lines}))
+        elif file.flow is not None:
+            flows[draft.name.text] = file.flow
     return FlowSet(
-        MappingProxyType(flows),
-        in_order(with_lines(problems, lines)),
+        MappingProxyType({name: flow for name, flow in flows.items() if name not in twice}),
+        in_order(problems),
         frozenset(name for name in drafts if name),
         tuple(written),
         MappingProxyType(drafts),
-        MappingProxyType(lines),
+        MappingProxyType({file.name: file.lines for file in files}),
+        MappingProxyType({file.name: file for file in files}),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from ivr.flow.template import Template
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 VariableType = Literal["text", "digits", "number", "money", "date", "time", "yes_no", "list", "json"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where something stands in a file an operator edits. Lines and columns count from 1."""
+class Place(NamedTuple):
+    """Where something stands in a file an operator edits. Lines and columns count from 1.
+
+    Every word of every file has one: a tuple is made in a third of the time of a dataclass.
+    """
 
     file: str
     line: int

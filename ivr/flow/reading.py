@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
-from ivr.flow.draft import Draft, DraftBlock, DraftStep
+from ivr.flow.draft import Draft, DraftBlock, DraftStep, contents
 from ivr.flow.functions import FUNCTIONS
 from ivr.flow.kinds import NAME, ListOf, OneOf, Text, YesNo, bad_name
 from ivr.flow.model import Place, Variable, VariableType
@@ -308,7 +308,7 @@ def _verb(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> D
         if verb.further:
             names += _further(verb, settings_node, reader)
         settings = read_record(verb.settings, settings_node, reader, verb.name, others=names, later=verb.later)
-    return DraftStep(verb, settings, dict(reader.wires), dict(reader.keys), word.place)
+    return DraftStep(verb, settings, reader.wires, reader.keys, word.place, tuple(contents(settings)))
 
 
 def _further(verb: Verb, node: MappingNode, reader: Reader) -> list[str]:

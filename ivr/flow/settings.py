@@ -7,8 +7,9 @@ and missing names, wrong types, all reported with place and remedy. Verbs and th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, KeysView, Mapping
 from dataclasses import MISSING, dataclass
+from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
 
 from ivr.flow.model import InputSettings
@@ -147,6 +148,12 @@ def settings_group(group: Group[Any], default: Any) -> Any:
 
 def groups_of(record: type[Any]) -> tuple[tuple[str, Group[Any]], ...]:
     """The fields of a dataclass that are made of several settings."""
+    kind: Any = record
+    return _groups_of(kind)
+
+
+@lru_cache(maxsize=500)
+def _groups_of(record: Any) -> tuple[tuple[str, Group[Any]], ...]:
     return tuple(
         (field.name, field.metadata["group"]) for field in dataclasses.fields(record) if "group" in field.metadata
     )
@@ -154,6 +161,12 @@ def groups_of(record: type[Any]) -> tuple[tuple[str, Group[Any]], ...]:
 
 def settings_of(record: type[Any]) -> tuple[tuple[dataclasses.Field[Any], Setting[Any]], ...]:
     """The fields of a dataclass that are read from a file, in order."""
+    kind: Any = record
+    return _settings_of(kind)
+
+
+@lru_cache(maxsize=500)
+def _settings_of(record: Any) -> tuple[tuple[dataclasses.Field[Any], Setting[Any]], ...]:
     found = []
     for field in dataclasses.fields(record):
         if "kind" not in field.metadata:
@@ -167,6 +180,13 @@ def settings_of(record: type[Any]) -> tuple[tuple[dataclasses.Field[Any], Settin
             )
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=500)
+def _names_of(record: Any) -> KeysView[str]:
+    """What can be written, in order."""
+    names = [one.name for _, one in settings_of(record)]
+    return dict.fromkeys([*names, *(name for _, group in groups_of(record) for name in group.names)]).keys()
 
 
 def read_record(
@@ -187,13 +207,13 @@ def read_record(
     if not isinstance(node, MappingNode):
         reader.problem("E013", node, f"{what} needs settings", f"write {what}: and below it, indented, name: value")
         return None
-    fields = settings_of(record)
     values: dict[str, object] = dict(given or {})
-    groups = groups_of(record)
-    known = [one.name for _, one in fields] + [name for _, group in groups for name in group.names]
-    complete = _unknown(node, reader, what, [*known, *others], later)
-    for field, one in fields:
-        value_node = node.get(one.name)
+    written = {key.text: value for key, value in node.entries}
+    kind: Any = record
+    known = _names_of(kind)
+    complete = written.keys() <= known or _unknown(node, reader, what, [*known, *others], later)
+    for field, one in settings_of(record):
+        value_node = written.get(one.name)
         if value_node is not None:
             value = one.kind.read(value_node, reader)
             if value is None:
@@ -205,7 +225,7 @@ def read_record(
         elif one.required and field.name not in values:
             reader.problem("E012", node, f"{what} needs '{one.name}'", f"add {one.name}: {one.kind.describe()}")
             complete = False
-    for field_name, group in groups:
+    for field_name, group in groups_of(record):
         values[field_name] = group.read_from(node, reader)
         complete = complete and values[field_name] is not None
     return record(**values) if complete else None

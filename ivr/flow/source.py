@@ -8,9 +8,11 @@ Knows nothing of flows: the site file is read by the same code.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -31,8 +33,7 @@ _BEGINNING = yaml.Mark("", 0, 0, 0, None, 0)
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarNode:
+class ScalarNode(NamedTuple):
     """A word or text."""
 
     text: str
@@ -41,6 +42,9 @@ class ScalarNode:
     """The quote it stood in; ``|`` or ``>`` for a block of text, empty for a plain word."""
     length: int = 1
     """Characters it takes up on its first line, quotes included."""
+    ends: tuple[tuple[int, int], ...] | None = None
+    """Where characters are written as two or more: after which of the text (counted) how many more columns have been
+    used up in all. None where that is not known."""
 
     @property
     def plain(self) -> bool:
@@ -48,6 +52,10 @@ class ScalarNode:
 
     def place_at(self, offset: int) -> Place:
         """Where character ``offset`` of the text stands; the beginning if that cannot be told."""
+        if self.ends is not None:
+            at = bisect_right(self.ends, (offset, 1 << 30)) - 1
+            more = self.ends[at][1] if at >= 0 else 0
+            return Place(self.place.file, self.place.line, self.place.column + 1 + offset + more)
         opening = len(self.quote)
         doubled = self.text.count("'") if self.quote == "'" else 0
         if self.quote in ("|", ">") or self.length != len(self.text) + 2 * opening + doubled:
@@ -56,15 +64,13 @@ class ScalarNode:
         return Place(self.place.file, self.place.line, self.place.column + opening + offset + before)
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceNode:
+class SequenceNode(NamedTuple):
     items: tuple[Node, ...]
     place: Place
     length: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class MappingNode:
+class MappingNode(NamedTuple):
     """Keys in the order of the file; a key that stood twice is here once."""
 
     entries: tuple[tuple[ScalarNode, Node], ...]
@@ -73,7 +79,10 @@ class MappingNode:
     """Characters to underline when something is missing in it."""
 
     def get(self, key: str) -> Node | None:
-        return next((value for name, value in self.entries if name.text == key), None)
+        for name, value in self.entries:
+            if name.text == key:
+                return value
+        return None
 
 
 Node = ScalarNode | SequenceNode | MappingNode
@@ -105,16 +114,21 @@ def read_source(
 ) -> Source:
     """Read a file; ``file`` is the name shown in problems, ``parse`` reads another spelling than YAML."""
     file = str(path) if file is None else file
+    content = read_content(path, file)
+    return content if isinstance(content, Source) else (parse or parse_source)(content, file)
+
+
+def read_content(path: Path, file: str) -> bytes | Source:
+    """The bytes of a file, one more than the most if there are more; or a source that says why there are none."""
     try:
         if path.exists() and not path.is_file():
             # Reading a pipe or a device may never end.
             return _unreadable(file, "this is not a file", "name a file, or the folder it is in")
         with path.open("rb") as stream:
-            content = stream.read(SIZE_LIMIT + 1)
+            return stream.read(SIZE_LIMIT + 1)
     except OSError as error:
         reason = error.strerror or str(error)
         return _unreadable(file, f"this file cannot be read: {reason}", "check that it exists and may be read")
-    return (parse or parse_source)(content, file)
 
 
 def parse_source(content: bytes | str, file: str) -> Source:
@@ -220,32 +234,33 @@ class _Composer:
         return self._root
 
     def _events(self) -> Iterator[yaml.Event]:
-        yield from yaml.parse("\n".join(self._spelling.lines), Loader=_YAML_LOADER)
+        return yaml.parse("\n".join(self._spelling.lines), Loader=_YAML_LOADER)
 
     def _take(self, event: yaml.Event) -> bool:
-        if isinstance(event, yaml.NodeEvent):
-            self._nodes += 1
-            if self._nodes > NODES_LIMIT:
-                help = "split it into several files"
-                self._problem("E010", event, f"more than {NODES_LIMIT} words and values in one file", help)
-                return False
+        if isinstance(event, yaml.CollectionEndEvent):
+            self._close()
+        if not isinstance(event, yaml.NodeEvent):
+            return True
+        self._nodes += 1
+        if self._nodes > NODES_LIMIT:
+            help = "split it into several files"
+            self._problem("E010", event, f"more than {NODES_LIMIT} words and values in one file", help)
+            return False
         if isinstance(event, yaml.AliasEvent):
             help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
             self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)
             self._add(ScalarNode(f"*{event.anchor}", self._place(event), "'"))
             return True
-        if isinstance(event, yaml.NodeEvent):
+        if event.anchor is not None or event.tag is not None:  # type: ignore[attr-defined]
             self._refuse_marks(event)
         if isinstance(event, yaml.ScalarEvent):
             self._add(self._scalar(event))
-        elif isinstance(event, yaml.CollectionStartEvent):
+        else:
             if len(self._stack) >= DEPTH_LIMIT:
                 help = "nothing in these files needs that; a bracket is probably not closed"
                 self._problem("E010", event, f"more than {DEPTH_LIMIT} levels deep", help)
                 return False
             self._stack.append(_Open(self._place(event), isinstance(event, yaml.MappingStartEvent)))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._close()
         return True
 
     def _refuse_marks(self, event: yaml.NodeEvent) -> None:
@@ -259,10 +274,12 @@ class _Composer:
     def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
         start, end = event.start_mark or _BEGINNING, event.end_mark or _BEGINNING
         quote = event.style or ""
-        if start.line != end.line and quote in ("'", '"'):
-            self._long_text = (self._place(event), end.line)
-        length = end.column - start.column if start.line == end.line else 1
-        return ScalarNode(event.value, self._place(event), quote, max(length, 1))
+        place = self._place(event)
+        if start.line == end.line:
+            return ScalarNode(event.value, place, quote, end.column - start.column or 1)
+        if quote in ("'", '"'):
+            self._long_text = (place, end.line)
+        return ScalarNode(event.value, place, quote)
 
     def _add(self, node: Node) -> None:
         if not self._stack:
@@ -296,7 +313,9 @@ class _Composer:
     def _close(self) -> None:
         closed = self._stack.pop()
         if closed.is_mapping:
-            entries = (self._missing_space(key, value) for key, value in closed.entries.values())
+            entries = closed.entries.values()
+            if any(not value.text for _, value in entries if isinstance(value, ScalarNode)):
+                entries = [self._missing_space(key, value) for key, value in entries]  # type: ignore[assignment]
             self._add(MappingNode(tuple(entries), closed.place))
         else:
             self._add(SequenceNode(tuple(closed.items), closed.place))
@@ -314,7 +333,9 @@ class _Composer:
 
     def _place(self, event: yaml.Event) -> Place:
         mark = event.start_mark or _BEGINNING
-        return self._spelling.place(self._file, mark.line, mark.column)
+        if self._spelling.inserted:
+            return self._spelling.place(self._file, mark.line, mark.column)
+        return Place(self._file, mark.line + 1, mark.column + 1)
 
     def _problem(self, code: str, event: yaml.Event, message: str, help: str, length: int = 1) -> None:
         self.problems.append(Problem(code, self._place(event), message, help, length))

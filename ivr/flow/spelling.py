@@ -24,6 +24,8 @@ _GLUED = re.compile(r"^(?P<before>\s*(?:- +)?)(?P<key>[a-z_][a-z0-9_]*):(?P<valu
 _STAR = re.compile(r"(?:^\s*(?:- +)?|[{,]\s*)(?P<sign>[*#])(?=\s*:(?:\s|$))")
 _SIGN_VALUE = re.compile(r"(?:[:\-,]\s+|\[\s*)(?P<sign>[*#])(?=\s*(?:[,}\]]|$))")
 _BLOCK_TEXT = re.compile(r"(?:^|:\s+|-\s+)[|>][+-]?\d?\s*(?:#.*)?$")
+_SUSPICIOUS = re.compile(rf"^\s*\t|[{''.join(_QUOTES)}*#|>]|^\s*(?:- +)?[a-z_][a-z0-9_]*:[^\s:/]", re.MULTILINE)
+"""What a line has in which one of the slips can be; most have none of it."""
 _STRAIGHT = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"\\]|\\.)*\"")
 
 
@@ -47,7 +49,13 @@ def mend(lines: Sequence[str], file: str) -> Spelling:
     spelling = Spelling(())
     mended = []
     block_indent: int | None = None
+    if _SUSPICIOUS.search("\n".join(lines)) is None:
+        spelling.lines = tuple(lines)
+        return spelling
     for number, line in enumerate(lines):
+        if block_indent is None and _SUSPICIOUS.search(line) is None:
+            mended.append(line)
+            continue
         indent = len(line) - len(line.lstrip())
         if block_indent is not None and (not line.strip() or indent > block_indent):
             mended.append(line)

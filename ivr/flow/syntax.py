@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final, Literal
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
 
 from ivr.flow.model import Place
 from ivr.flow.problem import Problem
@@ -125,9 +126,15 @@ Term = Constant | Name | Span | ListOf | Application | Not | Junction | Compare 
 def parse(text: str, locate: Callable[[int], Place]) -> Term | Problem:
     """The tree, or the first thing that is wrong."""
     try:
-        return _Parser(text).expression()
+        return _tree(text)
     except _SyntaxFault as fault:
         return Problem("E130", locate(fault.offset), fault.message, fault.help, fault.length)
+
+
+@lru_cache(maxsize=2_000)
+def _tree(text: str) -> Term:
+    """The same question is asked in many places, and a tree does not know where it stands."""
+    return _Parser(text).expression()
 
 
 def names_in(term: Term, guarded: bool = False) -> Iterator[tuple[Name, bool]]:
@@ -163,8 +170,7 @@ class _SyntaxFault(Exception):
         self.length = length
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
+class _Word(NamedTuple):
     kind: str
     """number, text, name, sign or end."""
     text: str
@@ -190,7 +196,7 @@ _MEANT: Final = {
     "/": "there is no division here",
     "{": "braces stand around an expression in a text, not inside it",
 }
-_COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
+_COMPARISONS: Final[dict[str, Comparison]] = {"==": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _TRUTH: Final = {"true": True, "yes": True, "false": False, "no": False}
 
 
@@ -235,7 +241,8 @@ class _Parser:
         return word
 
     def _is(self, *texts: str) -> bool:
-        return self._word.kind in ("name", "sign") and self._word.text in texts
+        # Texts in quotes and numbers are never one of these.
+        return self._words[self._at].text in texts
 
     def _expect(self, sign: str) -> _Word:
         if not self._is(sign):
@@ -278,10 +285,10 @@ class _Parser:
     def _comparison(self) -> Term:
         left = self._sum()
         offset = self._word.offset
-        for operator in _COMPARISONS:
-            if self._is(operator):
-                self._take()
-                return Compare(operator, left, self._sum(), offset)
+        operator = _COMPARISONS.get(self._word.text)
+        if operator is not None:
+            self._take()
+            return Compare(operator, left, self._sum(), offset)
         if self._is("in"):
             self._take()
             return Compare("in", left, self._sum(), offset)

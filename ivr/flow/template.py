@@ -16,6 +16,7 @@ from ivr.flow.values import as_text, within_limit
 TEMPLATE_LIMIT: Final = 5_000
 """Characters of a text with holes."""
 
+_BRACE: Final = re.compile("[{}]")
 _FORMAT: Final = re.compile(r"(?P<name>[^\s(]*)(?:\s*\((?P<in_brackets>.*)\)|\s+(?P<behind>.*))?", re.DOTALL)
 """``money CNY``, ``plural(call,calls)``"""
 
@@ -91,14 +92,16 @@ class _Reader:
 
     def read(self) -> None:
         at = 0
-        while at < len(self._text):
-            character = self._text[at]
+        while found := _BRACE.search(self._text, at):
+            if found.start() > at:
+                self._fixed(self._text[at : found.start()])
+            at, character = found.start(), found[0]
             if character in "{}" and self._text[at + 1 : at + 2] == character:
                 self._fixed(character)
                 at += 2
             elif character == "{":
                 at = self._hole(at)
-            elif character == "}":
+            else:
                 self._problem(
                     "E136",
                     at,
@@ -106,18 +109,17 @@ class _Reader:
                     "write }} for a brace that is spoken",
                 )
                 at += 1
-            else:
-                self._fixed(character)
-                at += 1
+        if at < len(self._text):
+            self._fixed(self._text[at:])
 
     def _problem(self, code: str, at: int, message: str, help: str, length: int = 1) -> None:
         self.problems.append(Problem(code, self._locate(at), message, help, length))
 
-    def _fixed(self, character: str) -> None:
+    def _fixed(self, text: str) -> None:
         if self.parts and isinstance(self.parts[-1], str):
-            self.parts[-1] += character
+            self.parts[-1] += text
         else:
-            self.parts.append(character)
+            self.parts.append(text)
 
     def _hole(self, start: int) -> int:
         end, colon = self._bounds(start + 1)

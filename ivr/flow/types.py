@@ -39,7 +39,7 @@ class TypeCheck:
 
     def __init__(self, types: Mapping[str, VariableType], locate: Callable[[int], Place]) -> None:
         self.problems: list[Problem] = []
-        self._types = {**BUILT_IN, **types}
+        self._types = types
         self._locate = locate
 
     def type_of(self, term: Term) -> Type | None:
@@ -73,9 +73,9 @@ class TypeCheck:
         self.problems.append(Problem(code, self._locate(term.offset), message, help, term.length))
 
     def _name(self, name: Name) -> Type | None:
-        known = self._types.get(name.root)
+        known = self._types.get(name.root) or BUILT_IN.get(name.root)
         if known is None:
-            help = did_you_mean(name.path, sorted(self._types), "variables")
+            help = did_you_mean(name.path, sorted({**BUILT_IN, **self._types}), "variables")
             if "." not in name.path and not help.startswith("did you"):
                 help = f"write '{name.path}' in quotes if it is a text"
             elif name.path in FUNCTIONS:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ivr.flow.draft import Draft, DraftBlock, DraftStep, expressions
+from ivr.flow.draft import Draft, DraftBlock, DraftStep
+from ivr.flow.expression import Expression
 from ivr.flow.holes import check_values
-from ivr.flow.model import Place, VariableType
+from ivr.flow.model import VariableType
 from ivr.flow.nodes.control import If, Set, Switch
 from ivr.flow.nodes.questions import Collect
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem, did_you_mean, has_errors
-from ivr.flow.types import BUILT_IN, RESERVED, assignable
+from ivr.flow.types import BUILT_IN, RESERVED, Type, assignable
 from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
 
 
@@ -48,8 +49,10 @@ def _step_types(draft: Draft, step: DraftStep, types: dict[str, VariableType]) -
     if isinstance(settings, Set):
         _set(draft, step, settings, types)
         return
-    for expression in expressions(settings):
+    known: dict[int, Type | None] = {}
+    for expression in _expressions(step):
         found, problems = expression.check(types)
+        known[id(expression)] = found
         draft.problems.extend(problems)
         wants_truth = (isinstance(settings, If) and expression is settings.when) or (
             isinstance(settings, Collect) and expression is settings.check
@@ -60,7 +63,7 @@ def _step_types(draft: Draft, step: DraftStep, types: dict[str, VariableType]) -
             draft.problems.append(Problem("E134", place, message, "compare it with something", len(expression.text)))
         if isinstance(settings, Switch) and expression is settings.on and found in types.values():
             _cases(draft, step, settings, found)
-    draft.problems.extend(check_values(settings, types))
+    draft.problems.extend(check_values(step, known))
 
 
 def _set(draft: Draft, step: DraftStep, settings: Set, types: dict[str, VariableType]) -> None:
@@ -163,29 +166,35 @@ def _going_on(step: DraftStep) -> Iterator[str]:
     yield from (exit for exit, node in step.wires.items() if node.text == CONTINUE)
 
 
-def _reads(step: DraftStep) -> Iterator[tuple[str, Place, frozenset[str]]]:
-    """Name, place, and what the step itself has set by then."""
+def _expressions(step: DraftStep) -> Iterator[Expression]:
+    return (found for found in step.contents if isinstance(found, Expression))
+
+
+def _reads(step: DraftStep) -> Iterator[tuple[Expression, frozenset[str]]]:
+    """What is evaluated, and what the step itself has set by then."""
     own: frozenset[str] = frozenset()
     if isinstance(step.settings, Set):
         for assignment in step.settings.values:
-            for name, place in assignment.value.required.items():
-                yield name, place, own
+            yield assignment.value, own
             own |= {assignment.name}
         return
-    for expression in expressions(step.settings):
+    for expression in _expressions(step):
         if isinstance(step.settings, Collect) and expression is step.settings.check:
             own = frozenset({step.settings.into})
         else:
             own = frozenset()
-        for name, place in expression.required.items():
-            yield name, place, own
+        yield expression, own
 
 
 def _report_unset(draft: Draft, block: str, surely: frozenset[str], without: dict[tuple[str, str], str]) -> None:
     for step in draft.blocks[block].steps:
-        for name, place, own in _reads(step):
-            if name in surely | own:
-                continue
+        unset = (
+            (name, expression.locate(offset))
+            for expression, own in _reads(step)
+            for name, offset in expression.required.items()
+            if name not in surely and name not in own
+        )
+        for name, place in unset:
             origin = without.get((block, name))
             if origin is not None and origin != block:
                 line = draft.blocks[origin].name.place.line

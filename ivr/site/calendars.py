@@ -16,7 +16,7 @@ from ivr.calendar.writing import parse_dates, parse_period, parse_spans
 from ivr.flow.kinds import NAME, ListOf, bad_name
 from ivr.flow.nodes.opening import EXITS, Hours
 from ivr.flow.problem import did_you_mean
-from ivr.flow.settings import Reader, read_record, scalar, setting, settings_of
+from ivr.flow.settings import Reader, Schema, read_record, scalar, schema_of, setting, settings_of, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
 
 _PERIOD: Final = "'Mon-Fri 09:00-18:00'"
@@ -45,6 +45,9 @@ class Zone:
         reader.problem("E206", text, f"there is no time zone '{text.text[:40]}'", remedy)
         return None
 
+    def schema(self) -> Schema:
+        return text_schema("UTC|.+/.+")
+
     def describe(self) -> str:
         return "a time zone: Europe/Berlin, Asia/Shanghai"
 
@@ -61,6 +64,9 @@ class WeeklyPeriod:
             reader.problem("E206", text, str(error), f"write {self.describe()}")
             return None
         return Period(days, spans, text.text, text.place)
+
+    def schema(self) -> Schema:
+        return text_schema()
 
     def describe(self) -> str:
         return _PERIOD
@@ -86,6 +92,14 @@ class NamedPeriods:
             elif periods is not None:
                 found.append((key.text, periods))
         return tuple(found) if len(found) == len(node.entries) else None
+
+    def schema(self) -> Schema:
+        periods = schema_of(ListOf(WeeklyPeriod(), 1, 50))
+        return {
+            "type": "object",
+            "propertyNames": {"pattern": f"^(?:{NAME.pattern})$"},
+            "additionalProperties": periods,
+        }
 
     def describe(self) -> str:
         return f"{{lunch: {_PERIOD}}}"
@@ -118,6 +132,9 @@ class DatedRules:
             return None
         return DatedRule(first, last, spans, text.text, key.place)
 
+    def schema(self) -> Schema:
+        return {"type": "object", "additionalProperties": text_schema()}
+
     def describe(self) -> str:
         return "{'2026-12-24': 09:00-12:00, '2026-10-01..2026-10-07': closed}"
 
@@ -140,6 +157,9 @@ class HolidaysOf:
         else:
             return Region(country, part or None)
         return None
+
+    def schema(self) -> Schema:
+        return text_schema("[A-Z]+(?:-.+)?")
 
     def describe(self) -> str:
         return "a country, or a part of one: CN, DE-BY"

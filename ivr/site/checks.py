@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ivr.flow.loader import FlowSet, shown
+from ivr.flow.menu_length import check_menus
 from ivr.flow.outside_checks import Outdoors, PluginTerms, check_outside
 from ivr.flow.problem import Problem, did_you_mean, in_order, with_lines
 from ivr.flow.site_checks import check_prompts, check_targets
@@ -14,19 +15,24 @@ from ivr.site.model import Site
 
 
 def check_site(
-    site: Site, flow_set: FlowSet, fault: Callable[[Path], str | None] = lambda _: None
+    site: Site,
+    flow_set: FlowSet,
+    fault: Callable[[Path], str | None] = lambda _: None,
+    length: Callable[[Path], float | None] = lambda _: None,
 ) -> tuple[Problem, ...]:
     """What is wrong between the site and its flows; what is wrong within each is known from loading them.
 
-    ``fault`` tells why a recording cannot be played, None if it can.
+    ``fault`` tells why a recording cannot be played, None if it can; ``length`` the seconds of a recording, None if
+    they cannot be told.
     """
     lines = {shown(site.file): site.lines}
     own = with_lines([*_numbers(site, flow_set), *_groups(site), *_trunks(site)], lines)
     unreached = flow_set.with_lines(_unreached(site, flow_set))
     targets = check_targets(flow_set, site.seats, site.groups, site.trunks)
     prompts = check_prompts(flow_set, site.recording, shown(site.prompts), fault)
+    menus = check_menus(flow_set, site.recording, length, lambda language: site.voice(language).rate)
     outside = check_outside(flow_set, outdoors_of(site))
-    return in_order([*own, *unreached, *targets, *prompts, *outside])
+    return in_order([*own, *unreached, *targets, *prompts, *menus, *outside])
 
 
 def outdoors_of(site: Site) -> Outdoors:

@@ -10,13 +10,13 @@ from typing import Final
 
 from ivr.flow.keys import KeyPatternError
 from ivr.flow.problem import closest
-from ivr.flow.settings import Reader, scalar
+from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import Node, ScalarNode
 from ivr.site.model import Listen, PortRange, Transport
 from ivr.site.numbers import Places, parse_number
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
-_SEAT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+SEAT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 class SiteReader(Reader):
@@ -69,6 +69,9 @@ class Secret:
             return None
         return text.text
 
+    def schema(self) -> Schema:
+        return text_schema()
+
     def describe(self) -> str:
         return "a password, or secret:NAME"
 
@@ -91,6 +94,9 @@ class Address:
             return None
         return address
 
+    def schema(self) -> Schema:
+        return text_schema(r"localhost|[0-9A-Fa-f:.]+(?:%.+)?")
+
     def describe(self) -> str:
         return "an IP address: 192.0.2.1"
 
@@ -108,6 +114,9 @@ class Host:
         help = "the port has its own setting: port" if ":" in text.text else f"write {self.describe()}"
         reader.problem("E201", text, f"'{text.text[:40]}' is not the name of a host", help)
         return None
+
+    def schema(self) -> Schema:
+        return _typed(r"[^\s/@]+")
 
     def describe(self) -> str:
         return "a host: sip.example.net"
@@ -130,6 +139,9 @@ class HostAndPort:
         else:
             return host, port
         return None
+
+    def schema(self) -> Schema:
+        return _typed(r"[^\s/@]+")
 
     def describe(self) -> str:
         return "a host: sip.example.net, or with its port: sip.example.net:5070"
@@ -173,6 +185,9 @@ class ListenAddress:
             return None
         return Listen(transport, address, port)
 
+    def schema(self) -> Schema:
+        return text_schema(r"(?:udp|tcp):(?:\[[^\]]*\]|[^:\[\]]*)(?::[0-9]{1,5})?")
+
     def describe(self) -> str:
         return "'udp:0.0.0.0:5060'"
 
@@ -196,6 +211,9 @@ class Ports:
             return None
         return PortRange(first, last)
 
+    def schema(self) -> Schema:
+        return text_schema(r"[0-9]{1,5}\s*-\s*[0-9]{1,5}")
+
     def describe(self) -> str:
         return "20000-29999"
 
@@ -217,6 +235,9 @@ class DatabaseUrl:
             return None
         return text.text
 
+    def schema(self) -> Schema:
+        return text_schema(r"secret:.*|(?:sqlite:///|postgresql(?:\+psycopg)?://)\S+")
+
     def describe(self) -> str:
         return "sqlite:///var/records.db, or postgresql://user@host/name"
 
@@ -232,12 +253,15 @@ class SeatTarget:
         scheme, colon, name = text.text.partition(":")
         if scheme == "rtc" and colon:
             reader.problem("E014", text, "'rtc:' is not in this version yet", "use sip: or tel:")
-        elif scheme not in ("sip", "tel") or not _SEAT.fullmatch(name.removeprefix("+")):
-            help = f"write sip:{text.text}" if _SEAT.fullmatch(text.text) else f"write {self.describe()}"
+        elif scheme not in ("sip", "tel") or not SEAT.fullmatch(name.removeprefix("+")):
+            help = f"write sip:{text.text}" if SEAT.fullmatch(text.text) else f"write {self.describe()}"
             reader.problem("E112", text, f"'{text.text[:40]}' does not say what to ring", help)
         else:
             return text.text
         return None
+
+    def schema(self) -> Schema:
+        return text_schema(r"(?:sip|tel):.+")
 
     def describe(self) -> str:
         return "sip:SEAT or tel:NUMBER"
@@ -258,8 +282,16 @@ class DialledNumber:
             return None
         return text.text
 
+    def schema(self) -> Schema:
+        return _typed(r"\+?[0-9*#]{1,32}")
+
     def describe(self) -> str:
         return "a number: '4008200000'"
+
+
+def _typed(pattern: str) -> Schema:
+    """A text that can be made of digits alone: a number to an editor."""
+    return {"anyOf": [{"type": ["number", "boolean"]}, text_schema(pattern)]}
 
 
 def number_places(key: ScalarNode, reader: Reader) -> Places | None:
@@ -276,7 +308,7 @@ def number_places(key: ScalarNode, reader: Reader) -> Places | None:
 
 def seat_name(key: ScalarNode, reader: Reader) -> bool:
     """Whether it can be the name of a seat; reported if not."""
-    if _SEAT.fullmatch(key.text):
+    if SEAT.fullmatch(key.text):
         return True
     help = "write digits and letters, and . _ + - between them"
     reader.problem("E016", key, f"'{key.text[:40]}' cannot be the name of a seat", help)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ivr.flow.kinds import NAME, ListOf, Text, Whole, bad_name
 from ivr.flow.nodes.addresses import WebAddress, WebAddressText
-from ivr.flow.settings import Reader, read_record, scalar, setting
+from ivr.flow.settings import Reader, Schema, read_record, scalar, setting, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.site.csv_tables import read_csv_table
 from ivr.site.kinds import DatabaseUrl, Secret
@@ -33,6 +33,9 @@ class AllowedHost:
             reader.problem("E201", text, str(error), f"write {self.describe()}")
             return None
         return text.text
+
+    def schema(self) -> Schema:
+        return text_schema()
 
     def describe(self) -> str:
         return "crm.internal, 10.1.0.0/16 or 'http://127.0.0.1:8080'"

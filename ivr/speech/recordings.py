@@ -11,7 +11,7 @@ from gateway.call import Clip
 from ivr.flow.loader import shown
 from ivr.speech.level import resample, to_int16
 
-__all__ = ["RecordingError", "RecordingLibrary", "fault"]
+__all__ = ["RecordingError", "RecordingLibrary", "fault", "length"]
 
 
 class RecordingError(Exception):
@@ -80,6 +80,15 @@ def fault(path: Path) -> str | None:
         return f"{shown(path)} is not a sound file ({error.error_string.strip().rstrip('.')})"
     except OSError as error:
         return f"{shown(path)} cannot be read ({error.strerror or error})"
+
+
+def length(path: Path) -> float | None:
+    """Seconds a file plays, as its beginning tells; None if it is no sound."""
+    try:
+        with path.open("rb") as opened, soundfile.SoundFile(opened) as file:
+            return float(file.frames / file.samplerate)
+    except (soundfile.LibsndfileError, OSError):
+        return None
 
 
 def _unclipped(sound: np.ndarray[tuple[int], np.dtype[np.float32]]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

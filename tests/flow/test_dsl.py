@@ -12,8 +12,9 @@ from ivr.flow.conversion import convert, dsl_comments, format_dsl, yaml_comments
 from ivr.flow.kinds import Name, Text
 from ivr.flow.loader import load_flows, load_text
 from ivr.flow.nodes import VERBS, Exit, Verb
+from ivr.flow.reading import BLOCKS_LIMIT
 from ivr.flow.settings import Reader, setting
-from ivr.flow.source import Node, ScalarNode, SequenceNode
+from ivr.flow.source import NODES_LIMIT, Node, ScalarNode, SequenceNode
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "flows" / "main.yaml").read_text(encoding="utf-8")
@@ -294,6 +295,15 @@ def test_hostile_sizes_take_no_time() -> None:
     for text in ("{" * 900_000, "[" * 900_000, '"' * 900_001, "a -> " * 150_000, "(" * 900_000, "block a {\n" * 50_000):
         assert not load_text(text, "x.flow").ok
     assert time.perf_counter() - started < 60
+
+
+def test_a_file_with_too_many_words_or_blocks_is_not_read_to_its_end() -> None:
+    block = "block b{} {{ goto b0 }}\n"
+    for count, code, place in ((BLOCKS_LIMIT + 1, "E025", 3), (NODES_LIMIT // 3, "E010", NODES_LIMIT // 7)):
+        text = "flow main\nstart b0\n" + "".join(block.format(number) for number in range(count))
+        (found,) = load_text(text, "x.flow").problems
+        assert found.code == code
+        assert place <= found.place.line < place + 10
 
 
 class Steps:

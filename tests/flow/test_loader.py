@@ -1,5 +1,6 @@
 """Files and folders become flows; nothing that is in a file makes the loader raise."""
 
+import gc
 import random
 import time
 from pathlib import Path
@@ -81,6 +82,40 @@ def test_a_folder_is_read_without_tests_and_hidden_files(tmp_path: Path) -> None
     found = load_flows([tmp_path])
     assert found.ok
     assert set(found.flows) == {"main", "other"}
+
+
+def test_what_has_not_changed_is_taken_from_the_set_before(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / f"{name}.yaml").write_text(FLOW.replace("flow: main", f"flow: {name}"))
+    before = load_flows([tmp_path])
+    (tmp_path / "two.yaml").write_text(FLOW.replace("flow: main", "flow: two").replace("'2X': bye", "'2X': nowhere"))
+    (tmp_path / "three.yaml").unlink()
+    (tmp_path / "four.yaml").write_text(FLOW.replace("flow: main", "flow: one"))
+    after = load_flows([tmp_path], before)
+    anew = load_flows([tmp_path])
+    assert after.flows == anew.flows == {}
+    assert after.problems == anew.problems
+    assert [problem.code for problem in after.problems] == ["E100", "E101"]
+    assert after.drafts["one"] is not before.drafts["one"], "four.yaml comes first, and gives the flow"
+    (tmp_path / "four.yaml").unlink()
+    at_last = load_flows([tmp_path], after)
+    assert at_last.flows["one"] is before.flows["one"]
+    assert [problem.code for problem in at_last.problems] == ["E101"]
+    assert at_last.problems == load_flows([tmp_path]).problems
+    assert at_last.names == {"one", "two"}
+    assert at_last.written == load_flows([tmp_path]).written
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_works_after_a_load_as_before(enabled: bool, tmp_path: Path) -> None:
+    (tmp_path / "main.yaml").write_text(FLOW)
+    was = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        load_flows([tmp_path])
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()
 
 
 def test_what_cannot_be_read_is_a_problem(tmp_path: Path) -> None:

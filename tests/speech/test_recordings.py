@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ivr.speech.recordings import RecordingError, RecordingLibrary
+from ivr.speech.recordings import RecordingError, RecordingLibrary, length
 from tests.speech.listening import energy, level, loudest_frequency, peak, samples, tone
 
 
@@ -30,6 +30,14 @@ def record(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, tone(frequency, seconds, rate), rate, subtype=subtype)
+
+
+def test_the_length_of_a_recording_is_known_without_reading_it(folder: Path) -> None:
+    record(folder / "welcome.wav", seconds=1.5)
+    (folder / "broken.wav").write_bytes(b"no sound")
+    assert length(folder / "welcome.wav") == pytest.approx(1.5)
+    assert length(folder / "broken.wav") is None
+    assert length(folder / "none.wav") is None
 
 
 def test_a_languages_own_recording_goes_before_that_of_all(folder: Path, library: RecordingLibrary) -> None:

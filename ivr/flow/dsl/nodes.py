@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -19,19 +17,6 @@ from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, Source,
 
 ESCAPES: Final[Mapping[str, str]] = MappingProxyType({"n": "\n", "t": "\t", "r": "\r"})
 _ESCAPE: Final = re.compile(r"\\(u\{([0-9a-fA-F]{1,6})\}|.)")
-
-
-@dataclass(frozen=True, slots=True)
-class QuotedNode(ScalarNode):
-    """A text in double quotes, some characters of which may be written as two or more."""
-
-    ends: tuple[tuple[int, int], ...] = ()
-    """After which character of the text (counted) how many more columns have been used up in all."""
-
-    def place_at(self, offset: int) -> Place:
-        at = bisect_right(self.ends, (offset, 1 << 30)) - 1
-        more = self.ends[at][1] if at >= 0 else 0
-        return Place(self.place.file, self.place.line, self.place.column + 1 + offset + more)
 
 
 def kinds_of(verb: Verb) -> dict[str, Kind[Any]]:
@@ -380,7 +365,7 @@ def _is_equals(item: Item) -> bool:
     return isinstance(item, Word) and item.kind == "EQUALS"
 
 
-def _quoted(written: str, place: Place) -> QuotedNode:
+def _quoted(written: str, place: Place) -> ScalarNode:
     parts: list[str] = []
     ends: list[tuple[int, int]] = []
     length = more = at = 0
@@ -394,4 +379,4 @@ def _quoted(written: str, place: Place) -> QuotedNode:
         ends.append((length, more))
         at = found.end()
     parts.append(inner[at:])
-    return QuotedNode("".join(parts), place, '"', len(written), tuple(ends))
+    return ScalarNode("".join(parts), place, '"', len(written), tuple(ends))

@@ -18,7 +18,7 @@ from lark import Lark, Token, Transformer, UnexpectedInput, v_args
 
 from ivr.flow.model import Place
 from ivr.flow.problem import Problem, closest, listed
-from ivr.flow.source import DEPTH_LIMIT
+from ivr.flow.source import DEPTH_LIMIT, NODES_LIMIT
 
 _ONE_AT_A_TIME = Lock()
 """The builder belongs to one parse; flows may be loaded in several threads."""
@@ -184,7 +184,12 @@ def _tokens(grammar: Lark, text: str, file: str, parsed: Parsed) -> Iterator[Tok
     """The words of the file with those made that depend on where they stand."""
     depth = square = 0
     before: Token | None = None
-    for token in grammar.lex(text):
+    for number, token in enumerate(grammar.lex(text)):
+        if number == NODES_LIMIT:
+            message = f"more than {NODES_LIMIT} words and signs in one file"
+            parsed.problems.append(_problem("E010", file, token, message, "split it into several files"))
+            parsed.complete = False
+            return
         at_start = before is None or before.type == "_NL"
         match token.type:
             case "COMMENT":

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from ivr.calendar import Calendar
@@ -14,9 +15,18 @@ from ivr.flow.draft import contents
 from ivr.flow.kinds import NAME, Duration, Text, Whole
 from ivr.flow.model import Flow, Recording
 from ivr.flow.problem import did_you_mean
-from ivr.flow.settings import Reader, scalar
+from ivr.flow.settings import Reader, Schema, scalar, schema_of, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.table import Table
+
+_FILLED: Final[Schema] = {"pattern": r"\{[^{}]+\}"}
+HOLE: Final[Schema] = {
+    "anyOf": [
+        {"type": "string", **_FILLED},
+        {"type": "object", "not": {"propertyNames": {"not": _FILLED}}},
+    ]
+}
+"""A text with a ``{name}`` that ``each`` fills in, or settings one of whose names has one: it can become anything."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,15 @@ class SoundName:
             return None
         return Sound(name.text)
 
+    def schema(self) -> Schema:
+        say = {
+            "type": "object",
+            "properties": {"say": text_schema()},
+            "required": ["say"],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [text_schema(), say]}
+
     def describe(self) -> str:
         return "a recording, or {say: 'text'}"
 
@@ -128,6 +147,9 @@ class Cue:
                 return None
         return SoundName().read(node, reader)
 
+    def schema(self) -> Schema:
+        return SoundName().schema()
+
     def describe(self) -> str:
         return "a block, a recording, or {say: 'text'}"
 
@@ -142,6 +164,9 @@ class Words:
             reader.problem("E020", node, "the value is missing", f"write {self.describe()}")
             return None
         return None if text is None else folded(text)
+
+    def schema(self) -> Schema:
+        return text_schema()
 
     def describe(self) -> str:
         return "words of a spoken text"
@@ -160,6 +185,9 @@ class Keys:
             return None
         return text.text
 
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "integer", "minimum": 0}, text_schema("[0-9*#A-D]{1,64}")]}
+
     def describe(self) -> str:
         return "keys in quotes: '4' or '1234#'"
 
@@ -177,6 +205,9 @@ class BlockName:
             reader.problem("E101", text, f"flow '{reader.flow.name}' has no block '{text.text[:60]}'", help)
             return None
         return text.text
+
+    def schema(self) -> Schema:
+        return text_schema()
 
     def describe(self) -> str:
         return "the name of a block"
@@ -197,6 +228,10 @@ class BlockTries:
                 return None
             found[block] = tries
         return MappingProxyType(found)
+
+    def schema(self) -> Schema:
+        tries = {"anyOf": [schema_of(Whole(0, 1000)), HOLE]}
+        return {"type": "object", "minProperties": 1, "additionalProperties": tries}
 
     def describe(self) -> str:
         return "{block: number}"
@@ -227,6 +262,9 @@ class PartyName:
         reader.problem("E170", text, f"the site has no {kind} '{name[:60]}'", did_you_mean(name, known, "there are"))
         return None
 
+    def schema(self) -> Schema:
+        return text_schema()
+
     def describe(self) -> str:
         return "a seat or a group" if self.groups else "a seat in quotes: '2001'"
 
@@ -253,6 +291,9 @@ class Moment:
             reader.problem("E171", text, f"'{found[2][:40]}' is not a time zone", help)
             return None
         return when.replace(tzinfo=zone)
+
+    def schema(self) -> Schema:
+        return text_schema(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}(?::[0-9]{2})?(?: +\S+)?")
 
     def describe(self) -> str:
         return "'2026-03-02 10:00 Asia/Shanghai'"
@@ -286,6 +327,10 @@ class Lengths:
                 return None
             found[key.text] = seconds
         return MappingProxyType(found)
+
+    def schema(self) -> Schema:
+        lengths = {"type": "object", "additionalProperties": schema_of(Duration(0.02, 600))}
+        return {"anyOf": [{"enum": ["fixed"]}, lengths]}
 
     def describe(self) -> str:
         return "fixed, or {welcome: 4s}"
