@@ -47,7 +47,7 @@ def test_the_example_of_every_verb_crosses(verb: Verb) -> None:
     assert draft is not None
     assert not has_errors([*source.problems, *draft.problems]), draft.problems
     flow = make_flow(draft)
-    assert [step.verb for step in flow.blocks["first"].steps][0] == verb.name
+    assert flow.blocks["first"].steps[0].verb == verb.name
     there = unpacked(pickle.dumps(flow))
     assert there == flow
     assert digest(there) == flow.digest
