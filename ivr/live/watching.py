@@ -11,7 +11,7 @@ from typing import Final
 STILL: Final = 0.3
 """Seconds that a file must not change before it is read."""
 
-_READ: Final = (".yaml", ".yml", ".wav", ".env")
+_READ: Final = (".yaml", ".yml", ".flow", ".wav", ".csv", ".env")
 _EDITORS: Final = ("~", ".swp", ".swx", ".swo", ".tmp", ".bak", ".orig", ".part")
 
 

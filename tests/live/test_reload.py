@@ -161,3 +161,23 @@ def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path) -> 
     assert second.service.complaints
     second.close()
     shutil.rmtree(tmp_path / "flows")
+
+
+def test_a_table_goes_live_wherever_its_file_lies(running: Running, tmp_path_factory: pytest.TempPathFactory) -> None:
+    table = tmp_path_factory.mktemp("elsewhere") / "vip.csv"
+    table.write_text("number,tier\n1,gold\n")
+    running.settings["tables"] = {"vip": {"csv": str(table), "key": "number"}}
+    running.file.write_text(yaml.safe_dump(running.settings))
+    steps = "    - lookup: {table: vip, key: '{caller.number}', into: tier, miss: continue, failed: continue}\n"
+    running.main.write_text(FLOW.replace("CAUSE", "first").replace("  bye:\n", f"  bye:\n{steps}"))
+    running.goes_live("main@2")
+    table.write_text("number,tier\n1,silver\n")
+    running.goes_live("main@3")
+    table.write_text("number,tier\n1,silver,more\n")
+    until(lambda: "vip.csv:2" in "".join(running.service.complaints), "no complaint", within=30)
+
+
+def test_a_flow_in_the_other_spelling_goes_live(running: Running) -> None:
+    menu = running.folder / "flows" / "other.flow"
+    menu.write_text("flow other\nstart bye\n\nblock bye {\n  hangup\n}\n")
+    until(lambda: "other" in running.service.release.flows, lambda: f"{running.service.complaints}", within=30)
