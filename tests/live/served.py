@@ -35,7 +35,7 @@ OTHER = "flow: other\nstart: bye\nblocks:\n  bye:\n    - hangup\n"
 class Running:
     """The service in a thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder, port, media = folder, free_port(), free_range(400)
         (folder / "flows").mkdir(exist_ok=True)
         self.main = folder / "flows" / "main.yaml"
@@ -48,6 +48,7 @@ class Running:
             "media": {"address": "127.0.0.1", "ports": f"{media.start}-{media.stop - 1}"},
             "records": f"sqlite:///{folder / 'records.db'}",
             "numbers": {"1000": "main"},
+            **settings,
         }
         self.file.write_text(yaml.safe_dump(self.settings))
         self.address = f"127.0.0.1:{port}"

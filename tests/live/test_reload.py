@@ -181,3 +181,27 @@ def test_a_flow_in_the_other_spelling_goes_live(running: Running) -> None:
     menu = running.folder / "flows" / "other.flow"
     menu.write_text("flow other\nstart bye\n\nblock bye {\n  hangup\n}\n")
     until(lambda: "other" in running.service.release.flows, lambda: f"{running.service.complaints}", within=30)
+
+
+def test_a_file_that_is_half_written_waits_for_its_other_half(running: Running) -> None:
+    text = FLOW.replace("CAUSE", "second")
+    touched = running.service._watcher.watching
+    with running.main.open("w") as file:
+        for line in text.splitlines(keepends=True):
+            assert running.live() == "main@1"
+            file.write(line)
+            file.flush()
+            # As slow as it likes: each line is noticed before the next is there.
+            until(lambda: touched.waits_for or touched.running or running.service.complaints, "not noticed")
+    running.goes_live("main@2")
+    assert not running.service.complaints
+
+
+def test_half_a_file_that_stays_so_is_refused_until_it_is_whole(running: Running) -> None:
+    text = FLOW.replace("CAUSE", "second")
+    running.main.write_text(text[: text.index("  bye:")])
+    until(lambda: "'bye'" in "".join(running.service.complaints), lambda: "no complaint", within=30)
+    assert running.live() == "main@1"
+    running.main.write_text(text)
+    running.goes_live("main@2")
+    assert not running.service.complaints
