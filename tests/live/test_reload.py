@@ -150,7 +150,7 @@ def test_what_needs_a_restart_is_said_and_numbers_go_live(running: Running) -> N
     assert rule.flow == "other"
 
 
-def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path) -> None:
+def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = Running(tmp_path)
     first.close()
     first.main.write_text(BROKEN)
@@ -159,6 +159,18 @@ def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path) -> 
     second = Running(tmp_path)
     assert second.live() == "main@1"
     assert second.service.complaints
+    # The watcher looks at once; that it finds the same is no news.
+    second.awaits(second.service._files_changed())
+    assert caplog.text.count("not live: 1 mistake in what") == 1
+    assert caplog.text.count("those that were live last serve") == 1
+    with pytest.raises(Refused):
+        ask(second.file, "publish", author="anna")
+    assert caplog.text.count("not live: 1 mistake in what anna saved") == 1
+    caplog.set_level("INFO", "ivr.live")
+    second.main.write_text(FLOW.replace("CAUSE", "first"))
+    until(lambda: not second.service.complaints, "still complaints")
+    assert "the files are right again" in caplog.text
+    assert second.live() == "main@1"
     second.close()
     shutil.rmtree(tmp_path / "flows")
 
