@@ -217,3 +217,17 @@ def test_half_a_file_that_stays_so_is_refused_until_it_is_whole(running: Running
     running.main.write_text(text)
     running.goes_live("main@2")
     assert not running.service.complaints
+
+
+def test_a_set_without_calls_goes_at_once_even_if_the_collector_never_looks(running: Running) -> None:
+    first = weakref.ref(running.service.release)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        running.main.write_text(FLOW.replace("CAUSE", "second"))
+        running.goes_live("main@2")
+        until(lambda: first() is None, lambda: f"held by {gc.get_referrers(first())}", within=10)
+    finally:
+        gc.enable()
+        gc.unfreeze()
