@@ -14,7 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.call import Clip
 from ivr.calendar.closings import ClosingFile
-from ivr.flow.model import Flow
+from ivr.flow.loader import shown
+from ivr.flow.model import Flow, Place
+from ivr.flow.problem import Problem
 from ivr.live.candidate import Candidate, Pin, Wanted, unpacked
 from ivr.live.diff import changes
 from ivr.live.release import Origin, Release, Version, next_versions
@@ -160,7 +162,8 @@ class Publisher:
         try:
             return await self._make(wanted)
         except WorkerLost as error:
-            raise Refused(str(error)) from error
+            # As if the files were broken: all who are told of that are told of this.
+            return Candidate((Problem("E010", Place(shown(self._site.file), 1), str(error), "try 'ivr publish'"),))
 
     def _wanted(self, live: Release | None, pins: Mapping[str, Pin], texts: Mapping[str, str] | None) -> Wanted:
         if live is None:
