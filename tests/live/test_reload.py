@@ -231,3 +231,40 @@ def test_a_set_without_calls_goes_at_once_even_if_the_collector_never_looks(runn
     finally:
         gc.enable()
         gc.unfreeze()
+
+
+def test_a_folder_that_kubernetes_mounts_changes_as_a_whole(tmp_path: Path) -> None:
+    flows = tmp_path / "flows"
+
+    def mounts(folder: str, text: str) -> None:
+        (flows / folder).mkdir(parents=True)
+        (flows / folder / "main.yaml").write_text(text)
+        (flows / "..data_tmp").symlink_to(folder)
+        (flows / "..data_tmp").rename(flows / "..data")
+
+    mounts("..one", FLOW.replace("CAUSE", "first"))
+    (flows / "main.yaml").symlink_to("..data/main.yaml")
+    write_tone(tmp_path / "prompts" / "hello.wav", 700, 0.5)
+    running = Running(tmp_path)
+    assert running.live() == "main@1"
+    mounts("..two", FLOW.replace("CAUSE", "second"))
+    shutil.rmtree(flows / "..one")
+    running.goes_live("main@2")
+    running.close()
+
+
+def test_a_folder_behind_a_link_is_watched_where_the_link_leads(tmp_path: Path) -> None:
+    for name, cause in (("one", "first"), ("two", "second")):
+        (tmp_path / "releases" / name).mkdir(parents=True)
+        (tmp_path / "releases" / name / "main.yaml").write_text(FLOW.replace("CAUSE", cause))
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "flows").symlink_to(tmp_path / "releases" / "one")
+    write_tone(folder / "prompts" / "hello.wav", 700, 0.5)
+    running = Running(folder)
+    (folder / "new").symlink_to(tmp_path / "releases" / "two")
+    (folder / "new").rename(folder / "flows")
+    running.goes_live("main@2")
+    running.main.write_text(FLOW.replace("CAUSE", "third"))
+    running.goes_live("main@3")
+    running.close()
