@@ -81,10 +81,9 @@ def _show(findings: Findings, since: str) -> None:
     if not findings.calls:
         console.print(f"No call was recorded in the last {since}.")
         return
-    console.print(
-        f"{findings.calls} calls of the last {since}: {len(findings.same)} go the same way, "
-        f"{findings.changed_calls} another, of {findings.unknown_calls} it cannot be told."
-    )
+    calls = f"{findings.calls} call{'' if findings.calls == 1 else 's'} of the last {since}"
+    same, changed, unknown = len(findings.same), findings.changed_calls, findings.unknown_calls
+    console.print(f"{calls}: {same} go the same way, {changed} another, of {unknown} it cannot be told.")
     if findings.changed:
         table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
         for column in ("calls", "", "in block", "by", "then", "now", "for example"):

@@ -62,6 +62,7 @@ CODES: Final[Mapping[str, str]] = {
     # Tests of flows.
     "E170": "A test names a flow, recording, seat or group that is not there.",
     "E171": "A day and time is written 2026-03-02 10:00, with a time zone behind it.",
+    "E172": "A mock says two things at once, or nothing.",
     # The site.
     "E201": "An address, port or place to listen is not well-formed.",
     "E202": "One thing is claimed by two: a number by two trunks or rules, a port by two listeners.",

@@ -22,9 +22,9 @@ from ivr.flow.source import SIZE_LIMIT
 from ivr.live.release import dependent_digest
 from ivr.run.preparation import sounds_of
 from ivr.run.testing.acting import act
-from ivr.run.testing.kinds import Surroundings
 from ivr.run.testing.loader import ENDING, files_of_tests, load_suite
 from ivr.site import Site, SqlTable, check_site, load_site
+from ivr.site.environment import surroundings_of
 from ivr.speech.prompts import PromptItem
 from ivr.speech.recordings import RecordingError, RecordingLibrary, fault
 from ivr.table import Table
@@ -216,8 +216,7 @@ def _recordings(site: Site, flow_set: FlowSet) -> tuple[dict[PromptItem, str], d
 
 def _tests(site: Site, flow_set: FlowSet) -> tuple[int, tuple[str, ...], list[Problem]]:
     """How many gate tests passed, what those that failed say, and what is wrong with files of gate tests."""
-    groups = {name: group.targets for name, group in site.groups.items()}
-    around = Surroundings(frozenset(site.seats), groups, numbers=bool(site.trunks), known=True)
+    around = surroundings_of(site, flow_set.flows)
     passed, failed = 0, []
     problems: list[Problem] = []
     for file in _files_of_gate_tests(site.flows):

@@ -197,9 +197,8 @@ class Publisher:
             self.disk = Disk(self.disk.differs_since or self._now(), complaints[:_SHOWN], candidate.restart_for)
         if not aside and not known:
             log.error(
-                "not live: %d %s in what %s saved; callers hear what they heard before.\n%s",
+                "not live: there are mistakes (%d) in what %s saved; callers hear what they heard before.\n%s",
                 len(complaints),
-                "mistake" if len(complaints) == 1 else "mistakes",
                 author,
                 "\n".join(complaints[:_SHOWN]),
             )

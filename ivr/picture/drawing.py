@@ -88,7 +88,7 @@ def _flow(chart: Chart, prefix: str, heat: Traffic | None) -> Iterator[str]:
             label = ", ".join(arrow.exits)
             if heat is not None:
                 times = heat.arrows.get((box.name, arrow.to), 0)
-                label = f"{label}  {times}".strip()
+                label = f"{label} ({times})".strip()
                 most = max(heat.arrows.values(), default=1)
                 look += f", penwidth={1 + 4 * times / most:.1f}" if times else ", style=dotted"
             told = f"{box.name} to {arrow.to}" + (f": {label}" if label else "")

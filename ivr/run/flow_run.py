@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from gateway.call import Answered, CallEnded, CallerLeft, KeyPressed, PlayEnded
@@ -152,8 +152,19 @@ class FlowRun:
 
     @property
     def step(self) -> Step | None:
-        """The step that takes its time now; None between steps."""
+        """The step that takes time now; None if none does."""
         return self._steps[self._index] if self._activity is not None else None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the call has been taken."""
+        return self._talk.answered
+
+    @property
+    def variables(self) -> Mapping[str, object]:
+        """As they are now, secret ones masked."""
+        scope = self._talk.public_scope()
+        return {name: scope[name] for name in self._talk.variables}
 
     @property
     def secret_input(self) -> bool:

@@ -233,6 +233,9 @@ class Script:
         self.actions: list[Action] = []
         self.transcript: list[str] = []
         self.ringback = False
+        self.silences: list[tuple[float, float]] = []
+        """When the caller, his call taken, heard nothing: from, until. One that still lasts is not among them."""
+        self._silent_from: float | None = None
         self.ended: Ended | None = None
         self._lengths = lengths or {}
         self._seen = 0
@@ -314,6 +317,22 @@ class Script:
     def playing(self) -> bool:
         return self._playing is not None
 
+    def longest_silence(self, since: float = 0.0) -> tuple[float, float]:
+        """From when and how long the caller heard nothing at a stretch, seconds; the present silence counts too."""
+        spans = [*self.silences, *([] if self._silent_from is None else [(self._silent_from, self.now)])]
+        found = [(max(begin, since), end - max(begin, since)) for begin, end in spans if end > since]
+        return max(found, key=lambda span: span[1], default=(since, 0.0))
+
+    @property
+    def ringing(self) -> list[str]:
+        """The seats and numbers that are rung, in the order in which they were first rung."""
+        return [name for name, seat in self._seats.items() if seat.ringing]
+
+    @property
+    def talking(self) -> list[str]:
+        """Those that talk to the caller."""
+        return [name for name, seat in self._seats.items() if seat.talking]
+
     @property
     def ended_by(self) -> EndedBy | None:
         return self.run.ended_by
@@ -364,6 +383,17 @@ class Script:
                 self._unanswered.remove(event.request_id)
             self._tell_event(event)
             self._do(self.run.handle(event, self.now))
+        self._listen()
+
+    def _listen(self) -> None:
+        hears = self.playing or self.ringback or any(seat.talking for seat in self._seats.values())
+        silent = self.run.answered and not self.run.finished and not hears
+        if silent and self._silent_from is None:
+            self._silent_from = self.now
+        elif not silent and self._silent_from is not None:
+            if self.now > self._silent_from:
+                self.silences.append((self._silent_from, self.now))
+            self._silent_from = None
 
     # The telephone.
 
@@ -400,6 +430,7 @@ class Script:
                         self._tell(f"{name} talks to the caller")
             case Request(_, asked, True):
                 self.asked.append(asked)
+                self._outside(asked)
             case Request(request_id, asked):
                 self._request(request_id, asked)
             case CancelRequest(request_id):

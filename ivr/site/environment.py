@@ -8,6 +8,7 @@ from gateway.call import Target
 from ivr.calendar.closings import ClosingFile, Closings
 from ivr.flow.model import Flow
 from ivr.run.environment import Environment
+from ivr.run.testing.kinds import Surroundings
 from ivr.site.model import Site
 from ivr.table import Table
 
@@ -20,6 +21,19 @@ def environment_of(site: Site, flows: Mapping[str, Flow], closings: Closings | N
         {name: table for name, table in site.tables.items() if isinstance(table, Table)},
         site.calendars,
         closings or ClosingFile(site.state),
+    )
+
+
+def surroundings_of(site: Site, flows: Mapping[str, Flow]) -> Surroundings:
+    """What tests of the site's flows can name, and what the flows find when they are acted."""
+    return Surroundings(
+        frozenset(site.seats),
+        {name: group.targets for name, group in site.groups.items()},
+        numbers=bool(site.trunks),
+        known=True,
+        tables={name: table for name, table in site.tables.items() if isinstance(table, Table)},
+        calendars=site.calendars,
+        flows=flows,
     )
 
 

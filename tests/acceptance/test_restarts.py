@@ -116,7 +116,7 @@ def _garbage(folder: Path) -> None:
 
 def _damage(folder: Path) -> None:
     content = bytearray((folder / "records.db").read_bytes())
-    content[5000:9000] = b"\xff" * 4000
+    content[5000:] = b"\xff" * (len(content) - 5000)
     (folder / "records.db").write_bytes(content)
 
 
@@ -145,7 +145,6 @@ def _a_broken_site(folder: Path) -> None:
         (_damage, "are damaged"),
         (_a_folder_instead, "cannot be opened"),
         (_no_prompts, "has no recording"),
-        (_a_broken_flow, "plai"),
         (_a_broken_site, "site.yaml:1"),
     ],
 )
@@ -154,6 +153,26 @@ def test_files_in_disorder(stopped: Server, disorder: Callable[[Path], None], wo
         left.unlink()
     disorder(stopped.folder)
     assert words in refuses_to_start(stopped)
+
+
+def test_a_broken_flow_at_the_start(stopped: Server) -> None:
+    """What was live last serves, and it is said aloud."""
+    _a_broken_flow(stopped.folder)
+    stopped.starts_again()
+    said = (stopped.folder / "ivr.log").read_text()
+    assert "the flows on disk are broken: those that were live last serve" in said
+    assert "plai" in said
+    wire, dialled = calls(stopped)
+    wire.hangs_up(dialled)
+    assert stopped.record(wire.user).ended_by == "caller"
+    wire.close()
+
+
+def test_a_broken_flow_where_none_ever_served(stopped: Server) -> None:
+    _a_broken_flow(stopped.folder)
+    for left in stopped.folder.glob("records.db*"):
+        left.unlink()
+    assert "plai" in refuses_to_start(stopped)
 
 
 def test_records_that_another_program_holds(stopped: Server) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -21,7 +23,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_sample_passes(site: Path) -> None:
     result = ivr("test")
-    assert re.fullmatch(r"main: 11 passed \(0\.\d s\)\n", result.stdout), result.stdout
+    assert re.fullmatch(r"main: 11 passed \(0\.\d s\)  blocks 9/11  exits 15/\d+  not seen: .*\n", result.stdout), (
+        result.stdout
+    )
     assert result.exit_code == 0
 
 
@@ -44,7 +48,7 @@ def test_a_failure_shows_both_files_and_what_happened(site: Path) -> None:
     assert "flows/main.test.yaml:17:9: failed: sales answers\n  waited for: 2001 rings\n" in result.stdout
     assert re.search(r"in the flow, the call was at flows/main\.yaml:\d+:7\n", result.stdout)
     assert re.search(r"and then, instead:\n +\d\.\d  support +♪ One moment, I am calling support\.\n", result.stdout)
-    assert re.search(r"main: 6 passed, 5 failed \(0\.\d s\)\n$", result.stdout)
+    assert re.search(r"main: 6 passed, 5 failed \(0\.\d s\)  blocks .*\n$", result.stdout)
 
 
 def test_mistakes_in_tests_are_shown_like_mistakes_in_flows(site: Path) -> None:
@@ -94,3 +98,51 @@ def test_a_site_with_mistakes_stops(site: Path) -> None:
 
 def test_the_checkout_has_the_same_sample() -> None:
     assert ivr("test", resource("flows")).stdout.startswith("main: 11 passed")
+
+
+def test_a_part_of_the_tests_says_nothing_of_coverage(site: Path) -> None:
+    assert re.fullmatch(r"main: 4 passed \(0\.\d s\)\n", ivr("test", "-k", "DOES NOT TAKE").stdout)
+    none = ivr("test", "-k", "nothing like it")
+    assert (none.exit_code, none.stderr) == (1, "No test has 'nothing like it' in its name.\n")
+
+
+def test_names_are_listed(site: Path) -> None:
+    listed = ivr("test", "--list", "-k", "sales answers")
+    assert listed.stdout == "flows/main.test.yaml:12:5: sales answers\n"
+
+
+def test_the_first_failure_stops(site: Path) -> None:
+    flow = site / "flows/main.yaml"
+    flow.write_text(flow.read_text().replace("'1': sales", "'1': support"))
+    stopped = ivr("test", "-x")
+    assert stopped.exit_code == 1
+    assert stopped.stdout.splitlines()[-1].startswith("main: 0 passed, 1 failed")
+
+
+def test_programs_get_json_and_junit(site: Path) -> None:
+    flow = site / "flows/main.yaml"
+    flow.write_text(flow.read_text().replace("'1': sales", "'1': support"))
+    found = json.loads(ivr("test", "--json", "--junit", "out.xml").stdout)[0]
+    assert (found["flow"], found["passed"], len(found["tests"])) == ("main", False, 11)
+    assert found["tests"][0]["failure"]["message"] == "waited for: 2001 rings"
+    assert found["coverage"]["blocks"][1] == 11
+    suite = ElementTree.parse(site / "out.xml").getroot()[0]
+    # Five tests, and both kinds of coverage, which the tests that failed took with them.
+    assert (suite.get("tests"), suite.get("failures")) == ("13", "7")
+
+
+def test_broken_properties_and_thin_coverage_are_failures(site: Path) -> None:
+    tests = site / "flows/main.test.yaml"
+    text = tests.read_text().replace("silence_longer_than: 8s", "silence_longer_than: 5s")
+    tests.write_text(text.replace("blocks: 80%", "blocks: 90%"))
+    result = ivr("test", "--runs", "20", "--junit", "out.xml")
+    assert result.exit_code == 1
+    assert (
+        "  the shortest call found that does it, as a test:\n    - name: never silence longer than 5s\n"
+        in result.stdout
+    )
+    assert "failed: the tests go through 9 of 11 blocks, 82%: 90% is asked for\n" in result.stdout
+    assert "11 passed (0." in result.stdout
+    assert "1 property broken" in result.stdout
+    suite = ElementTree.parse(site / "out.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("failures")) == ("13", "2")

@@ -161,11 +161,11 @@ def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path, cap
     assert second.service.complaints
     # The watcher looks at once; that it finds the same is no news.
     second.awaits(second.service._files_changed())
-    assert caplog.text.count("not live: 1 mistake in what") == 1
+    assert caplog.text.count("not live: there are mistakes (1) in what") == 1
     assert caplog.text.count("those that were live last serve") == 1
     with pytest.raises(Refused):
         ask(second.file, "publish", author="anna")
-    assert caplog.text.count("not live: 1 mistake in what anna saved") == 1
+    assert caplog.text.count("not live: there are mistakes (1) in what anna saved") == 1
     caplog.set_level("INFO", "ivr.live")
     second.main.write_text(FLOW.replace("CAUSE", "first"))
     until(lambda: not second.service.complaints, "still complaints")

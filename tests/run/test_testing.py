@@ -196,12 +196,42 @@ tests:
 
 REFUSED = {
     "unknown and later words": (
-        "coverage: {}\ntest: x\ntests: [{name: a, http: [], stepps: [], steps: []}]",
+        "test: x\ntests: [{name: a, queue: [], stepps: [], steps: []}]",
         [
-            "2:1 E014 'coverage' is not in this version yet (leave it out for now)",
-            "3:1 E011 a file of tests has no setting 'test' (did you mean 'tests'?)",
-            "4:19 E014 'http' is not in this version yet (leave it out for now)",
-            "4:29 E011 a test has no setting 'stepps' (did you mean 'steps'?)",
+            "2:1 E011 a file of tests has no setting 'test' (did you mean 'tests'?)",
+            "3:19 E014 'queue' is not in this version yet (leave it out for now)",
+            "3:30 E011 a test has no setting 'stepps' (did you mean 'steps'?)",
+        ],
+    ),
+    "mocks": (
+        "tests:\n"
+        "  - name: a\n"
+        "    http: [{match: x, reply: {stat: 200}}, {reply: {timeout: yes, json: 1}, match: x}]\n"
+        "    lookup: {table: t}\n"
+        "    notify: [{webhok: a}]\n"
+        "    steps: []",
+        [
+            "4:31 E011 reply has no setting 'stat' (did you mean 'status'?)",
+            "4:44 E172 a reply is one thing, not two (write one of json, text, timeout and refused)",
+            "5:13 E172 a mock of lookup says one of row, miss and fails (write miss: yes, say)",
+            "6:14 E012 a mock of notify needs 'webhook' (add webhook: the name of a webhook)",
+            "6:15 E011 a mock of notify has no setting 'webhok' (did you mean 'webhook'?)",
+        ],
+    ),
+    "properties and coverage": (
+        "properties: [{never: {silence: 8s}}, {nevr: {}}, x, {always: {end_within: 8}}]\n"
+        "coverage: {blocks: 90, exits: 101%}\n"
+        "tests: [{name: a, steps: [], gate: perhaps, expect: {variables: {odrer: '1'}, tags: []}}]",
+        [
+            "2:23 E011 'never' has no setting 'silence' (names: silence_longer_than, speak_after)",
+            "2:39 E011 no property begins with 'nevr' (did you mean 'never'?)",
+            "2:50 E013 a property is never or always (write - never: {silence_longer_than: 8s})",
+            "2:75 E021 '8' has no unit (write 8s or 8m)",
+            "3:20 E022 '90' is no share (write 0% to 100%)",
+            "3:31 E022 '101%' is no share (write 0% to 100%)",
+            "4:36 E023 'perhaps' is neither yes nor no (write yes or no)",
+            "4:66 E170 flow 'sample' has no variable 'odrer' (did you mean 'order'?)",
+            "4:85 E013 names and values are needed (write {name: value})",
         ],
     ),
     "steps": (
@@ -210,7 +240,8 @@ REFUSED = {
             "2:27 E013 a step has a word and a value (write - press: '1')",
             "2:31 E011 no step is called 'pres' (did you mean 'press'?)",
             "2:44 E014 'rtc' is not in this version yet "
-            "(there are at_block, bridged, hangup, hears, hears_text, press, prompt_cut, rings, seat, wait)",
+            "(there are at_block, bridged, hangup, hears, hears_text, max_silence, press, prompt_cut, rings, seat,"
+            " wait)",
             "2:70 E121 '1 2' cannot be pressed (write keys in quotes: '4' or '1234#')",
             "2:83 E021 '5' has no unit (write 5s or 5m)",
             "2:87 E012 'seat' needs 'does' "
@@ -275,7 +306,7 @@ REFUSED = {
         [
             "2:18 E013 call needs settings (write call: and below it, indented, name: value)",
             "2:30 E013 prompts is 'fixed', or says how long some last (write fixed, or {welcome: 4s})",
-            "2:36 E011 defaults has no setting 'speed' (names: call, prompts)",
+            "2:36 E011 defaults has no setting 'speed' (names: call, http, lookup, notify, plugin, prompts)",
         ],
     ),
 }

@@ -55,7 +55,7 @@ void listener_put(Listener *listener, uint32_t timestamp, const uint8_t *payload
         begin_at(listener, timestamp);
     int32_t margin = (int32_t)(timestamp - listener->play);
     /* Beyond what waiting can mend: the far end's timestamps have jumped. */
-    if (margin < -DEPTH_MAX || margin + (int32_t)size > RING - DEPTH_MAX) {
+    if (margin < -DEPTH_MAX || margin > RING - DEPTH_MAX - (int32_t)size) {
         begin_at(listener, timestamp);
         margin = listener->depth;
     }

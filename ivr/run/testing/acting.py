@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from gateway.call import Target
-from ivr.flow.model import Place
+from ivr.flow.model import Flow, Place
+from ivr.flow.values import as_text
+from ivr.run.actions import StepRecord
 from ivr.run.conversation import CallFacts
+from ivr.run.environment import Environment
+from ivr.run.requests import Asked, NoReply, Reply, TableLookup, TableRow
 from ivr.run.script import DidNotHappen, Heard, Script
 from ivr.run.testing.kinds import Party, Sound, Surroundings, folded
+from ivr.run.testing.mocks import Mock, answer, remedy, tables_of
 from ivr.run.testing.model import (
     AtBlock,
     Bridged,
@@ -20,6 +25,7 @@ from ivr.run.testing.model import (
     HangUp,
     Hears,
     HearsText,
+    MaxSilence,
     Press,
     PromptCut,
     Rings,
@@ -30,6 +36,8 @@ from ivr.run.testing.model import (
 
 KEY_GAP = 0.2
 """Seconds between keys, and between what a key waits for and the key."""
+
+NO_MOCK = "the test has no mock for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,9 @@ class Failure:
 class Result:
     case: Case
     failure: Failure | None
+    records: tuple[StepRecord, ...] = field(default=(), repr=False)
+    """What the call went through."""
+    path: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -73,10 +84,14 @@ class _Acting:
         self._case = case
         caller = case.caller
         facts = CallFacts("test", caller.number, "", None, caller.did, caller.at)
+        self._unanswered: list[Asked] = []
+        self._quiet_since, self._quiet_for = 0.0, float("inf")
+        self._around = around
         self._script = Script(
             case.flow,
             facts,
-            groups={name: tuple(_targets(members)) for name, members in around.groups.items()},
+            environment=environment_of(case.flow, around, case.mocks),
+            outside=self._outside,
             lengths=case.lengths,
             signed_in=around.seats if around.known else None,
         )
@@ -89,21 +104,51 @@ class _Acting:
             place, seen = script.run.place, len(script.transcript)
             try:
                 self._step(step)
+                self._never_silent()
             except (DidNotHappen, _Differs) as difference:
                 return self._failed(step.place, place, str(difference).partition("\n")[0], seen)
+            if self._unanswered:
+                return self._failed(step.place, place, "", seen)
         seen = len(script.transcript)
         if not case.steps or (case.expect is not None and (case.expect.ended_by or case.expect.last_block)):
             script.until_over()
+        if self._unanswered:
+            return self._failed(case.place, script.run.place, "", seen)
         for message in _differences(case.expect, script) if case.expect is not None else ():
             assert case.expect is not None
             return self._failed(case.expect.place, script.run.place, message, seen)
-        return Result(case, None)
+        try:
+            self._never_silent()
+        except _Differs as difference:
+            return self._failed(case.place, script.run.place, str(difference), seen)
+        return Result(case, None, tuple(script.records), script.path)
 
     def _failed(self, place: Place, flow_place: Place, message: str, seen: int) -> Result:
-        transcript = self._script.transcript
-        return Result(
-            self._case, Failure(place, flow_place, message, tuple(transcript[:seen]), tuple(transcript[seen:]))
-        )
+        script = self._script
+        if self._unanswered:
+            # Whatever else went another way came of this.
+            what, mock = remedy(self._unanswered[0])
+            message = f"the flow asks {what}, and no mock answers: write {mock}"
+            script.waits(0.0)
+            flow_place = _asked_at(self._case.flow, script.records) or flow_place
+        failure = Failure(place, flow_place, message, tuple(script.transcript[:seen]), tuple(script.transcript[seen:]))
+        return Result(self._case, failure, tuple(script.records), script.path)
+
+    def _outside(self, asked: Asked) -> tuple[float, Reply]:
+        found = answer(self._case.mocks, asked)
+        if found is None and isinstance(asked, TableLookup) and asked.table in self._around.tables:
+            return 0.0, TableRow(self._around.tables[asked.table].row(asked.key))
+        if found is None:
+            self._unanswered.append(asked)
+            return 0.0, NoReply(NO_MOCK)
+        return found
+
+    def _never_silent(self) -> None:
+        begins, seconds = self._script.longest_silence(self._quiet_since)
+        if seconds > self._quiet_for + 1e-6:
+            raise _Differs(
+                f"the caller heard nothing for {seconds:.1f} s from {begins:.1f} s on; at most {self._quiet_for:g} s"
+            )
 
     def _step(self, step: Step) -> None:
         script = self._script
@@ -130,6 +175,8 @@ class _Acting:
             case Bridged(seat=party):
                 seat = script.seat(party.name)
                 script.until(lambda: seat.talking, f"{party} and the caller talk")
+            case MaxSilence(seconds=seconds):
+                self._quiet_since, self._quiet_for = script.now, seconds
             case HangUp():
                 self._still_up("the caller cannot hang up")
                 script.hangs_up()
@@ -209,6 +256,42 @@ def _differences(expect: Expect, script: Script) -> Iterator[str]:
         yield f"expected the call at block {expect.at_block}, but {where}"
     if expect.tries is not None:
         yield from _tries(expect.tries, script)
+    for name, value in (expect.tags or {}).items():
+        if script.tags.get(name) != value:
+            yield f"expected tag {name} to be '{value}', but {_is(script.tags.get(name))}"
+    for words in expect.logs or ():
+        if not any(words.casefold() in folded(line).casefold() for line in script.logs):
+            yield f"expected '{words}' to be logged, but it was not"
+    variables = script.run.variables
+    for name, value in (expect.variables or {}).items():
+        found = variables.get(name)
+        text = None if found is None else as_text(found)
+        if text != value:
+            yield f"expected variable {name} to be '{value}', but {_is(text)}"
+
+
+def _is(text: str | None) -> str:
+    return "it is not set" if text is None else f"it is '{text[:200]}'"
+
+
+def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock]) -> Environment:
+    """What the flow can refer to. Tables that a mock stands in for are asked for outside."""
+    mocked = tables_of(mocks)
+    return Environment(
+        {**around.flows, flow.name: flow},
+        {name: tuple(targets_of(members)) for name, members in around.groups.items()},
+        {name: table for name, table in around.tables.items() if name not in mocked},
+        around.calendars,
+    )
+
+
+def _asked_at(flow: Flow, records: Sequence[StepRecord]) -> Place | None:
+    """Where in the flow that was asked for which there is no mock."""
+    for record in records:
+        told = record.verb == "notify" and record.exit == "next"
+        if record.flow == flow.name and (told or NO_MOCK in (record.error or "")):
+            return flow.blocks[record.block].steps[record.step - 1].place
+    return None
 
 
 def _tries(expected: Mapping[str, int], script: Script) -> Iterator[str]:
@@ -218,7 +301,7 @@ def _tries(expected: Mapping[str, int], script: Script) -> Iterator[str]:
             yield f"expected {number} tries in block {block}, but there were {tries[block]}"
 
 
-def _targets(members: Iterable[str]) -> Iterator[Target]:
+def targets_of(members: Iterable[str]) -> Iterator[Target]:
     for member in members:
         scheme, _, name = member.partition(":")
         yield Target("tel" if scheme == "tel" else "sip", name)

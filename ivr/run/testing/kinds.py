@@ -9,12 +9,14 @@ from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from ivr.calendar import Calendar
 from ivr.flow.draft import contents
 from ivr.flow.kinds import NAME, Duration, Text, Whole
 from ivr.flow.model import Flow, Recording
 from ivr.flow.problem import did_you_mean
 from ivr.flow.settings import Reader, scalar
 from ivr.flow.source import MappingNode, Node, ScalarNode
+from ivr.table import Table
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Surroundings:
     """Whether there is a trunk, so that any number can be rung."""
     known: bool = False
     """Whether there is a site at all."""
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    """Those in files: they are used as they are."""
+    calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    flows: Mapping[str, Flow] = field(default_factory=dict)
+    """Every flow of the site that has no errors."""
 
 
 class CaseReader(Reader):
@@ -44,6 +51,13 @@ class CaseReader(Reader):
             for prompt in contents(step.settings)
             if isinstance(prompt, Recording)
         }
+        taken = {
+            into
+            for block in flow.blocks.values()
+            for step in block.steps
+            if isinstance(into := getattr(step.settings, "into", None), str)
+        }
+        self.variables = taken | flow.variables.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,3 +289,60 @@ class Lengths:
 
     def describe(self) -> str:
         return "fixed, or {welcome: 4s}"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """``{topic: sales}``: names and texts."""
+
+    def read(self, node: Node, reader: Reader) -> Mapping[str, str] | None:
+        if not isinstance(node, MappingNode) or not node.entries:
+            reader.problem("E013", node, "names and values are needed", f"write {self.describe()}")
+            return None
+        found = {}
+        for key, value in node.entries:
+            text = Text("a value").read(value, reader)
+            if text is None:
+                return None
+            found[key.text] = text
+        return MappingProxyType(found)
+
+    def describe(self) -> str:
+        return "{name: value}"
+
+
+@dataclass(frozen=True)
+class VariableTexts:
+    """Variables of the flow, and their values as they would be in a text."""
+
+    def read(self, node: Node, reader: Reader) -> Mapping[str, str] | None:
+        found = Texts().read(node, reader)
+        if found is None or not isinstance(node, MappingNode) or not isinstance(reader, CaseReader):
+            return found
+        for key, _ in node.entries:
+            if key.text not in reader.variables:
+                help = did_you_mean(key.text, reader.variables, "variables")
+                reader.problem("E170", key, f"flow '{reader.flow.name}' has no variable '{key.text[:60]}'", help)
+                return None
+        return found
+
+    def describe(self) -> str:
+        return "{variable: value}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """``90%`` as 90.0."""
+
+    def read(self, node: Node, reader: Reader) -> float | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%", text.text)
+        if found is None or float(found[1]) > 100:
+            reader.problem("E022", text, f"'{text.text[:40]}' is no share", f"write {self.describe()}")
+            return None
+        return float(found[1])
+
+    def describe(self) -> str:
+        return "0% to 100%"

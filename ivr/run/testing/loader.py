@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,16 +16,17 @@ from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, listed
 from ivr.flow.settings import read_record
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, read_source
 from ivr.run.testing.kinds import CaseReader, Lengths, Surroundings
-from ivr.run.testing.model import STEPS, Caller, Case, Expect, Step
+from ivr.run.testing.mocks import KINDS, Mock, read_mocks
+from ivr.run.testing.model import PROPERTIES, STEPS, Caller, Case, Expect, Floor, Property, Step
 
 ENDING: Final = ".test.yaml"
 
-_HEAD: Final = ("flow", "gate", "defaults", "tests")
-_HEAD_LATER: Final = ("properties", "coverage")
-_DEFAULTS: Final = ("call", "prompts")
-_CASE: Final = ("name", "gate", "call", "each", "steps", "expect")
-_CASE_LATER: Final = ("http", "queue")
-_STEPS_LATER: Final = ("agent", "rtc", "max_silence", "http", "queue")
+_HEAD: Final = ("flow", "gate", "defaults", "tests", "properties", "coverage")
+_HEAD_LATER: Final = ()
+_DEFAULTS: Final = ("call", "prompts", *KINDS)
+_CASE: Final = ("name", "gate", "call", "each", "steps", "expect", *KINDS)
+_CASE_LATER: Final = ("queue",)
+_STEPS_LATER: Final = ("agent", "rtc", "http", "queue")
 _EXPECT_LATER: Final = ("goal", "queue_exit", "callbacks")
 _MOST_CASES: Final = 1_000
 """Of one test with ``each``: more is a slip."""
@@ -40,6 +41,13 @@ class Suite:
     """The name of the flow they test; empty if they do not say."""
     cases: tuple[Case, ...]
     problems: tuple[Problem, ...]
+    tested: Flow | None = field(default=None, repr=False)
+    """None if it could not be loaded."""
+    properties: tuple[Property, ...] = ()
+    floor: Floor | None = None
+    caller: Caller = field(default_factory=Caller)
+    """Of ``defaults``: who the random callers are."""
+    lengths: Mapping[str, float] = field(default_factory=dict)
 
 
 def files_of_tests(paths: Sequence[Path]) -> list[Path]:
@@ -67,10 +75,13 @@ class _Loading:
         self._flows = flows
         self._around = around
         self._problems: list[Problem] = []
+        self._gate = False
+        self._mocks: tuple[Mock, ...] = ()
+        self._whole: tuple[tuple[Property, ...], Floor | None, Caller, Mapping[str, float]] = ((), None, Caller(), {})
 
     def suite(self) -> Suite:
         root = self._source.root
-        name, cases = "", []
+        name, flow, cases = "", None, []
         if isinstance(root, MappingNode):
             name, flow = self._flow(root)
             if flow is not None:
@@ -85,6 +96,8 @@ class _Loading:
             name,
             () if has_errors(problems) else tuple(cases),
             problems,
+            flow,
+            *self._whole,
         )
 
     def _problem(self, code: str, place: Place, message: str, help: str = "", length: int = 1) -> None:
@@ -107,8 +120,9 @@ class _Loading:
         self._known(root, "a file of tests", _HEAD, _HEAD_LATER)
         reader = CaseReader(flow, self._around)
         caller, lengths = self._defaults(root, reader)
+        self._gate = _yes(root, "gate", reader)
+        self._whole = (_properties(root.get("properties"), reader), _floor(root, reader), caller, lengths)
         self._problems += reader.problems
-        gate = self._gate(root)
         tests = root.get("tests")
         if not isinstance(tests, SequenceNode) or not tests.items:
             self._problem(
@@ -126,19 +140,9 @@ class _Loading:
                 case = self._case(one, reader, caller, lengths)
                 self._problems += reader.problems
                 if case is not None:
-                    cases.append(replace(case, gate=gate or self._gate(node)))
+                    cases.append(case)
         self._same_names(cases)
         return cases
-
-    def _gate(self, node: MappingNode) -> bool:
-        """Whether flows go live only if it passes: a test, or all of a file."""
-        written = node.get("gate")
-        if written is None:
-            return False
-        reader = CaseReader(next(iter(self._flows.flows.values())), self._around)
-        gate = YesNo().read(written, reader)
-        self._problems += reader.problems
-        return bool(gate)
 
     def _known(self, node: MappingNode, what: str, known: Sequence[str], later: Sequence[str]) -> None:
         for key, _ in node.entries:
@@ -157,7 +161,8 @@ class _Loading:
         if not isinstance(node, MappingNode):
             reader.problem("E013", node, "defaults has settings", "write defaults: {call: {from: '…', to: '…'}}")
             return caller, lengths
-        self._known(node, "defaults", _DEFAULTS, ("http", "queue"))
+        self._known(node, "defaults", _DEFAULTS, ("queue",))
+        self._mocks = read_mocks(node, reader)
         prompts = node.get("prompts")
         if prompts is not None:
             lengths = MappingProxyType(dict(Lengths().read(prompts, reader) or {}))
@@ -199,6 +204,8 @@ class _Loading:
             name = Text("the name of a test", 200).read(name_node, reader)
         caller = _caller(node, reader, default)
         steps = self._steps(node.get("steps"), reader)
+        mocks = (*read_mocks(node, reader), *self._mocks)
+        gate = _yes(node, "gate", reader) or self._gate
         expect_node, expect = node.get("expect"), None
         if expect_node is not None:
             expect = read_record(
@@ -208,7 +215,7 @@ class _Loading:
             reader.problem("E012", node, "this test looks at nothing", "add steps: or expect:")
         if name is None or reader.problems:
             return None
-        return Case(name, reader.flow, caller, lengths, tuple(steps), expect, node.place)
+        return Case(name, reader.flow, caller, lengths, tuple(steps), expect, node.place, mocks, gate)
 
     def _steps(self, node: Node | None, reader: CaseReader) -> list[Step]:
         if node is None:
@@ -247,6 +254,36 @@ def _step(node: Node, reader: CaseReader) -> Step | None:
             "E011", first, f"no step is called '{first.text[:60]}'", did_you_mean(first.text, STEPS, "steps")
         )
     return None
+
+
+def _yes(node: MappingNode, name: str, reader: CaseReader) -> bool:
+    value = node.get(name)
+    return bool(value is not None and YesNo().read(value, reader))
+
+
+def _floor(root: MappingNode, reader: CaseReader) -> Floor | None:
+    node = root.get("coverage")
+    return None if node is None else read_record(Floor, node, reader, "coverage")
+
+
+def _properties(node: Node | None, reader: CaseReader) -> tuple[Property, ...]:
+    if node is None:
+        return ()
+    found: list[Property] = []
+    for item in node.items if isinstance(node, SequenceNode) else (node,):
+        if not isinstance(item, MappingNode) or len(item.entries) != 1:
+            reader.problem("E013", item, "a property is never or always", "write - never: {silence_longer_than: 8s}")
+            continue
+        word, value = item.entries[0]
+        kind: type[Any] | None = PROPERTIES.get(word.text)
+        if kind is None:
+            help = did_you_mean(word.text, PROPERTIES, "there are")
+            reader.problem("E011", word, f"no property begins with '{word.text[:60]}'", help)
+            continue
+        one: Property | None = read_record(kind, value, reader, f"'{word.text}'", given={"place": word.place})
+        if one is not None:
+            found.append(one)
+    return tuple(found)
 
 
 def _caller(node: MappingNode, reader: CaseReader, default: Caller) -> Caller:

@@ -25,10 +25,14 @@ from ivr.run.testing.kinds import (
     Moment,
     Party,
     PartyName,
+    Share,
     Sound,
     SoundName,
+    Texts,
+    VariableTexts,
     Words,
 )
+from ivr.run.testing.mocks import Mock
 
 Deed = Literal["answer", "busy", "refuse", "no_answer", "offline", "fail", "hangup"]
 
@@ -122,6 +126,14 @@ class Bridged:
 
 
 @dataclass(frozen=True, slots=True)
+class MaxSilence:
+    """From here on the caller is never left without a sound for longer."""
+
+    place: Place = field(compare=False)
+    seconds: float = setting(Duration(0.1, 3600), "how long at most", name="max_silence")
+
+
+@dataclass(frozen=True, slots=True)
 class HangUp:
     """The caller hangs up."""
 
@@ -129,7 +141,7 @@ class HangUp:
     who: Literal["caller"] = setting(OneOf(("caller",)), "who", name="hangup")
 
 
-Step = Hears | HearsText | Press | PromptCut | Wait | AtBlock | Rings | SeatDoes | Bridged | HangUp
+Step = Hears | HearsText | Press | PromptCut | Wait | AtBlock | Rings | SeatDoes | Bridged | MaxSilence | HangUp
 
 STEPS: Mapping[str, type[Step]] = {
     "hears": Hears,
@@ -141,6 +153,7 @@ STEPS: Mapping[str, type[Step]] = {
     "rings": Rings,
     "seat": SeatDoes,
     "bridged": Bridged,
+    "max_silence": MaxSilence,
     "hangup": HangUp,
 }
 """The word a step begins with, and what it is."""
@@ -165,6 +178,9 @@ class Expect:
         OneOf(("caller", "agent", "flow", "system", "network")), "who ended the call", default=None
     )
     tries: Mapping[str, int] | None = setting(BlockTries(), "how often the caller was asked, by block", default=None)
+    tags: Mapping[str, str] | None = setting(Texts(), "tags that the call has", default=None)
+    logs: tuple[str, ...] | None = setting(ListOf(Words(), 1), "words of lines that were logged", default=None)
+    variables: Mapping[str, str] | None = setting(VariableTexts(), "values of variables, as text", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,5 +195,45 @@ class Case:
     steps: tuple[Step, ...]
     expect: Expect | None
     place: Place
+    mocks: tuple[Mock, ...] = ()
+    """What answers for the world outside, the first that fits; those of ``defaults`` come last."""
     gate: bool = False
-    """Whether flows go live only if it passes."""
+    """Whether a reload that would break it must not happen."""
+
+
+# What holds for every call --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """What no call may do."""
+
+    place: Place = field(compare=False)
+    silence_longer_than: float | None = setting(Duration(0.1, 3600), "no caller hears nothing for longer", default=None)
+    speak_after: Literal["hangup"] | None = setting(
+        OneOf(("hangup",)), "nothing is said to a caller who has gone", default=None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """What every call does."""
+
+    place: Place = field(compare=False)
+    end_within: float | None = setting(Duration(1, 86_400), "every call is over by then", default=None)
+    every_call_has: Literal["ended_by"] | None = setting(
+        OneOf(("ended_by",)), "it is known who ended each call", default=None
+    )
+
+
+Property = Never | Always
+
+PROPERTIES: Mapping[str, type[Property]] = {"never": Never, "always": Always}
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """How much of the flow the tests must go through, per cent."""
+
+    blocks: float = setting(Share(), "of the blocks", default=0.0)
+    exits: float = setting(Share(), "of the exits of steps that can end in several ways", default=0.0)

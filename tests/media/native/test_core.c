@@ -411,6 +411,19 @@ static void test_one_stream_whatever_happens(void)
     }
 }
 
+static void test_a_timestamp_half_the_way_round(void)
+{
+    Listener *listener = calloc(1, sizeof *listener);
+    uint8_t sound[FRAME] = {0};
+    CHECK(listener);
+    listener_reset(listener);
+    listener_put(listener, 1000, sound, sizeof sound, CODEC_PCMU);
+    /* As far ahead as a timestamp can be: beyond that it lies behind. */
+    listener_put(listener, listener->play + INT32_MAX, sound, sizeof sound, CODEC_PCMU);
+    CHECK(listener->depth <= DEPTH_MAX);
+    free(listener);
+}
+
 /* Commands -------------------------------------------------------------------------------------------------------- */
 
 static MediaEngineStatistics after_turns(Engine *engine, int64_t turns)
@@ -459,6 +472,7 @@ int main(void)
     test_the_depth_shrinks_again_in_the_quiet();
     test_any_timestamps_at_all();
     test_one_stream_whatever_happens();
+    test_a_timestamp_half_the_way_round();
     test_the_thread_makes_way_after_every_leg();
     puts("every part did what it should");
     return 0;
