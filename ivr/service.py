@@ -237,8 +237,8 @@ class Service:
     async def _publish(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         outcome = await self._publisher.reload(
             "publish",
-            str(arguments.get("author", ""))[:100],
-            str(arguments.get("comment", ""))[:1000],
+            _words(arguments.get("author"), 100),
+            _words(arguments.get("comment"), 1000),
             only_look=bool(arguments.get("dry_run", False)),
         )
         return dataclasses.asdict(outcome)
@@ -247,8 +247,8 @@ class Service:
         outcome = await self._publisher.roll_back(
             str(arguments["flow"]),
             int(arguments["number"]),
-            str(arguments.get("author", ""))[:100],
-            str(arguments.get("comment", ""))[:1000],
+            _words(arguments.get("author"), 100),
+            _words(arguments.get("comment"), 1000),
         )
         return dataclasses.asdict(outcome)
 
@@ -291,6 +291,12 @@ class Service:
             calls_per_second=float(site.limits.calls_per_second),
             hold_music=hold_music,
         )
+
+
+def _words(given: object, most: int) -> str:
+    """What somebody has written of a change: one line that every database and terminal can take."""
+    text = given if isinstance(given, str) else ""
+    return "".join(one if one.isprintable() else " " for one in text[:most]).strip()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

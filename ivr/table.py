@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,8 @@ class Table:
     rows: Mapping[str, tuple[str, ...]] = field(repr=False)
     value: str | None = None
     """The column that a look-up gives; None: the whole row."""
+    file: Path | None = field(default=None, repr=False, compare=False)
+    """What it was read from."""
 
     def row(self, key: str) -> Mapping[str, object] | None:
         """Column to value, None if there is no row with that key."""

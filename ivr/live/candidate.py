@@ -132,7 +132,9 @@ def make_candidate(wanted: Wanted) -> Candidate:
     return Candidate(
         in_order(found),
         site,
-        digests={name: dependent_digest(flow, recordings, site) for name, flow in flow_set.flows.items()},
+        digests={
+            name: dependent_digest(flow, recordings, site, flow_set.flows) for name, flow in flow_set.flows.items()
+        },
         graphs={name: flow.digest for name, flow in flow_set.flows.items()},
         flows={
             name: pickle.dumps(flow) for name, flow in flow_set.flows.items() if flow.digest not in wanted.known_flows

@@ -24,7 +24,7 @@ VERSION: Final = 1
 _REQUEST_BOUND: Final = 65_536
 _ANSWER_BOUND: Final = 8_000_000
 _AT_A_TIME: Final = 8
-_REQUEST_PATIENCE: Final = 5.0
+_PATIENCE: Final = 5.0
 _ANSWER_PATIENCE: Final = 300.0
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -42,9 +42,11 @@ def socket_path(site_file: Path) -> Path:
 class Control:
     """Serves the socket. ``commands`` by name."""
 
-    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+    def __init__(self, path: Path, commands: Mapping[str, Command], *, patience: float = _PATIENCE) -> None:
+        """``patience``: seconds for a peer to send its request, and as long again to take the answer."""
         self._path = path
         self._commands = commands
+        self._patience = patience
         self._server: asyncio.Server | None = None
         self._connections = 0
 
@@ -76,16 +78,27 @@ class Control:
             if self._connections > _AT_A_TIME:
                 answer: dict[str, Any] = {"ok": False, "error": "too many commands at once: try again"}
             else:
-                async with asyncio.timeout(_REQUEST_PATIENCE):
-                    line = await reader.readline()
-                answer = await self.answer(line)
+                answer = await self._answered(reader)
             writer.write(json.dumps({"v": VERSION, **answer}).encode() + b"\n")
-            await writer.drain()
-        except (TimeoutError, ValueError, OSError):
+            writer.write_eof()
+            async with asyncio.timeout(self._patience):
+                # Until all of it is gone: closing alone would wait for a peer that never reads, and for ever.
+                writer.transport.set_write_buffer_limits(0)
+                await writer.drain()
+        except (TimeoutError, OSError):
             pass
         finally:
             self._connections -= 1
-            writer.close()
+            writer.transport.abort()
+
+    async def _answered(self, reader: asyncio.StreamReader) -> dict[str, Any]:
+        """Raises TimeoutError and OSError."""
+        try:
+            async with asyncio.timeout(self._patience):
+                line = await reader.readline()
+        except ValueError:
+            return {"ok": False, "error": f"a request is one line of at most {_REQUEST_BOUND} bytes"}
+        return await self.answer(line)
 
     async def answer(self, line: bytes) -> dict[str, Any]:
         """What is answered to a line. Never raises for what is in it."""
@@ -99,7 +112,7 @@ class Control:
             return {"ok": True, "result": dict(await command(arguments))}
         except Refused as refused:
             return {"ok": False, "error": str(refused), "complaints": list(refused.complaints[:1000])}
-        except (KeyError, ValueError, TypeError, RecursionError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
             return {"ok": False, "error": f"the request is not understood: {error}"}
         except Exception:
             log.exception("a command failed")
@@ -114,11 +127,15 @@ def ask(site_file: Path, command: str, **arguments: object) -> dict[str, Any]:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_ANSWER_PATIENCE)
             connection.connect(str(path))
-            connection.sendall(line)
+            # It may have hung up already, with words of its own.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.sendall(line)
             with connection.makefile("rb") as stream:
                 reply = json.loads(stream.readline(_ANSWER_BOUND))
     except (OSError, ValueError) as error:
         raise NoServer(f"no server runs for {site_file} (nobody answers at {path})") from error
+    if not isinstance(reply, dict):
+        raise NoServer(f"what answers at {path} is not this program")
     if not reply.get("ok"):
         raise Refused(str(reply.get("error")), tuple(reply.get("complaints", ())))
     return dict(reply["result"])

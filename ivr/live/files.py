@@ -7,12 +7,14 @@ import logging
 import math
 import os
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from watchfiles import awatch
 
 from ivr.live.watching import Seen, Watching
 from ivr.site import Site
+from ivr.table import Table
 
 log = logging.getLogger("ivr.live")
 
@@ -34,12 +36,9 @@ class FileWatcher:
         """Until cancelled. ``site`` is asked again after each reload: its folders may be others."""
         while True:
             folders = watched(site())
-            # Beside the site file may lie anything, a whole home: what is below is not looked at.
-            beside = site().file.resolve().parent
-            listening = [
-                asyncio.create_task(self._listen(folders, True), name="watching files"),
-                asyncio.create_task(self._listen([beside], False), name="watching the site file"),
-            ]
+            listening = [asyncio.create_task(self._listen(folders.beside, False), name="watching the site file")]
+            if folders.whole:
+                listening.append(asyncio.create_task(self._listen(folders.whole, True), name="watching files"))
             try:
                 while watched(site()) == folders and not any(task.done() for task in listening):
                     await self._step()
@@ -89,11 +88,23 @@ class FileWatcher:
                     self.watching.finished()
 
 
-def watched(site: Site) -> frozenset[Path]:
+@dataclass(frozen=True, slots=True)
+class Watched:
     """The folders in which something can change what callers hear."""
-    wanted = [path if path.is_dir() else path.parent for path in site.flows]
-    wanted.append(site.prompts)
-    return frozenset(path.resolve() for path in wanted if path.is_dir())
+
+    whole: frozenset[Path]
+    """With all that is below."""
+    beside: frozenset[Path]
+    """Single files lie there, as the site file, and beside them may lie anything, a whole home."""
+
+
+def watched(site: Site) -> Watched:
+    """What there is of them now."""
+    whole = {path.resolve() for path in (*site.flows, site.prompts) if path.is_dir()}
+    files = [site.file, *(path for path in site.flows if not path.is_dir())]
+    files += [table.file for table in site.tables.values() if isinstance(table, Table) and table.file is not None]
+    beside = {file.resolve().parent for file in files}
+    return Watched(frozenset(whole), frozenset(folder for folder in beside if folder.is_dir()))
 
 
 def look(path: str) -> Seen | None:

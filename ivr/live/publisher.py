@@ -14,7 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.call import Clip
 from ivr.calendar.closings import ClosingFile
-from ivr.flow.model import Flow
+from ivr.flow.loader import shown
+from ivr.flow.model import Flow, Place
+from ivr.flow.problem import Problem
 from ivr.live.candidate import Candidate, Pin, Wanted, unpacked
 from ivr.live.diff import changes
 from ivr.live.release import Origin, Release, Version, next_versions
@@ -106,7 +108,7 @@ class Publisher:
             if not texts:
                 raise
             complaints = refused.complaints
-            log.error("the flows on disk are broken: those that were live last serve. %s", "\n".join(complaints))
+            log.error("the flows on disk are broken: those that were live last serve")
             await self._bring("start", "", "the flows on disk were broken", texts=texts)
             self.disk = Disk(self._now(), complaints[:_SHOWN])
         self._progress = None
@@ -151,14 +153,17 @@ class Publisher:
                 complaints += silent
             author = author or candidate.author or "unknown"
             if complaints:
-                self._reject(candidate, complaints, author, only_look or back_to is not None)
+                aside = only_look or back_to is not None
+                known = origin == "file" and complaints[:_SHOWN] == self.disk.complaints
+                self._reject(candidate, complaints, author, aside=aside, known=known)
             return await self._take(candidate, clips, origin, author, comment, pins, back_to, only_look)
 
     async def _made(self, wanted: Wanted) -> Candidate:
         try:
             return await self._make(wanted)
         except WorkerLost as error:
-            raise Refused(str(error)) from error
+            # As if the files were broken: all who are told of that are told of this.
+            return Candidate((Problem("E010", Place(shown(self._site.file), 1), str(error), "try 'ivr publish'"),))
 
     def _wanted(self, live: Release | None, pins: Mapping[str, Pin], texts: Mapping[str, str] | None) -> Wanted:
         if live is None:
@@ -184,10 +189,13 @@ class Publisher:
         clips.update(prepared.clips)
         return clips, tuple(problem.message for problem in prepared.problems)
 
-    def _reject(self, candidate: Candidate, complaints: tuple[str, ...], author: str, aside: bool) -> None:
-        """Shout. ``aside``: it was not the files that were to go live."""
+    def _reject(
+        self, candidate: Candidate, complaints: tuple[str, ...], author: str, *, aside: bool, known: bool
+    ) -> None:
+        """Shout. ``aside``: it was not the files that were to go live; ``known``: the same was shouted before."""
         if not aside:
             self.disk = Disk(self.disk.differs_since or self._now(), complaints[:_SHOWN], candidate.restart_for)
+        if not aside and not known:
             log.error(
                 "not live: there are mistakes (%d) in what %s saved; callers hear what they heard before.\n%s",
                 len(complaints),
@@ -238,6 +246,8 @@ class Publisher:
             self.release = Release(number, at, author, origin, site, environment, found, since, clips, comment)
             self._digests = dict(candidate.recordings)
             self._highest.update((one.flow, max(one.number, self._highest.get(one.flow, 0))) for one in new)
+        if self.disk.complaints and same:
+            log.info("the files are right again, and are what is live")
         pinned = tuple(sorted(self._pins))
         self.disk = Disk((self.disk.differs_since or at) if pinned else None, (), candidate.restart_for, pinned)
         if new or removed:

@@ -62,8 +62,36 @@ class Release:
         return self.environment.flows
 
 
-def dependent_digest(flow: Flow, recordings: Mapping[PromptItem, str], site: Site) -> str:
-    """Digest of a flow with what is outside its file: the sound of its recordings, and what of the site it names."""
+def dependent_digest(
+    flow: Flow, recordings: Mapping[PromptItem, str], site: Site, flows: Mapping[str, Flow] | None = None
+) -> str:
+    """Digest of a flow with what is outside its file: its sounds, what of the site it names, the flows it goes into.
+
+    ``flows`` are those of the set, by name.
+    """
+    own = _digest_alone(flow, recordings, site)
+    called = _called(flow, flows or {})
+    if not called:
+        return own
+    text = json.dumps([own, {name: _digest_alone(called[name], recordings, site) for name in sorted(called)}])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _called(flow: Flow, flows: Mapping[str, Flow]) -> dict[str, Flow]:
+    """All flows in which a call of that flow can come, that one aside: any setting ``flow`` names one."""
+    found: dict[str, Flow] = {}
+    to_see = [flow]
+    while to_see:
+        for block in to_see.pop().blocks.values():
+            for step in block.steps:
+                name = getattr(step.settings, "flow", None)
+                if isinstance(name, str) and name in flows and name != flow.name and name not in found:
+                    found[name] = flows[name]
+                    to_see.append(flows[name])
+    return found
+
+
+def _digest_alone(flow: Flow, recordings: Mapping[PromptItem, str], site: Site) -> str:
     sounds: dict[str, str] = {}
     named: dict[str, object] = {}
     for block in flow.blocks.values():

@@ -11,7 +11,9 @@ from typing import Final
 STILL: Final = 0.3
 """Seconds that a file must not change before it is read."""
 
-_READ: Final = (".yaml", ".yml", ".wav", ".env")
+_READ: Final = (".yaml", ".yml", ".flow", ".wav", ".csv", ".env")
+_MOUNTED: Final = "..data"
+"""Kubernetes: the link that every file of a mounted folder goes through; the whole folder changes with it."""
 _EDITORS: Final = ("~", ".swp", ".swx", ".swo", ".tmp", ".bak", ".orig", ".part")
 
 
@@ -31,6 +33,8 @@ Look = Callable[[str], Seen | None]
 def matters(path: str) -> bool:
     """Whether a change of that path can change what callers hear: editors' and git's own files cannot."""
     name = PurePath(path).name
+    if name == _MOUNTED:
+        return True
     if name.startswith((".", "#", "~")) or name.endswith(_EDITORS):
         return False
     return PurePath(path).suffix.lower() in _READ

@@ -21,6 +21,10 @@ class WorkerLost(Exception):
     """The process ended, or took too long; the next request starts another."""
 
 
+class _Ended(Exception):
+    """The process ended before it had answered."""
+
+
 class LoadingProcess:
     """Asked for one candidate at a time. Belongs to one event loop."""
 
@@ -29,34 +33,47 @@ class LoadingProcess:
 
     async def make(self, wanted: Wanted) -> Candidate:
         """Raises WorkerLost."""
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "ivr.live.worker",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                start_new_session=True,
-            )
-        process = self._process
-        assert process.stdin is not None
-        assert process.stdout is not None
-        request = pickle.dumps(wanted)
         try:
             async with asyncio.timeout(_PATIENCE):
-                process.stdin.write(_LENGTH.pack(len(request)) + request)
-                await process.stdin.drain()
-                (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
-                reply = await process.stdout.readexactly(length)
+                try:
+                    return await self._asked(wanted)
+                except _Ended:
+                    # Nothing need be wrong with the files: the system may have ended it for want of memory.
+                    return await self._asked(wanted)
         except TimeoutError:
             await self.close()
             raise WorkerLost(f"reading the flows took longer than {_PATIENCE:.0f} s") from None
+        except _Ended as error:
+            raise WorkerLost("the process that reads the flows ended, twice") from error
+
+    async def _asked(self, wanted: Wanted) -> Candidate:
+        """Raises _Ended; asked again, it starts another process."""
+        request = pickle.dumps(wanted)
+        try:
+            if self._process is None or self._process.returncode is not None:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "ivr.live.worker",
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    start_new_session=True,
+                )
+            process = self._process
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(_LENGTH.pack(len(request)) + request)
+            await process.stdin.drain()
+            (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
+            reply = await process.stdout.readexactly(length)
         except (OSError, asyncio.IncompleteReadError) as error:
             await self.close()
-            raise WorkerLost("the process that reads the flows ended") from error
+            raise _Ended from error
         except asyncio.CancelledError:
             # Its answer would be taken for that to the next request.
-            process.kill()
+            if self._process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    self._process.kill()
             raise
         candidate = pickle.loads(reply)
         assert isinstance(candidate, Candidate)

@@ -90,7 +90,7 @@ def _table(name: str, path: Path, key: str, value: str | None, reader: Reader) -
                 reader.problems.append(Problem("W213", place, message, "the first counts: remove one of the two"))
         else:
             rows[row[at]] = row
-    return Table(name, tuple(columns), MappingProxyType(rows), value)
+    return Table(name, tuple(columns), MappingProxyType(rows), value, path)
 
 
 def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from ivr.flow.draft import digest
+from ivr.flow.draft import digest, make_flow
 from ivr.flow.loader import load_flows, load_text
 from ivr.flow.model import Flow
+from ivr.flow.nodes import VERBS, Verb
+from ivr.flow.problem import has_errors
+from ivr.flow.reading import read_flow
+from ivr.flow.source import parse_source
 from ivr.live.candidate import unpacked
 from ivr.live.diff import changes
 
@@ -32,6 +36,21 @@ def test_a_flow_is_the_same_in_the_other_process(flow: Flow) -> None:
 
 def test_expressions_in_texts_cross_too() -> None:
     assert unpacked(pickle.dumps(sample())) == sample()
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.name)
+def test_the_example_of_every_verb_crosses(verb: Verb) -> None:
+    steps = "".join(f"    {line}\n" for line in verb.example.splitlines())
+    source = parse_source(f"flow: main\nstart: first\nblocks:\n  first:\n{steps}", "main.yaml")
+    draft = read_flow(source)
+    # Where it leads to is not there: only what the step itself says is of interest.
+    assert draft is not None
+    assert not has_errors([*source.problems, *draft.problems]), draft.problems
+    flow = make_flow(draft)
+    assert flow.blocks["first"].steps[0].verb == verb.name
+    there = unpacked(pickle.dumps(flow))
+    assert there == flow
+    assert digest(there) == flow.digest
 
 
 def test_what_a_caller_cannot_notice_is_no_difference() -> None:

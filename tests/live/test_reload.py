@@ -2,90 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import shutil
 import subprocess
-import threading
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from ivr.live.control import NoServer, ask
 from ivr.live.publisher import Refused
-from ivr.service import Service
-from ivr.site import load_site
+from tests.live.served import BROKEN, FLOW, OTHER, Running
 from tests.peers.patience import until
-from tests.peers.ports import free_port, free_range
 from tests.peers.sound import write_tone
 from tests.peers.wire import Wire
-
-FLOW = """\
-flow: main
-start: menu
-blocks:
-  menu:
-    - answer
-    - menu: {prompt: hello, timeout: 60s, keys: {'1': bye}, failed: bye}
-  bye:
-    - say: 'You called {call.did}'
-    - if: {when: "call.did == '1000'", then: last, else: last}
-  last:
-    - hangup: {cause: CAUSE}
-"""
-BROKEN = "flow: main\nstart: nowhere\nblocks:\n  menu: [hangup]\n"
-OTHER = "flow: other\nstart: bye\nblocks:\n  bye:\n    - hangup\n"
-
-
-class Running:
-    """The service in a thread."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, port, media = folder, free_port(), free_range(400)
-        (folder / "flows").mkdir(exist_ok=True)
-        self.main = folder / "flows" / "main.yaml"
-        if not self.main.exists():
-            self.main.write_text(FLOW.replace("CAUSE", "first"))
-            write_tone(folder / "prompts" / "hello.wav", 700, 0.5)
-        self.file = folder / "site.yaml"
-        self.settings: dict[str, Any] = {
-            "sip": {"listen": [f"udp:127.0.0.1:{port}"], "domain": "localhost"},
-            "media": {"address": "127.0.0.1", "ports": f"{media.start}-{media.stop - 1}"},
-            "records": f"sqlite:///{folder / 'records.db'}",
-            "numbers": {"1000": "main"},
-        }
-        self.file.write_text(yaml.safe_dump(self.settings))
-        self.address = f"127.0.0.1:{port}"
-        self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, daemon=True).start()
-        site = load_site(self.file).site
-        assert site is not None
-        self.service = Service(site)
-        self.awaits(self.service.start())
-
-    def awaits(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
-
-    def live(self) -> str:
-        return str(self.service.release.versions["main"])
-
-    def goes_live(self, version: str) -> None:
-        until(lambda: self.live() == version, lambda: f"{self.live()}, {self.service.complaints}", within=30)
-
-    def close(self) -> None:
-        self.awaits(self.service.stop())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    running = Running(tmp_path)
-    yield running
-    running.close()
 
 
 def test_a_saved_flow_goes_live_and_a_comment_changes_nothing(running: Running) -> None:
@@ -219,7 +150,7 @@ def test_what_needs_a_restart_is_said_and_numbers_go_live(running: Running) -> N
     assert rule.flow == "other"
 
 
-def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path) -> None:
+def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = Running(tmp_path)
     first.close()
     first.main.write_text(BROKEN)
@@ -228,5 +159,112 @@ def test_a_start_with_broken_files_serves_what_was_live_last(tmp_path: Path) -> 
     second = Running(tmp_path)
     assert second.live() == "main@1"
     assert second.service.complaints
+    # The watcher looks at once; that it finds the same is no news.
+    second.awaits(second.service._files_changed())
+    assert caplog.text.count("not live: there are mistakes (1) in what") == 1
+    assert caplog.text.count("those that were live last serve") == 1
+    with pytest.raises(Refused):
+        ask(second.file, "publish", author="anna")
+    assert caplog.text.count("not live: there are mistakes (1) in what anna saved") == 1
+    caplog.set_level("INFO", "ivr.live")
+    second.main.write_text(FLOW.replace("CAUSE", "first"))
+    until(lambda: not second.service.complaints, "still complaints")
+    assert "the files are right again" in caplog.text
+    assert second.live() == "main@1"
     second.close()
     shutil.rmtree(tmp_path / "flows")
+
+
+def test_a_table_goes_live_wherever_its_file_lies(running: Running, tmp_path_factory: pytest.TempPathFactory) -> None:
+    table = tmp_path_factory.mktemp("elsewhere") / "vip.csv"
+    table.write_text("number,tier\n1,gold\n")
+    running.settings["tables"] = {"vip": {"csv": str(table), "key": "number"}}
+    running.file.write_text(yaml.safe_dump(running.settings))
+    steps = "    - lookup: {table: vip, key: '{caller.number}', into: tier, miss: continue, failed: continue}\n"
+    running.main.write_text(FLOW.replace("CAUSE", "first").replace("  bye:\n", f"  bye:\n{steps}"))
+    running.goes_live("main@2")
+    table.write_text("number,tier\n1,silver\n")
+    running.goes_live("main@3")
+    table.write_text("number,tier\n1,silver,more\n")
+    until(lambda: "vip.csv:2" in "".join(running.service.complaints), "no complaint", within=30)
+
+
+def test_a_flow_in_the_other_spelling_goes_live(running: Running) -> None:
+    menu = running.folder / "flows" / "other.flow"
+    menu.write_text("flow other\nstart bye\n\nblock bye {\n  hangup\n}\n")
+    until(lambda: "other" in running.service.release.flows, lambda: f"{running.service.complaints}", within=30)
+
+
+def test_a_file_that_is_half_written_waits_for_its_other_half(running: Running) -> None:
+    text = FLOW.replace("CAUSE", "second")
+    touched = running.service._watcher.watching
+    with running.main.open("w") as file:
+        for line in text.splitlines(keepends=True):
+            assert running.live() == "main@1"
+            file.write(line)
+            file.flush()
+            # As slow as it likes: each line is noticed before the next is there.
+            until(lambda: touched.waits_for or touched.running or running.service.complaints, "not noticed")
+    running.goes_live("main@2")
+    assert not running.service.complaints
+
+
+def test_half_a_file_that_stays_so_is_refused_until_it_is_whole(running: Running) -> None:
+    text = FLOW.replace("CAUSE", "second")
+    running.main.write_text(text[: text.index("  bye:")])
+    until(lambda: "'bye'" in "".join(running.service.complaints), lambda: "no complaint", within=30)
+    assert running.live() == "main@1"
+    running.main.write_text(text)
+    running.goes_live("main@2")
+    assert not running.service.complaints
+
+
+def test_a_set_without_calls_goes_at_once_even_if_the_collector_never_looks(running: Running) -> None:
+    first = weakref.ref(running.service.release)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        running.main.write_text(FLOW.replace("CAUSE", "second"))
+        running.goes_live("main@2")
+        until(lambda: first() is None, lambda: f"held by {gc.get_referrers(first())}", within=10)
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def test_a_folder_that_kubernetes_mounts_changes_as_a_whole(tmp_path: Path) -> None:
+    flows = tmp_path / "flows"
+
+    def mounts(folder: str, text: str) -> None:
+        (flows / folder).mkdir(parents=True)
+        (flows / folder / "main.yaml").write_text(text)
+        (flows / "..data_tmp").symlink_to(folder)
+        (flows / "..data_tmp").rename(flows / "..data")
+
+    mounts("..one", FLOW.replace("CAUSE", "first"))
+    (flows / "main.yaml").symlink_to("..data/main.yaml")
+    write_tone(tmp_path / "prompts" / "hello.wav", 700, 0.5)
+    running = Running(tmp_path)
+    assert running.live() == "main@1"
+    mounts("..two", FLOW.replace("CAUSE", "second"))
+    shutil.rmtree(flows / "..one")
+    running.goes_live("main@2")
+    running.close()
+
+
+def test_a_folder_behind_a_link_is_watched_where_the_link_leads(tmp_path: Path) -> None:
+    for name, cause in (("one", "first"), ("two", "second")):
+        (tmp_path / "releases" / name).mkdir(parents=True)
+        (tmp_path / "releases" / name / "main.yaml").write_text(FLOW.replace("CAUSE", cause))
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "flows").symlink_to(tmp_path / "releases" / "one")
+    write_tone(folder / "prompts" / "hello.wav", 700, 0.5)
+    running = Running(folder)
+    (folder / "new").symlink_to(tmp_path / "releases" / "two")
+    (folder / "new").rename(folder / "flows")
+    running.goes_live("main@2")
+    running.main.write_text(FLOW.replace("CAUSE", "third"))
+    running.goes_live("main@3")
+    running.close()

@@ -83,7 +83,7 @@ def test_files_of_editors_and_of_git_are_not_looked_at() -> None:
         "records.db",
     ):
         assert not matters(f"/site/{name}"), name
-    for name in ("main.yaml", "main.test.yaml", "en/Welcome.WAV", "site.yml"):
+    for name in ("main.yaml", "main.test.yaml", "menu.flow", "en/Welcome.WAV", "site.yml", "vip.csv", "..data"):
         assert matters(f"/site/{name}"), name
 
 

@@ -1,0 +1,84 @@
+"""When a flow gets a new version: when it changes, and when something changes that a call of it comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from ivr.flow.draft import digest
+from ivr.flow.loader import load_text
+from ivr.flow.model import Flow
+from ivr.live.release import Version, dependent_digest, next_versions
+from ivr.site import Site, load_site
+
+
+@dataclass(frozen=True, slots=True)
+class Enters:
+    """The settings of a step that goes into another flow."""
+
+    flow: str | None
+    attempts: int = 1
+
+
+def made(name: str, *enters: str | None, says: str = "Hello.") -> Flow:
+    """A flow that says something, and goes into others."""
+    steps = "".join("    - pause: 1s\n" for _ in enters)
+    text = f"flow: {name}\nstart: first\nblocks:\n  first:\n    - say: '{says}'\n{steps}    - hangup\n"
+    flow = load_text(text).flows[name]
+    block = flow.blocks["first"]
+    changed = list(block.steps)
+    for number, target in enumerate(enters, 1):
+        changed[number] = replace(changed[number], settings=Enters(target))
+    flow = replace(flow, blocks={"first": replace(block, steps=tuple(changed))})
+    return replace(flow, digest=digest(flow))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    file = tmp_path / "site.yaml"
+    file.write_text("sip: {listen: ['udp:127.0.0.1:5060']}\nnumbers: {'1000': main}\n")
+    found = load_site(file).site
+    assert found is not None
+    return found
+
+
+def digests(site: Site, *flows: Flow) -> dict[str, str]:
+    every = {flow.name: flow for flow in flows}
+    return {name: dependent_digest(flow, {}, site, every) for name, flow in every.items()}
+
+
+def test_a_flow_changes_with_the_flows_it_goes_into(site: Site) -> None:
+    main, pay, check, aside = made("main", "pay"), made("pay", "check"), made("check"), made("aside")
+    before = digests(site, main, pay, check, aside)
+    after = digests(site, main, pay, made("check", says="Good evening."), aside)
+    assert {name for name in before if before[name] != after[name]} == {"main", "pay", "check"}
+    live = next_versions(before, {}, {})
+    assert {str(one) for one in next_versions(after, live, {}).values()} == {"main@2", "pay@2", "check@2", "aside@1"}
+
+
+def test_flows_that_go_into_each_other_have_a_digest(site: Site) -> None:
+    one, two = made("one", "two", "one"), made("two", "one")
+    before = digests(site, one, two)
+    assert digests(site, two, one) == before
+    after = digests(site, one, made("two", "one", says="Good evening."))
+    assert before["one"] != after["one"]
+    assert before["two"] != after["two"]
+
+
+def test_a_flow_on_its_own_has_the_digest_it_had(site: Site) -> None:
+    """Or every flow would get a new version for nothing when the program is a newer one."""
+    alone = made("main")
+    assert dependent_digest(alone, {}, site, {"main": alone}) == dependent_digest(alone, {}, site)
+
+
+@pytest.mark.parametrize("target", [None, "nowhere", "main"])
+def test_a_setting_that_names_no_other_flow_changes_nothing(site: Site, target: str | None) -> None:
+    main = made("main", target)
+    assert digests(site, main, made("other"))["main"] == dependent_digest(main, {}, site)
+
+
+def test_a_number_is_never_used_twice() -> None:
+    live = {"main": Version("main", 2, "two")}
+    assert str(next_versions({"main": "one"}, live, {"main": 7})["main"]) == "main@8"
