@@ -12,6 +12,7 @@ from ivr.cli.init import init
 from ivr.cli.plugins import plugins
 from ivr.cli.run import run
 from ivr.cli.schema import schema
+from ivr.cli.sim import sim, try_call
 from ivr.cli.test import run_tests
 
 app = typer.Typer(
@@ -28,6 +29,8 @@ app.command()(init)
 app.command()(check)
 app.command()(schema)
 app.command("test")(run_tests)
+app.command()(sim)
+app.command("try")(try_call)
 app.command()(calls)
 app.command()(graph)
 app.command()(when)

@@ -19,6 +19,7 @@ from ivr.run.testing.acting import Failure, Result, act
 from ivr.run.testing.coverage import Coverage, coverage
 from ivr.run.testing.kinds import Surroundings
 from ivr.run.testing.loader import ENDING, Suite, files_of_tests, load_suite
+from ivr.run.testing.mocks import distinct
 from ivr.run.testing.model import Case
 from ivr.run.testing.reports import Outcome, as_json, as_junit
 from ivr.run.testing.wandering import CALLS, Broken, wander
@@ -120,7 +121,7 @@ def _run(suite: Suite, around: Surroundings, only: str | None, stop: bool, runs:
     covered: Coverage | None = None
     below: tuple[str, ...] = ()
     if whole and suite.tested is not None:
-        mocks = tuple(dict.fromkeys(mock for case in suite.cases for mock in case.mocks))
+        mocks = distinct(mock for case in suite.cases for mock in case.mocks)
         if not (stop and any(not result.passed for result in results)):
             broken = wander(suite.tested, around, suite.properties, caller=suite.caller, mocks=mocks, calls=runs)
         covered = coverage(

@@ -362,7 +362,7 @@ def as_test(story: Story, title: str, property: Property | None, call: _Wanderer
     for word in words:
         lines.append(f"    {word}:")
         lines += [f"      - {as_yaml(mock)}" for mock in story.mocks if word_of(mock) == word]
-    steps = [_as_step(move) for move in story.moves]
+    steps = [as_step(move) for move in story.moves]
     if isinstance(property, Never) and property.silence_longer_than is not None:
         steps.insert(0, f"max_silence: {seconds_as_text(property.silence_longer_than)}")
     if steps:
@@ -372,7 +372,8 @@ def as_test(story: Story, title: str, property: Property | None, call: _Wanderer
     return "\n".join(lines) + "\n"
 
 
-def _as_step(move: Move) -> str:
+def as_step(move: Move) -> str:
+    """A move as a step of a test."""
     match move:
         case Pressing(keys):
             return f"press: '{keys}'"
