@@ -145,7 +145,14 @@ class _Wanderer:
         self._left_at: int | None = None
         self._seats: set[str] = set()
         facts = CallFacts("test", caller.number, "", None, caller.did, caller.at)
-        self.script = Script(flow, facts, environment=environment_of(flow, around, ()), outside=self._outside)
+        self.script = Script(
+            flow,
+            facts,
+            environment=environment_of(flow, around, ()),
+            outside=self._outside,
+            # A seat that the site does not have could not stand in the test that is printed.
+            signed_in=around.seats if around.known else None,
+        )
 
     def wanders(self) -> Story:
         """A call by dice."""
