@@ -15,6 +15,7 @@ from ivr.cli.publish import diff, history, publish, rollback, status
 from ivr.cli.replay import replay
 from ivr.cli.run import run
 from ivr.cli.schema import schema
+from ivr.cli.sim import sim, try_call
 from ivr.cli.test import run_tests
 
 app = typer.Typer(
@@ -33,6 +34,8 @@ app.command()(schema)
 app.command("test")(run_tests)
 app.command()(convert)
 app.command("format")(format_files)
+app.command()(sim)
+app.command("try")(try_call)
 app.command()(calls)
 app.command()(graph)
 app.command()(replay)

@@ -12,13 +12,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ivr.cli.loading import count, errors, show_problems, site_or_exit
+from ivr.cli.loading import count, errors, load_or_exit, program, show_problems, site_or_exit
+from ivr.cli.record import as_test
 from ivr.flow.loader import FlowSet, load_flows, shown
 from ivr.flow.problem import Problem, has_errors, in_order
-from ivr.run.testing.acting import Failure, Result, act
+from ivr.records.database import RecordsError, open_database
+from ivr.records.query import finished_calls
+from ivr.records.recorded import recorded_call
+from ivr.run.testing.acting import Failure, Result, act, environment_of
 from ivr.run.testing.coverage import Coverage, coverage
 from ivr.run.testing.kinds import Surroundings
 from ivr.run.testing.loader import ENDING, Suite, files_of_tests, load_suite
+from ivr.run.testing.mocks import distinct
 from ivr.run.testing.model import Case
 from ivr.run.testing.reports import Outcome, as_json, as_junit
 from ivr.run.testing.wandering import CALLS, Broken, wander
@@ -51,6 +56,10 @@ def run_tests(
     runs: Annotated[
         int, typer.Option("--runs", min=1, max=100_000, help="How many random calls the properties are tried on.")
     ] = CALLS,
+    record: Annotated[
+        str | None,
+        typer.Option("--record", metavar="CALL", help="Print this recorded call of the site as a test; none is run."),
+    ] = None,
     as_json_: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     junit: Annotated[
         Path | None, typer.Option("--junit", metavar="FILE", help="Write the outcome for a build server into FILE.")
@@ -62,6 +71,9 @@ def run_tests(
     fails or cannot be read, if a property does not hold, or if less of a flow is covered than its file asks for.
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
+    if record is not None:
+        typer.echo(_recorded(record, site or _SITE), nl=False)
+        return
     wanted = paths or _flows_of(site)
     files = files_of_tests(wanted)
     if not files:
@@ -104,6 +116,25 @@ def run_tests(
         raise typer.Exit(1)
 
 
+def _recorded(call_id: str, file: Path) -> str:
+    site, flows = load_or_exit(file)
+    try:
+        engine = open_database(site.records, writing=False)
+        call = recorded_call(engine, call_id)
+        path = next((one.path for one in finished_calls(engine) if one.call_id == call_id), ())
+    except RecordsError as error:
+        errors.print(str(error), style="bold red")
+        raise typer.Exit(1) from None
+    flow = None if call is None else flows.flows.get(call.flow)
+    if call is None or flow is None:
+        what = f"no finished call '{call_id[:80]}' with a flow" if call is None else f"no flow '{call.flow}' any more"
+        errors.print(f"There is {what}. {program} calls --json shows the calls with their call_id.", style="bold red")
+        raise typer.Exit(1)
+    around = replace(surroundings_of(site), flows=flows.flows)
+    environment = environment_of(flow, around, ())
+    return as_test(call, flow, environment, signed_in=tuple(site.seats), path=path)
+
+
 def _chosen(suite: Suite, only: str | None) -> list[Case]:
     return [case for case in suite.cases if only is None or only.casefold() in case.name.casefold()]
 
@@ -120,7 +151,7 @@ def _run(suite: Suite, around: Surroundings, only: str | None, stop: bool, runs:
     covered: Coverage | None = None
     below: tuple[str, ...] = ()
     if whole and suite.tested is not None:
-        mocks = tuple(dict.fromkeys(mock for case in suite.cases for mock in case.mocks))
+        mocks = distinct(mock for case in suite.cases for mock in case.mocks)
         if not (stop and any(not result.passed for result in results)):
             broken = wander(suite.tested, around, suite.properties, caller=suite.caller, mocks=mocks, calls=runs)
         covered = coverage(

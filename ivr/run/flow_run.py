@@ -37,6 +37,7 @@ from ivr.flow.expression import EvaluationError
 from ivr.flow.model import Flow, Place, Step
 from ivr.flow.nodes import VERBS
 from ivr.flow.nodes.verb import CONTINUE
+from ivr.flow.values import as_type
 from ivr.run.actions import Action, Ended, EndedBy, Hangup, Log
 from ivr.run.activity import Activity, Exit, Finish, Outcome
 from ivr.run.conversation import CallFacts, Conversation, Here, Row, StepError
@@ -184,6 +185,18 @@ class FlowRun:
         if self._ended is None:
             self._take(event)
         return self._talk.taken()
+
+    def jump(self, block: str, now: float) -> list[Action]:
+        """Leave whatever is being done and go to a block: for whoever tries a flow out."""
+        self._tick(now)
+        if self._ended is None:
+            self._cancel()
+            self._walk(self._enter(block))
+        return self._talk.taken()
+
+    def set_variable(self, name: str, text: str) -> None:
+        """Give a variable a value from its text. Raises KeyError if there is none, EvaluationError for a bad value."""
+        self._talk.variables[name] = as_type(text, self._talk.flow.variables[name].type)
 
     def next_timer(self) -> float | None:
         """When :meth:`handle_timer` is due; None once the call has ended."""

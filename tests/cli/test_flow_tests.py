@@ -146,3 +146,18 @@ def test_broken_properties_and_thin_coverage_are_failures(site: Path) -> None:
     assert "1 property broken" in result.stdout
     suite = ElementTree.parse(site / "out.xml").getroot()[0]
     assert (suite.get("tests"), suite.get("failures")) == ("13", "2")
+
+
+def test_mocks_of_the_tests_answer_random_callers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("one.yaml").write_text(
+        "flow: one\nstart: ask\non_error: end\nblocks:\n  ask:\n    - http: {get: 'https://a.example/', into: x}\n"
+        "    - say: '{x.y}'\n    - hangup\n  end: [hangup]\n",
+        encoding="utf-8",
+    )
+    Path("one.test.yaml").write_text(
+        "flow: one\ndefaults:\n  http: [{match: '*', reply: {json: {y: 1}}}]\n"
+        "tests:\n  - {name: a, expect: {ended_by: flow}}\n  - {name: b, expect: {ended_by: flow}}\n"
+        "properties: [{always: {every_call_has: ended_by}}]\n"
+    )
+    assert ivr("test").stdout.startswith("one: 2 passed")

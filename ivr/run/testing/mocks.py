@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import translate
 from functools import lru_cache
@@ -229,6 +229,15 @@ def _contradicts(mock: Mock, node: Node, reader: Reader) -> bool:
 def answer(mocks: Sequence[Mock], asked: Asked) -> tuple[float, Reply] | None:
     """Seconds until the answer, and the answer; None if no mock fits."""
     return next((found for mock in mocks if (found := mock.answer(asked)) is not None), None)
+
+
+def distinct(mocks: Iterable[Mock]) -> list[Mock]:
+    """Each once, in order. What they answer with can be lists, so that they cannot be in a set."""
+    found: list[Mock] = []
+    for mock in mocks:
+        if mock not in found:
+            found.append(mock)
+    return found
 
 
 def tables_of(mocks: Sequence[Mock]) -> frozenset[str]:

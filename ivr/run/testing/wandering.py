@@ -145,7 +145,14 @@ class _Wanderer:
         self._left_at: int | None = None
         self._seats: set[str] = set()
         facts = CallFacts("test", caller.number, "", None, caller.did, caller.at)
-        self.script = Script(flow, facts, environment=environment_of(flow, around, ()), outside=self._outside)
+        self.script = Script(
+            flow,
+            facts,
+            environment=environment_of(flow, around, ()),
+            outside=self._outside,
+            # A seat that the site does not have could not stand in the test that is printed.
+            signed_in=around.seats if around.known else None,
+        )
 
     def wanders(self) -> Story:
         """A call by dice."""
@@ -362,7 +369,7 @@ def as_test(story: Story, title: str, property: Property | None, call: _Wanderer
     for word in words:
         lines.append(f"    {word}:")
         lines += [f"      - {as_yaml(mock)}" for mock in story.mocks if word_of(mock) == word]
-    steps = [_as_step(move) for move in story.moves]
+    steps = [as_step(move) for move in story.moves]
     if isinstance(property, Never) and property.silence_longer_than is not None:
         steps.insert(0, f"max_silence: {seconds_as_text(property.silence_longer_than)}")
     if steps:
@@ -372,7 +379,8 @@ def as_test(story: Story, title: str, property: Property | None, call: _Wanderer
     return "\n".join(lines) + "\n"
 
 
-def _as_step(move: Move) -> str:
+def as_step(move: Move) -> str:
+    """A move as a step of a test."""
     match move:
         case Pressing(keys):
             return f"press: '{keys}'"

@@ -1,0 +1,222 @@
+"""``ivr sim`` and ``ivr try``: a call played at the terminal, and the answer to what would happen to one."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from prompt_toolkit import PromptSession
+from rich.console import Console
+
+from ivr.calendar.closings import ClosingFile
+from ivr.cli.loading import errors, load_or_exit
+from ivr.cli.test import surroundings_of
+from ivr.flow.kinds import NAME
+from ivr.flow.loader import FlowSet
+from ivr.flow.model import Flow, Place
+from ivr.flow.problem import did_you_mean, listed
+from ivr.flow.settings import Reader
+from ivr.flow.source import ScalarNode
+from ivr.run.conversation import CallFacts
+from ivr.run.environment import Environment
+from ivr.run.simulation import DEEDS, Deed, NotUnderstood, Simulation
+from ivr.run.testing.acting import environment_of
+from ivr.run.testing.kinds import Moment
+from ivr.run.testing.loader import ENDING
+from ivr.site import Site
+
+_SITE = Annotated[Path, typer.Option("--site", help="The site file.")]
+_FROM = Annotated[str, typer.Option("--from", metavar="NUMBER", help="Who calls; '' hides it.")]
+_AT = Annotated[
+    str | None,
+    typer.Option("--at", help="When: '2026-10-01 09:30', or with a zone behind it. Unless given, now."),
+]
+_CALLER = "+4930123456"
+_console = Console(highlight=False, soft_wrap=True, markup=False)
+
+
+def try_call(
+    call: Annotated[str, typer.Option("--call", metavar="NUMBER", help="The number called.")],
+    at: _AT = None,
+    caller: _FROM = _CALLER,
+    keys: Annotated[
+        list[str] | None, typer.Option("--keys", help="What is pressed when the flow listens; again for the next time.")
+    ] = None,
+    seat: Annotated[
+        list[str] | None,
+        typer.Option("--seat", metavar="SEAT=DEED", help=f"What a seat does when rung: {', '.join(DEEDS.values())}."),
+    ] = None,
+    site: _SITE = Path("site.yaml"),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Say what would happen to a call: which flow answers, what is heard, where it ends.
+
+    No telephone rings, and no web service is asked. Seats that are not mentioned ring until nobody answered.
+    """
+    loaded, flows = load_or_exit(site)
+    moment = _moment(at)
+    rule = loaded.route(call)
+    if rule is None:
+        if as_json:
+            typer.echo(json.dumps({"number": call, "flow": None}))
+        else:
+            _console.print(f"No rule of {site} fits {call}: the caller hears that there is no such number.")
+        raise typer.Exit(1)
+    facts = CallFacts("try", caller, "", None, call, moment)
+    plans = dict(_plan(text) for text in seat or [])
+    played = _simulation(flows.flows[rule.flow], facts, loaded, flows, plans)
+    for pressed in keys or []:
+        _press(played, pressed)
+    _to_the_end(played)
+    script = played.script
+    if as_json:
+        found = {
+            "number": call,
+            "rule": rule.number,
+            "flow": rule.flow,
+            "at": moment.isoformat(),
+            "path": list(script.path),
+            "heard": [{"at": round(one.at, 3), "what": one.name, "spoken": one.spoken} for one in script.heard],
+            "tags": script.tags,
+            "seconds": round(script.now, 3),
+            "ended_by": script.ended_by,
+        }
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    _console.print(f"{call}  → flow {rule.flow}  ({rule.place})")
+    for line in played.lines:
+        _console.print(line)
+    _console.print(played.prompt)
+
+
+def sim(
+    flow: Annotated[str, typer.Argument(metavar="FLOW", help="The name of a flow of the site.")],
+    at: _AT = None,
+    caller: _FROM = _CALLER,
+    to: Annotated[str, typer.Option("--to", metavar="NUMBER", help="The number called.")] = "1000",
+    site: _SITE = Path("site.yaml"),
+) -> None:
+    """Play a call at the terminal: you are the caller, the seats and the services. /help says how.
+
+    From a file or a pipe every line is one input.
+    """
+    loaded, flows = load_or_exit(site)
+    found = flows.flows.get(flow)
+    if found is None:
+        _stop(f"There is no flow '{flow[:60]}': {did_you_mean(flow, flows.names, 'flows')}")
+    facts = CallFacts("sim", caller, "", None, to, _moment(at))
+    played = _simulation(found, facts, loaded, flows, {})
+    terminal = sys.stdin.isatty()
+    _console.print(f"{flow}, called by {caller or 'a hidden number'} at {facts.at:%Y-%m-%d %H:%M}    /help")
+    shown = _show(played, 0)
+    for line in _typed() if terminal else (line.rstrip("\n") for line in sys.stdin):
+        if not terminal:
+            _console.print(f"> {line}")
+        if line.strip() in ("/quit", "/exit"):
+            return
+        before = played.lines[:shown]
+        try:
+            if line.strip().startswith("/save"):
+                answers = [_save(played, found, line.strip()[len("/save") :].strip())]
+            else:
+                answers = played.do(line)
+        except NotUnderstood as error:
+            answers = [str(error)]
+        for answer in answers:
+            _console.print(f"  {answer}")
+        if played.lines[:shown] != before:
+            # Something was taken back.
+            shown = 0
+        shown = _show(played, shown, slow=played.slow and terminal)
+
+
+def _show(played: Simulation, shown: int, *, slow: bool = False, sleep: Callable[[float], None] = time.sleep) -> int:
+    """Print what has happened since, and what is waited for. Returns the number of lines printed so far."""
+    last: float | None = None
+    for at, line in played.since(shown):
+        if slow and last is not None:
+            sleep(max(0.0, at - last))
+        last = at
+        _console.print(line)
+    _console.print(f"  {played.prompt}")
+    return len(played.lines)
+
+
+def _typed() -> Iterator[str]:
+    session: PromptSession[str] = PromptSession("> ")
+    while True:
+        try:
+            yield session.prompt()
+        except (EOFError, KeyboardInterrupt):
+            return
+
+
+def _save(played: Simulation, flow: Flow, name: str) -> str:
+    """Write the call as a file of tests beside the flow."""
+    if not NAME.fullmatch(name):
+        raise NotUnderstood("write /save and a name of small letters, digits and _")
+    file = Path(flow.place.file).with_name(f"{name}{ENDING}")
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(played.as_test(name))
+    except FileExistsError:
+        raise NotUnderstood(f"{file} is there already: take another name") from None
+    except OSError as error:
+        raise NotUnderstood(f"{file} cannot be written: {error.strerror}") from None
+    return f"written: {file}"
+
+
+def _simulation(flow: Flow, facts: CallFacts, site: Site, flows: FlowSet, plans: dict[str, Deed]) -> Simulation:
+    around = replace(surroundings_of(site), flows=flows.flows)
+    environment: Environment = replace(environment_of(flow, around, ()), closings=ClosingFile(site.state))
+    return Simulation(flow, facts, environment, signed_in=around.seats, seats=plans)
+
+
+def _press(played: Simulation, keys: str) -> None:
+    try:
+        played.do(keys)
+    except NotUnderstood as error:
+        _stop(str(error) if not played.over else f"'{keys}' was not pressed: the call is over before")
+
+
+def _to_the_end(played: Simulation) -> None:
+    """The caller presses nothing more; who talks hangs up after a minute."""
+    while not played.over:
+        if played.script.talking:
+            played.do("/wait 1m")
+            if played.script.talking and not played.over:
+                played.do("h")
+        else:
+            played.do("")
+
+
+def _plan(text: str) -> tuple[str, Deed]:
+    name, _, deed = text.partition("=")
+    found = next((one for one in DEEDS.values() if one == deed), None)
+    if found is None or not name:
+        _stop(f"'{text[:60]}' is not SEAT=DEED. Write 2001=answer, or {listed(DEEDS.values())}.")
+    return name, found
+
+
+def _moment(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(UTC).astimezone()
+    reader = Reader()
+    found = Moment().read(ScalarNode(text, Place("--at", 1)), reader)
+    if found is None:
+        problem = reader.problems[0]
+        _stop(f"--at: {problem.message}: {problem.help}")
+    # As for calls: without a zone the machine's own is meant.
+    return found if " " in text.strip()[11:] else found.replace(tzinfo=None).astimezone()
+
+
+def _stop(text: str) -> NoReturn:
+    errors.print(text, style="bold red")
+    raise typer.Exit(1)

@@ -1,0 +1,144 @@
+"""``ivr test --record``: a call from the records becomes a test that passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.call import Target
+from ivr.cli.record import masked
+from ivr.flow.loader import load_flows
+from ivr.records.database import open_database
+from ivr.records.events import RecordEvent
+from ivr.run.actions import StepRecord
+from ivr.run.conversation import CallFacts
+from ivr.run.requests import Asked, HttpResponse, Reply
+from ivr.run.script import A_CALLER, Script, nobody_outside
+from ivr.site import load_site
+from tests.cli.commands import ivr
+from tests.records.calls import T0, arrived
+from tests.records.calls import Script as Story
+from tests.records.test_recovery import write
+
+FACTS = CallFacts("c1", "+4930123456", "", None, "1000", A_CALLER.at)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A new site, and the working directory in it."""
+    assert ivr("init", tmp_path / "site").exit_code == 0
+    monkeypatch.chdir(tmp_path / "site")
+    return tmp_path / "site"
+
+
+def call(flow: str = "main", outside: Callable[[Asked], tuple[float, Reply]] = nobody_outside) -> Script:
+    """A call with prompts of another length than tests have."""
+    flows = load_flows([Path("flows")])
+    groups = {"front_desk": (Target("sip", "2001"), Target("sip", "2002"))}
+    return Script(flows.flows[flow], FACTS, groups=groups, prompt_seconds=5.0, outside=outside)
+
+
+def recorded(played: Script, *agents: str, flow: str = "main") -> str:
+    """What the program makes of the call, once it stands in the records."""
+    story = Story("c1")
+    story.at(0, "call.arrived", **{**arrived(), "flow": flow}).at(0.1, "call.answered")
+    story.at(0, "leg.created", "a", kind="sip", role="caller", account=None, remote="x", sip_call_id="i")
+    for number, agent in enumerate(agents):
+        story.at(1, "leg.created", f"b{number}", kind="sip", role="agent", account=agent, remote="x", sip_call_id="j")
+        story.at(2 + number, "leg.answered", f"b{number}", codec="PCMU")
+    story.events += [_event(record) for record in played.records]
+    story.at(played.now, "call.ended", ended_by=played.ended_by, end_cause="bye", last_block=played.run.last_block)
+    site = load_site(Path("site.yaml")).site
+    assert site is not None
+    write(open_database(site.records), story.events)
+    result = ivr("test", "--record", "c1", "--site", "site.yaml")
+    assert result.exit_code == 0, result.stderr
+    Path("flows/recorded.test.yaml").write_text(result.stdout, encoding="utf-8")
+    tested = ivr("test", "flows/recorded.test.yaml")
+    assert tested.stdout.startswith(f"{flow}: 1 passed"), f"{result.stdout}\n{tested.stdout}"
+    return result.stdout
+
+
+def _event(record: StepRecord) -> RecordEvent:
+    names = ("seq", "flow", "block", "step", "verb", "line", "try_no", "input", "exit", "next_block")
+    data = {name: getattr(record, name) for name in names}
+    times = {"from_at": T0 + round(record.began * 1000), "until_at": T0 + round(record.ended * 1000)}
+    detail = {} if record.detail is None else {"detail": dict(record.detail)}
+    return RecordEvent(times["until_at"], "flow.step", "c1", None, {**data, **times, **detail})
+
+
+def test_a_seat_answers(site: Path) -> None:
+    played = call()
+    played.presses("1", after="Welcome to the demonstration line.")
+    played.until(lambda: played.seat("2001").ringing, "it rings")
+    played.seat("2001").answers()
+    played.waits(60)
+    played.hangs_up()
+    text = recorded(played, "2001")
+    assert "went another way" not in text
+    assert "from: '+49300000" in text
+    assert "3456" not in text
+    assert "{seat: '2001', does: answer}" in text
+    assert "path: [welcome, main_menu, sales], ended_by: caller" in text
+
+
+@pytest.mark.parametrize("deed", ["busy", "refuses", "offline"])
+def test_a_seat_does_not(deed: str, site: Path) -> None:
+    played = call()
+    played.presses("1", after="Welcome to the demonstration line.")
+    getattr(played.seat("2001"), deed)()
+    played.until_over()
+    assert "went another way" not in recorded(played)
+
+
+def test_silence_and_wrong_keys(site: Path) -> None:
+    played = call()
+    played.waits(14)
+    played.presses("7")
+    played.until_over()
+    assert "went another way" not in recorded(played)
+
+
+def test_digits(site: Path) -> None:
+    played = call()
+    played.presses("3", after="Welcome to the demonstration line.")
+    played.presses("0123#", after="Enter some digits, and then the hash key.")
+    played.presses("1", after="Was that right? For yes, press 1. For no, press 2.")
+    played.hangs_up()
+    text = recorded(played)
+    assert "went another way" not in text
+    assert "press: '0123#'" in text
+
+
+def test_secrets_are_made_up_and_services_answer_again(site: Path) -> None:
+    Path("flows/pin.yaml").write_text(
+        "flow: pin\nstart: ask\non_error: bye\nblocks:\n  ask:\n    - answer\n"
+        "    - collect: {into: pin, prompt: {say: 'Your PIN?'}, digits: 4, secret: yes, failed: bye}\n"
+        "    - http: {get: 'https://bank.example/state', into: info, failed: bye}\n"
+        "    - say: 'It is {info.state}.'\n    - hangup\n  bye: [hangup]\n",
+        encoding="utf-8",
+    )
+    played = call("pin", lambda asked: (0.5, HttpResponse(200, {"state": "open"})))
+    played.presses("9876", after="Your PIN?")
+    played.until_over()
+    text = recorded(played, flow="pin")
+    assert "9876" not in text
+    assert "press: '1111'" in text
+    assert "# what was entered in block ask is secret: the keys here are made up\n" in text
+    assert 'reply: {json: {"state": "open"}}' in text
+
+
+def test_a_call_that_is_not_there(site: Path) -> None:
+    found = load_site(Path("site.yaml")).site
+    assert found is not None
+    open_database(found.records)
+    result = ivr("test", "--record", "nothing")
+    assert result.exit_code == 1
+    assert "There is no finished call 'nothing' with a flow." in result.stderr
+
+
+def test_numbers_are_masked() -> None:
+    assert masked("+4930123456") == "+4930000000"
+    assert masked("") == ""

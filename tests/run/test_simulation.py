@@ -1,0 +1,182 @@
+"""A call played line by line, without a terminal."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ivr.flow.loader import FlowSet, load_flows, load_text
+from ivr.run.environment import Environment
+from ivr.run.script import A_CALLER
+from ivr.run.simulation import HELP, Deed, NotUnderstood, Simulation
+from ivr.run.testing.acting import act
+from ivr.run.testing.kinds import Surroundings
+from ivr.run.testing.loader import load_suite
+from tests.run.flows import GROUPS, HEAD, OFFICE, flow
+
+SERVICE = """\
+on_error: sorry
+vars: {tier: {type: text, default: standard}, count: {type: number, default: '1'}}
+blocks:
+  welcome:
+    - menu: {prompt: {say: 'One?'}, keys: {'1': ask}, tries: 1, failed: sorry}
+  ask:
+    - http: {get: 'https://crm.example/x', into: info, status: {'404': none}, failed: sorry}
+    - say: 'It is {info.state}, {tier}.'
+    - hangup
+  none: [{say: 'None.'}, hangup]
+  sorry: [{say: 'Sorry.'}, hangup]
+"""
+
+
+def office(seats: dict[str, Deed] | None = None) -> Simulation:
+    return Simulation(flow(OFFICE), A_CALLER, Environment(groups=GROUPS), seats=seats)
+
+
+def service() -> Simulation:
+    return Simulation(flow(SERVICE), A_CALLER, Environment())
+
+
+def played(call: Simulation, *lines: str) -> Simulation:
+    for line in lines:
+        call.do(line)
+    return call
+
+
+def test_the_call_goes_on_to_where_the_caller_is_asked() -> None:
+    call = office()
+    assert call.prompt == "listening: 1 4 0 * 20XX"
+    assert [line.split()[-1] for line in call.lines] == ["welcome", "main_menu"]
+    assert call.lines[0].startswith("02:00:00.0  welcome ")
+
+
+def test_keys_seats_and_the_end() -> None:
+    call = played(office(), "1")
+    assert call.prompt == "2003 rings   [a]nswer [b]usy [r]efuse [n]o answer [o]ffline"
+    call.do("a")
+    assert call.prompt == "2003 talks to the caller   [h]angs up, or /hangup"
+    call.do("/hangup")
+    assert call.over
+    assert call.prompt == "ended by caller after 2.2 s   path welcome > main_menu > sales"
+
+
+def test_several_that_ring() -> None:
+    call = played(office(), "0", "2002 b")
+    assert call.script.ringing == ["2001"]
+    with pytest.raises(NotUnderstood, match="2002 does not ring now"):
+        call.do("2002 a")
+    with pytest.raises(NotUnderstood, match="nobody talks now"):
+        call.do("h")
+
+
+def test_an_empty_line_lets_time_pass() -> None:
+    call = office()
+    call.do("")
+    assert call.lines[-1].endswith("♪ still_there")
+
+
+def test_what_seats_do_can_be_said_beforehand() -> None:
+    assert played(office({"2003": "busy"}), "1").script.seat("2003").rang == 1
+
+
+def test_taking_back_plays_the_others_again() -> None:
+    call = played(office(), "1", "b")
+    before = played(office(), "1").lines
+    assert call.do("/back") == ["taken back: b"]
+    assert call.lines == before
+    played(call, "/back")
+    with pytest.raises(NotUnderstood, match="nothing to take back"):
+        call.do("/back")
+
+
+def test_services_say_what_they_are_told_to() -> None:
+    assert played(service(), "1").script.names[-1] == "Sorry."
+    assert played(service(), "/http 404", "1").script.names[-1] == "None."
+    assert played(service(), "/http timeout", "1").script.names[-1] == "Sorry."
+    call = played(service(), '/http {"state": "sent"}', "/set tier=gold", "1")
+    assert call.script.names[-1] == "It is sent, gold."
+    with pytest.raises(NotUnderstood, match="write /http"):
+        service().do("/http {")
+
+
+def test_variables() -> None:
+    call = service()
+    assert call.do("/vars") == ["tier = standard", "count = 1"]
+    played(call, "/set count=2")
+    assert call.do("/vars")[1] == "count = 2"
+    for bad in ("/set", "/set nothing=1", "/set count=x"):
+        with pytest.raises(NotUnderstood):
+            call.do(bad)
+
+
+def test_blocks_can_be_gone_to_and_stopped_at() -> None:
+    call = office()
+    assert call.do("/break voicemail") == ["stops at voicemail"]
+    call.do("/goto voicemail")
+    assert any(line.endswith("stopped at voicemail") for line in call.lines)
+    with pytest.raises(NotUnderstood, match="did you mean 'sales'"):
+        call.do("/goto sale")
+
+
+def test_the_clock() -> None:
+    call = played(office(), "1")
+    assert call.do("/clock +1h") == ["the call comes at 2026-03-02 03:00"]
+    assert call.lines[0].startswith("03:00:00.0")
+    assert call.script.ringing == ["2003"]
+
+
+def test_help_names_every_command() -> None:
+    assert office().do("/help") == list(HELP)
+    with pytest.raises(NotUnderstood, match="did you mean '/wait'"):
+        office().do("/wat 3s")
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        ("1", "a", "/wait 10s", "h"),
+        ("", "4", "1234", "", "12345674", "/hangup"),
+        ("0", "2001 b", "2002 n"),
+        ("/wait 7s", "2003", "r"),
+        ("1",),
+    ],
+    ids=" ".join,
+)
+def test_a_saved_call_passes_as_a_test(inputs: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "sample.yaml").write_text(HEAD + OFFICE, encoding="utf-8")
+    file = tmp_path / "saved.test.yaml"
+    file.write_text(played(office(), *inputs).as_test("saved"), encoding="utf-8")
+    around = Surroundings(
+        frozenset({"2001", "2002", "2003"}), {"front_desk": ("sip:2001", "sip:2002"), "nobody": ()}, known=True
+    )
+    flows: FlowSet = load_flows([tmp_path / "sample.yaml"])
+    suite = load_suite(file, flows, around)
+    assert not suite.problems, "\n".join(map(str, suite.problems))
+    assert act(suite.cases[0], around).failure is None
+
+
+def test_a_saved_call_has_its_mocks() -> None:
+    text = played(service(), '/http {"state": "sent"}', "1").as_test("sent")
+    assert '      - {match: \'https://crm.example/x\', reply: {json: {"state": "sent"}}, method: GET}\n' in text
+    with pytest.raises(NotUnderstood, match="cannot be a test"):
+        played(service(), "/set tier=gold").as_test("gold")
+
+
+OFFICE_FLOW = next(iter(load_text(HEAD + OFFICE).flows.values()))
+INPUTS = ["1", "0", "4", "2003", "", "a", "b", "n", "h", "/wait 3s", "/back", "/hangup"]
+
+
+@given(st.lists(st.sampled_from(INPUTS), max_size=12))
+def test_whatever_is_put_in_the_same_comes_of_it_again(inputs: list[str]) -> None:
+    def call() -> list[str]:
+        one = Simulation(OFFICE_FLOW, A_CALLER, Environment(groups=GROUPS))
+        for line in inputs:
+            with suppress(NotUnderstood):
+                one.do(line)
+        return one.lines
+
+    assert call() == call()
