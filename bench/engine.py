@@ -24,7 +24,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gateway.media.engine import KeyReceived, MediaEngine, MediaLeg, RtpRemote
+from gateway.media.engine import KeyReceived, MediaEngine, RtpRemote
 
 HERE = Path(__file__).parent
 TARGET_RATIO = 1.5
@@ -52,8 +52,9 @@ class Run:
     keys_reported: int
     late_slots: int
     latency_ms: dict[str, float]
-    commands: dict[str, float]
-    """Milliseconds that commands took, seen from Python; and the longest wait and hold that the engine saw."""
+    commands: dict[str, dict[str, float]]
+    """Milliseconds: what commands took as Python sees them, how long they waited in the engine, and how long of that
+    the media thread kept them out; and its longest hold and longest work at a stretch."""
 
 
 def compile_native(folder: Path) -> dict[str, Path]:
@@ -61,7 +62,7 @@ def compile_native(folder: Path) -> dict[str, Path]:
     if compiler is None:
         raise SystemExit("a C compiler is needed: apt-get install gcc")
     programs = {}
-    for name in ("floor", "load"):
+    for name in ("floor", "load", "stall"):
         programs[name] = folder / name
         source = HERE / "native" / f"{name}.c"
         subprocess.run(
@@ -100,12 +101,39 @@ def measure(subject: str, command: list[str], load: Path, legs: int, seconds: in
     )
 
 
-def give_commands(leg: MediaLeg, pause_s: float, selector: selectors.BaseSelector, took: list[float]) -> None:
-    """Commands, one after the other, until there are events."""
-    while not selector.select(pause_s):
-        began = time.perf_counter()
-        leg.statistics()
-        took.append((time.perf_counter() - began) * 1000)
+class Commands:
+    """Commands given one after the other, and how long each took."""
+
+    def __init__(self, engine: MediaEngine) -> None:
+        self._engine = engine
+        self._took: list[float] = []
+        self._waited: list[float] = []
+        self._kept_out: list[float] = []
+
+    def give(self, selector: selectors.BaseSelector) -> None:
+        """Until there are events, a thousand a second. Asking for the statistics is a command like any other, and
+        its own wait is what the sums have grown by."""
+        before = self._engine.statistics()
+        while not selector.select(0.001):
+            began = time.perf_counter()
+            now = self._engine.statistics()
+            self._took.append((time.perf_counter() - began) * 1000)
+            self._waited.append(now.waited_ms - before.waited_ms)
+            self._kept_out.append(now.kept_out_ms - before.kept_out_ms)
+            before = now
+
+    def report(self) -> dict[str, dict[str, float]]:
+        last = self._engine.statistics()
+        spreads = {"took": self._took, "waited": self._waited, "kept_out": self._kept_out}
+        return {name: spread(times) for name, times in spreads.items()} | {
+            "thread": {"hold": last.longest_hold_ms, "work": last.longest_work_ms}
+        }
+
+
+def spread(times: list[float]) -> dict[str, float]:
+    times = sorted(times)
+    shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+    return {name: times[min(int(share * len(times)), len(times) - 1)] for name, share in shares.items()}
 
 
 def serve(legs: int, bridged: bool, realtime: bool, commands: bool) -> None:
@@ -132,21 +160,18 @@ def serve(legs: int, bridged: bool, realtime: bool, commands: bool) -> None:
     print("READY", flush=True)
     before = resource.getrusage(resource.RUSAGE_SELF)
     running = True
-    took: list[float] = []
+    giving = Commands(engine)
     while running:
         if commands:
-            give_commands(opened[len(took) % legs], 0.001, selector, took)
+            giving.give(selector)
         running = all(key.fileobj is not sys.stdin for key, _ in selector.select())
         keys += sum(isinstance(event, KeyReceived) for event in engine.events())
     after = resource.getrusage(resource.RUSAGE_SELF)
     statistics = engine.statistics()
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     told: dict[str, Any] = {"cpu_s": cpu_s, "keys": keys, "late_slots": statistics.late_slots + statistics.missed_slots}
-    if took:
-        took.sort()
-        shares = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
-        told["commands"] = {name: took[min(int(share * len(took)), len(took) - 1)] for name, share in shares.items()}
-        told["commands"] |= {"wait": statistics.longest_wait_ms, "hold": statistics.longest_hold_ms}
+    if commands:
+        told["commands"] = giving.report()
     print(json.dumps(told))
     engine.close()
 
@@ -175,14 +200,22 @@ def table(title: str, runs: list[Run]) -> Table:
 
 
 def table_of_commands(runs: list[Run]) -> Table:
-    """Milliseconds. The engine answers for the hold alone: a thread that is off its core waits besides."""
+    """Milliseconds. The engine answers for what it works; that a thread is off its core, or slow to wake up, and that
+    a hypervisor takes the core away, are the machine's: how much of that there is, the loop below shows."""
     out = Table(title="Commands beside that, a thousand a second", box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("legs", "p50", "p99", "p99.9", "max", "longest wait in the engine", "longest hold"):
-        out.add_column(column, justify="right", no_wrap=True)
+    for column in ("legs", "", "p50", "p99", "p99.9", "max"):
+        out.add_column(column, justify="right" if column else "left", no_wrap=True)
+    rows = {
+        "took": "a command in Python",
+        "waited": "of that, waiting in the engine",
+        "kept_out": "of that, for the media thread",
+    }
     for run in runs:
-        out.add_row(
-            str(run.legs), *(f"{run.commands[name]:.3f}" for name in ("p50", "p99", "p99.9", "max", "wait", "hold"))
-        )
+        for name, words in rows.items():
+            times = run.commands[name]
+            out.add_row(str(run.legs), words, *(f"{times[share]:.3f}" for share in ("p50", "p99", "p99.9", "max")))
+        for name, words in {"hold": "the thread's longest hold", "work": "the longest by its work alone"}.items():
+            out.add_row(str(run.legs), words, "", "", "", f"{run.commands['thread'][name]:.3f}")
     return out
 
 
@@ -220,6 +253,7 @@ def bench(
         grown = [engine(int(count)) for count in growth.split(",") if count]
         bridges = [engine(legs, True)] if bridged else []
         commanded = [engine(count, commands=True) for count in (legs, 1000)]
+        stalls = json.loads(subprocess.check_output([programs["stall"], str(seconds)]))
     costs = {
         subject: sorted(run.cpu_ms_per_leg for run in compared if run.subject == subject)[(rounds - 1) // 2]
         for subject in ("floor", "engine")
@@ -233,6 +267,7 @@ def bench(
             "growth": [asdict(run) for run in grown],
             "bridged": [asdict(run) for run in bridges],
             "commands": [asdict(run) for run in commanded],
+            "stalls": stalls,
             "time": time.time(),
         }
         print(json.dumps(report, indent=2))
@@ -244,6 +279,12 @@ def bench(
         if grown:
             console.print(table("Growth", grown))
         console.print(table_of_commands(commanded))
+        console.print(
+            f"A loop that only looks at the clock, {seconds} s, stood still for 0.2 ms or longer: "
+            f"{stalls['own']['gaps']} times (longest {stalls['own']['longest']:.1f} ms) in what counts as its time, "
+            f"{stalls['others']['gaps']} times ({stalls['others']['longest']:.1f} ms) because others ran",
+            soft_wrap=True,
+        )
         for run in bridges:
             console.print(table("Bridged", [run]))
             console.print("latency through the bridge, ms: " + str(run.latency_ms))

@@ -115,7 +115,8 @@ def serving(flow: str, *, max_calls: int = 2000, prompt_s: float = 20.0) -> Iter
         _write_tone(folder / "prompts" / "tone.wav", prompt_s)
         (folder / "site.yaml").write_text(
             f"sip: {{listen: ['udp:127.0.0.1:{SIP_PORT}']}}\n"
-            f"media: {{address: 127.0.0.1, ports: {MEDIA_PORTS[0]}-{MEDIA_PORTS[1]}}}\n"
+            # At rates that no company has, the ports of one machine would not suffice for the usual rest.
+            f"media: {{address: 127.0.0.1, ports: {MEDIA_PORTS[0]}-{MEDIA_PORTS[1]}, port_rest: 4s}}\n"
             "flows: flows\nprompts: prompts\nrecords: sqlite:///var/records.db\n"
             "numbers: {'1000': main}\n"
             f"limits: {{calls: {max_calls}, calls_per_second: 1000, drain: 1s}}\n"

@@ -66,9 +66,9 @@ class GatewayConfig:
     """The address put into SDP; None: the one that reaches the far end."""
     media_ports: tuple[int, int] = (20000, 29999)
     media_rest: float = 30.0
-    """How long a port rests before another call gets it, as long as the range suffices for that."""
-    media_least_rest: float = 4.0
-    """How long it rests at least when calls come faster. Those out of use longest come first."""
+    """How long a port rests before another call gets it. Those out of use longest come first."""
+    media_least_rest: float | None = None
+    """How long it rests at least when calls come faster than the range can rest; None: no less than ever."""
     media_timeout: float = 60.0
     """Without a packet for so long, once there were some, a party is taken for lost."""
     realtime: bool = True

@@ -77,6 +77,7 @@ TraceMessage = Callable[[Literal["in", "out"], bytes, str], None]
 _RETRY_AFTER = 10
 # Seconds between looking up trunks' host names: carriers move their addresses by DNS.
 _LOOK_UP_EVERY = 300.0
+_NO_PORT_TOLD_EVERY = 5.0
 # Sockets of a caller and of a seat; connections of telephones, the database, recordings.
 _FILES_A_CALL = 4
 _FILES_BESIDES = 512
@@ -119,6 +120,8 @@ class Gateway:
         self._by_media: dict[int, tuple[BridgedCall, SipCaller | SipCallee]] = {}
         self._events: deque[tuple[BridgedCall, CallEvent]] = deque()
         self._door = Doorkeeper(max_calls=config.max_calls, calls_per_second=config.calls_per_second)
+        self._without_port = 0
+        self._without_port_told = -math.inf
         self._pumping = False
         self._pump_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -367,7 +370,7 @@ class Gateway:
         try:
             media = self._engine.open_leg()
         except (NoPortsLeft, OSError) as error:
-            log.error("call to %s refused: no media port is left (%s)", event.request_uri, error)
+            self._tell_no_port(event.request_uri, error)
             session.reject(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
             return
         call = self._new_call(event, account)
@@ -396,6 +399,17 @@ class Gateway:
         except Exception:
             log.exception("call %s: nobody could take it", call.call_id)
             call.reject(500)
+
+    def _tell_no_port(self, uri: object, error: Exception) -> None:
+        """Where one call finds no port, a flood of others may: it is told once in a while, with how many."""
+        self._without_port += 1
+        now = self._loop.time()
+        if now - self._without_port_told < _NO_PORT_TOLD_EVERY:
+            return
+        others = self._without_port - 1
+        besides = f", and {others} other{'s' * (others > 1)} since this was last said" if others else ""
+        log.error("call to %s refused%s: no media port is left (%s)", uri, besides, error)
+        self._without_port, self._without_port_told = 0, now
 
     def _new_call(self, event: IncomingCall, account: str | None) -> BridgedCall:
         withheld = is_withheld(event.from_uri)

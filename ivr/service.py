@@ -271,6 +271,8 @@ class Service:
             media_address=site.media.address,
             media_advertise=site.media.advertise,
             media_timeout=site.media.timeout,
+            media_rest=site.media.port_rest,
+            media_least_rest=site.media.port_rest_least,
             media_ports=(site.media.ports.first, site.media.ports.last),
             seats={seat.name: Seat(seat.name, seat.password, seat.title, seat.codecs) for seat in site.seats.values()},
             trunks={

@@ -164,7 +164,7 @@ class Running:
             yaml.safe_dump(
                 {
                     "sip": {"listen": [f"udp:127.0.0.1:{port}"], "domain": "localhost"},
-                    "media": {"address": "127.0.0.1", "ports": f"{media.start}-{media.stop - 1}"},
+                    "media": {"address": "127.0.0.1", "ports": f"{media.start}-{media.stop - 1}", "port_rest": "4s"},
                     "flows": "flows",
                     "prompts": "prompts",
                     "records": f"sqlite:///{folder / 'records.db'}",

@@ -7,7 +7,7 @@ from ctypes import POINTER, c_char, c_char_p, c_double, c_int, c_int32, c_int64,
 from pathlib import Path
 from typing import Any
 
-ABI = 2
+ABI = 3
 """MEDIA_ABI of the header that this file mirrors."""
 
 EVENT_KEY, EVENT_PLAY_ENDED, EVENT_MEDIA_STARTED, EVENT_MEDIA_LOST, EVENT_MEDIA_BACK, EVENT_AUDIO = range(1, 7)
@@ -67,9 +67,13 @@ class MediaEngineStatistics(ctypes.Structure):
         ("missed_slots", c_int64),
         ("events_dropped", c_int64),
         ("realtime", c_int64),
-        ("made_way", c_int64),
         ("longest_hold_ns", c_int64),
+        ("longest_work_ns", c_int64),
+        ("commands", c_int64),
+        ("waited_ns", c_int64),
         ("longest_wait_ns", c_int64),
+        ("kept_out_ns", c_int64),
+        ("longest_kept_out_ns", c_int64),
     ]
 
 

@@ -180,12 +180,19 @@ class EngineStatistics:
     """No room because :meth:`MediaEngine.events` was not called; sound goes first, long before anything else."""
     realtime: bool
     """The thread runs under SCHED_RR."""
-    made_way: int
-    """Times the thread let commands in between two legs."""
     longest_hold_ms: float
-    """The longest that the thread kept commands waiting at a stretch: one leg's turn, unless it lost its core."""
+    """The longest that the thread kept commands out at a stretch."""
+    longest_work_ms: float
+    """The same by the processor time it used: where the hold is longer, another thread had its core. What a hypervisor
+    takes of a core may be counted as used."""
+    commands: int
+    waited_ms: float
+    """From asking until the engine was theirs, all commands together."""
     longest_wait_ms: float
-    """The longest that a command waited in the engine, the time that its own thread was off its core included."""
+    kept_out_ms: float
+    """Of what commands waited: until the thread let go. The rest is other commands, and a Python thread that was slow
+    to wake up."""
+    longest_kept_out_ms: float
 
 
 _HURRY_TOLD_EVERY = 60.0
@@ -473,9 +480,13 @@ class MediaEngine:
             missed_slots=native.missed_slots,
             events_dropped=native.events_dropped,
             realtime=bool(native.realtime),
-            made_way=native.made_way,
             longest_hold_ms=native.longest_hold_ns / 1e6,
+            longest_work_ms=native.longest_work_ns / 1e6,
+            commands=native.commands,
+            waited_ms=native.waited_ns / 1e6,
             longest_wait_ms=native.longest_wait_ns / 1e6,
+            kept_out_ms=native.kept_out_ns / 1e6,
+            longest_kept_out_ms=native.longest_kept_out_ns / 1e6,
         )
 
     def _check_address(self, address: str) -> None:

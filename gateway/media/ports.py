@@ -15,9 +15,9 @@ class NoPortsLeft(Exception):
 class RtpPorts:
     """The free port pairs, the one that has been out of use longest first.
 
-    A pair rests after use, so that packets still on their way to a call that has ended do not reach the next. While
-    calls come faster than the range can rest, a pair rests less, but never less than ``least_rest_s``: a few stray
-    packets do less harm than a caller who is turned away. Not for several threads at a time.
+    A pair rests after use, so that packets still on their way to a call that has ended do not reach the next. Where
+    ``least_rest_s`` allows it, a pair rests less while calls come faster than the range can rest, but never less than
+    that. Not for several threads at a time.
     """
 
     def __init__(
@@ -43,7 +43,6 @@ class RtpPorts:
         self._free: deque[tuple[float, int]] = deque(
             (float("-inf"), port) for port in range(first + first % 2, last, 2)
         )
-
         self._pairs = len(self._free)
 
     def __len__(self) -> int:
@@ -54,8 +53,9 @@ class RtpPorts:
         """An even port; raises NoPortsLeft."""
         rested = self._clock() - self._free[0][0] if self._free else 0.0
         if not self._free or rested < self._least_rest_s:
-            used = self._pairs - len(self._free)
-            raise NoPortsLeft(f"{used} pairs are in use, {len(self._free)} rest: widen the range or take fewer calls")
+            used, resting = self._pairs - len(self._free), len(self._free)
+            words = f"of {self._pairs} pairs {used} are in use, {resting} rest for {self._least_rest_s:g} s after use"
+            raise NoPortsLeft(f"{words}: widen media.ports, or lower media.port_rest")
         self.hurried += rested < self._rest_s
         return self._free.popleft()[1]
 

@@ -17,7 +17,6 @@ from rich.console import Console
 
 from ivr.calendar.closings import ClosingFile
 from ivr.cli.loading import errors, load_or_exit
-from ivr.cli.test import surroundings_of
 from ivr.flow.kinds import NAME
 from ivr.flow.loader import FlowSet
 from ivr.flow.model import Flow, Place
@@ -31,6 +30,7 @@ from ivr.run.testing.acting import environment_of
 from ivr.run.testing.kinds import Moment
 from ivr.run.testing.loader import ENDING
 from ivr.site import Site
+from ivr.site.environment import surroundings_of
 
 _SITE = Annotated[Path, typer.Option("--site", help="The site file.")]
 _FROM = Annotated[str, typer.Option("--from", metavar="NUMBER", help="Who calls; '' hides it.")]
@@ -174,7 +174,7 @@ def _save(played: Simulation, flow: Flow, name: str) -> str:
 
 
 def _simulation(flow: Flow, facts: CallFacts, site: Site, flows: FlowSet, plans: dict[str, Deed]) -> Simulation:
-    around = replace(surroundings_of(site), flows=flows.flows)
+    around = surroundings_of(site, flows.flows)
     environment: Environment = replace(environment_of(flow, around, ()), closings=ClosingFile(site.state))
     return Simulation(flow, facts, environment, signed_in=around.seats, seats=plans)
 

@@ -130,7 +130,7 @@ def _recorded(call_id: str, file: Path) -> str:
         what = f"no finished call '{call_id[:80]}' with a flow" if call is None else f"no flow '{call.flow}' any more"
         errors.print(f"There is {what}. {program} calls --json shows the calls with their call_id.", style="bold red")
         raise typer.Exit(1)
-    around = replace(surroundings_of(site), flows=flows.flows)
+    around = surroundings_of(site, flows.flows)
     environment = environment_of(flow, around, ())
     return as_test(call, flow, environment, signed_in=tuple(site.seats), path=path)
 

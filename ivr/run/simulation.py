@@ -137,7 +137,7 @@ class _Told(Script):
         super()._act(action)
         self._place = None
         if isinstance(action, StepDone) and (words := _outcome(action.record)):
-            place = replace(self.run.place, line=action.record.line)
+            place = self.run.place._replace(line=action.record.line)
             self.tell(words, action.record.block, place)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -51,8 +52,10 @@ from ivr.site.numbers import NumberRule, ambiguous
 from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
 from ivr.site.secrets import read_secrets
 
-PORTS_PER_CALL: Final = 4
-"""Caller and seat, each with a port for audio and one for its reports."""
+PORTS_PER_PARTY: Final = 2
+"""One for audio and one for its reports."""
+PORTS_PER_CALL: Final = 2 * PORTS_PER_PARTY
+"""Caller and seat."""
 _WEAK_PASSWORD: Final = 8
 """Characters; scanners try shorter ones within hours."""
 
@@ -96,6 +99,16 @@ class _Media:
     )
     ports: PortRange = setting(
         Ports(), "UDP ports for audio: four for each call that is put through", default=MediaSettings().ports
+    )
+    port_rest: float = setting(
+        Duration(0, 600),
+        "how long a port is left alone after a call, so that no late packet is heard in the next",
+        default=MediaSettings().port_rest,
+    )
+    port_rest_least: float | None = setting(
+        Duration(0, 600),
+        "how long at least, when calls come faster than the ports can rest; unset, port_rest: calls are refused",
+        default=None,
     )
     timeout: float = setting(
         Duration(1, 3600), "silence on the network after which a party is lost", default=MediaSettings().timeout
@@ -245,7 +258,9 @@ class _Loading:
         return Site(
             file=self._path,
             sip=SipSettings(sip.listen, sip.domain),
-            media=MediaSettings(media.address, media.advertise, media.ports, media.timeout),
+            media=MediaSettings(
+                media.address, media.advertise, media.ports, media.port_rest, media.port_rest_least, media.timeout
+            ),
             flows=self._flows(),
             prompts=self._path_of("prompts", "prompts"),
             records=self._records(),
@@ -427,3 +442,28 @@ class _Loading:
             wider = f"write ports: {media.ports.first}-{last}" if last <= 65535 else "widen media.ports"
             help = f"{wider}, or limits: {{calls: {calls}}}"
             self._reader.problem("W210", node, message, help)
+        self._resting_ports(media, limits)
+
+    def _resting_ports(self, media: _Media, limits: _Limits) -> None:
+        """Whether the ports that rest leave enough for the calls, when these come as fast as the site allows.
+
+        Only where the site says how fast: what it is otherwise is a bound against floods that nobody has thought of.
+        """
+        node = self._root.get("limits")
+        rate_node = node.get("calls_per_second") if isinstance(node, MappingNode) else None
+        if rate_node is None:
+            return
+        rest = media.port_rest if media.port_rest_least is None else min(media.port_rest, media.port_rest_least)
+        rate = limits.calls_per_second
+        resting, used = math.ceil(rate * rest) * PORTS_PER_PARTY, limits.calls * PORTS_PER_CALL
+        spare = len(media.ports) - used
+        if spare < 0 or resting <= spare:
+            return
+        message = f"at {rate} calls a second {resting} ports rest, but {limits.calls} calls leave only {spare}"
+        last = media.ports.first + used + resting - 1
+        ways = [f"write ports: {media.ports.first}-{last}"] if last <= 65535 else []
+        if shorter := spare // PORTS_PER_PARTY // rate:
+            ways.append(f"port_rest: {shorter}s")
+        if slower := int(spare / PORTS_PER_PARTY / rest):
+            ways.append(f"limits: {{calls_per_second: {slower}}}")
+        self._reader.problem("W210", rate_node, message, ", or ".join(ways) or "widen media.ports")

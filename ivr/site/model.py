@@ -54,6 +54,10 @@ class MediaSettings:
     advertise: str | None = None
     """The address told to the far end, if it differs."""
     ports: PortRange = PortRange(20000, 29999)
+    port_rest: float = 30.0
+    """How long a port is out of use before another call gets it."""
+    port_rest_least: float | None = None
+    """How long when calls come faster than the ports can rest; None: as long as ever."""
     timeout: float = 60.0
     """A party that was heard and then is not for so long is taken for lost."""
 

@@ -415,6 +415,24 @@ def test_no_media_port_is_left(open_exchange: Callable[..., Exchange]) -> None:
     until(lambda: final(anna, anna.invite()).status == 200, "the port does not come back", every=0.1)
 
 
+def test_a_flood_without_ports_is_told_once_with_what_to_change(
+    open_exchange: Callable[..., Exchange], caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange = open_exchange(media_port_count=4, media_rest=30.0)
+    exchange.greets = answer
+    anna = exchange.wire()
+    for each in [anna.invite() for _ in range(2)]:
+        anna.is_answered(each)
+    exchange.takes().asks(lambda call: call.hangup())
+    anna.replies(anna.sees("BYE"))
+    for _ in range(10):
+        anna.is_refused(anna.invite(), 503)
+    words = "(of 2 pairs 1 are in use, 1 rest for 30 s after use: widen media.ports, or lower media.port_rest)"
+    said = [record.getMessage() for record in caplog.records if "no media port" in record.getMessage()]
+    assert len(said) == 1
+    assert said[0].endswith(f"refused: no media port is left {words}")
+
+
 def test_a_trunk_named_like_a_seat(open_exchange: Callable[..., Exchange]) -> None:
     trunk = Trunk("2001", "127.0.0.9", codecs=("PCMA",), numbers=("1000",))
     exchange = open_exchange(trunks={"2001": trunk})

@@ -69,7 +69,7 @@ class TestPorts:
         first, second = ports.take(), ports.take()
         ports.give_back(first)
         clock.now += 3.9
-        with pytest.raises(NoPortsLeft, match="1 pairs are in use, 1 rest"):
+        with pytest.raises(NoPortsLeft, match="of 2 pairs 1 are in use, 1 rest for 4 s"):
             ports.take()
         clock.now += 0.1
         assert (ports.take(), ports.hurried) == (first, 1)

@@ -160,6 +160,8 @@ class Server:
                 "address": "127.0.0.1",
                 "advertise": "127.0.0.1",
                 "ports": f"{ports.start}-{ports.stop - 1}",
+                # Many short calls share few ports.
+                "port_rest": "4s",
             },
             "flows": "flows",
             "prompts": "prompts",

@@ -54,6 +54,7 @@ def test_a_tiny_site_works() -> None:
     site = good(TINY)
     assert site.sip.listen == (Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060))
     assert (site.media.ports, site.limits.calls) == (PortRange(20000, 29999), 400)
+    assert (site.media.port_rest, site.media.port_rest_least) == (30.0, None)
     assert site.flows == (folder / "flows",)
     assert site.prompts == folder / "prompts"
     assert site.records == f"sqlite:///{folder}/var/records.db"
@@ -65,7 +66,7 @@ def test_a_large_site() -> None:
     site = good(
         """\
 sip: {listen: ['udp:192.0.2.1:5070', 'tcp:[::1]'], domain: example.org}
-media: {address: 0.0.0.0, advertise: 192.0.2.1, ports: 30000-39999}
+media: {address: 0.0.0.0, advertise: 192.0.2.1, ports: 30000-39999, port_rest: 1m, port_rest_least: 2s}
 flows: [menus, more/menu.yaml]
 records: postgresql+psycopg://ivr:hush@db/ivr
 speech: {voices: {en: {voice: en-us, rate: 150}, zh: cmn}}
@@ -81,6 +82,7 @@ limits: {calls: 40, drain: 90s, call: 4h}
     )
     assert site.sip.listen == (Listen("udp", "192.0.2.1", 5070), Listen("tcp", "::1", 5060))
     assert str(site.sip.listen[1]) == "tcp:[::1]:5060"
+    assert (site.media.port_rest, site.media.port_rest_least) == (60.0, 2.0)
     assert site.voice("zh").voice == "cmn"
     assert site.voice("de").voice is None
     assert site.trunks["carrier"].password == "second-secret"
@@ -89,6 +91,24 @@ limits: {calls: 40, drain: 90s, call: 4h}
     assert site.limits.call == 14_400.0
     for secret in ("first-secret", "second-secret", "hush"):
         assert secret not in repr(site)
+
+
+@pytest.mark.parametrize(
+    ("media", "limits", "warned"),
+    [
+        ("ports: 20000-21999", "calls: 400", False),  # how fast calls come is not said
+        ("ports: 20000-21999", "calls: 400, calls_per_second: 6", False),  # 400 * 4 + 6 * 30 * 2 = 1,960
+        ("ports: 20000-21999", "calls: 400, calls_per_second: 7", True),
+        ("ports: 20000-21999, port_rest: 25s", "calls: 400, calls_per_second: 8", False),
+        ("ports: 20000-21999, port_rest_least: 4s", "calls: 400, calls_per_second: 50", False),
+        ("ports: 20000-21999, port_rest: 0s", "calls: 400, calls_per_second: 9999", False),
+        ("ports: 20000-21999", "calls: 500, calls_per_second: 1", True),
+    ],
+)
+def test_ports_that_rest_are_counted_where_the_site_says_how_fast_calls_come(
+    media: str, limits: str, warned: bool
+) -> None:
+    assert ("W210" in told(f"{TINY}media: {{{media}}}\nlimits: {{{limits}}}\n")) == warned
 
 
 def test_a_number_is_answered_by_the_most_exact_rule() -> None:

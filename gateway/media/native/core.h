@@ -283,8 +283,9 @@ typedef struct {
 struct Engine {
     pthread_mutex_t gate;      /* held only while waiting for the mutex */
     pthread_mutex_t mutex;
-    atomic_int waiting;        /* commands that want the mutex */
-    int64_t held_since;        /* by the media thread */
+    int64_t held_since;        /* when the media thread last took the mutex, */
+    int64_t worked_since;      /* what processor time it had used then, */
+    int64_t let_go_at;         /* and when it last let go */
     pthread_t thread;
     bool running;              /* of the starting thread */
     atomic_bool stop;
@@ -316,17 +317,21 @@ struct Engine {
 /* Room for sound, and for everything else beyond it: a listener that nobody empties costs no key and no play. */
 enum { EVENTS_FOR_SOUND = 4 << 20, EVENTS_TOTAL = 6 << 20 };
 
-/* Whoever waits for the mutex holds the gate, so a media thread that lets go of the mutex gets it back only after
- * him. Without it a real-time thread takes it back before a command has woken up. */
-static inline void engine_lock(Engine *engine)
-{
-    pthread_mutex_lock(&engine->gate);
-    pthread_mutex_lock(&engine->mutex);
-    pthread_mutex_unlock(&engine->gate);
-}
-/* For commands: the media thread makes way between two legs for whoever waits here. */
-void engine_lock_for_command(Engine *engine);
-static inline void engine_unlock(Engine *engine) { pthread_mutex_unlock(&engine->mutex); }
+/* lock.c */
+
+/* How long the media thread keeps commands out before it lets them in, if no single leg's turn takes longer. Short
+ * enough that nobody feels it; long enough that not every leg costs a change of threads while commands come thick. */
+#define HOLD (50 * (MILLISECOND / 1000))
+
+void engine_make_mutex(pthread_mutex_t *mutex);
+/* For commands. */
+void engine_lock(Engine *engine);
+void engine_unlock(Engine *engine);
+/* For the media thread. */
+void engine_hold(Engine *engine);
+void engine_let_go(Engine *engine);
+/* Lets commands in if HOLD has passed: legs may have been closed, opened, bridged and parted. The time now. */
+int64_t engine_make_way(Engine *engine);
 
 /* event.c */
 bool events_allocate(Engine *engine);
@@ -370,8 +375,24 @@ void rtcp_schedule(Engine *engine, Leg *leg, int64_t now, bool first);
 void rtcp_send(Engine *engine, Leg *leg, int64_t now, bool bye);
 void leg_receive_rtcp(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t now);
 
-/* engine.c */
+/* clock.c */
 int64_t monotonic_now(void);
+int64_t realtime_now(void);
+int64_t worked_now(void); /* processor time of the calling thread */
+
+/* thread.c: what epoll gives back is a leg's id, with RTCP_FLAG for its second socket, or TIMER. */
+#define TIMER UINT64_MAX
+#define RTCP_FLAG (UINT64_C(1) << 63)
+
+typedef struct Inbox Inbox; /* what is read at a time */
+struct epoll_event;
+Inbox *inbox_new(void);
+/* What the media thread does after each wake-up. */
+void media_round(Engine *engine, Inbox *inbox, const struct epoll_event *ready, int count);
+void *media_thread(void *engine);
+
+/* engine.c */
+Leg *leg_of(Engine *engine, int64_t id);
 uint64_t random_next(Engine *engine);
 void leg_heard(Engine *engine, Leg *leg, int64_t now);
 

@@ -1,57 +1,21 @@
-/* The media thread, the sockets it reads, and the commands that Python gives.
- *
- * Every leg has its turn once in 20 ms, in one of four slots of 5 ms; then its socket is read and one packet sent.
- * Only bridged legs are waited for, so that what one side says reaches the other when it arrives. A slot that comes
- * late is run late; four or more late slots are left out, or a leg would send two packets at once. */
+/* The engine's life, and the commands that Python gives. */
 #define _GNU_SOURCE
 #include "core.h"
 
 #include <errno.h>
-#include <math.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
     LEGS_MAX = 1 << 16,
-    READY_MAX = 64,     /* sockets served after one wake-up */
-    PACKETS_AT_ONCE = 8,
-    ROUNDS_MAX = 8,     /* a flood at one port costs its turn no more than 64 packets */
-    PRIORITY = 10,
     EXPEDITED_FORWARDING = 46 << 2, /* RFC 4594: telephony */
 };
-
-#define TIMER UINT64_MAX
-#define RTCP_FLAG (UINT64_C(1) << 63)
-
-/* What one recvmmsg() fills. */
-typedef struct {
-    struct mmsghdr headers[PACKETS_AT_ONCE];
-    struct iovec vectors[PACKETS_AT_ONCE];
-    Address from[PACKETS_AT_ONCE];
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(struct timespec))];
-    } control[PACKETS_AT_ONCE];
-    uint8_t bytes[PACKETS_AT_ONCE][PACKET_MAX];
-} Inbox;
-
-static int64_t clock_now(clockid_t clock)
-{
-    struct timespec time;
-    clock_gettime(clock, &time);
-    return time.tv_sec * SECOND + time.tv_nsec;
-}
-
-int64_t monotonic_now(void) { return clock_now(CLOCK_MONOTONIC); }
 
 uint64_t random_next(Engine *engine)
 {
@@ -70,251 +34,7 @@ void leg_heard(Engine *engine, Leg *leg, int64_t now)
     }
 }
 
-/* The lock -------------------------------------------------------------------------------------------------------- */
-
-void engine_lock_for_command(Engine *engine)
-{
-    int64_t since = monotonic_now();
-    atomic_fetch_add(&engine->waiting, 1);
-    engine_lock(engine);
-    atomic_fetch_sub(&engine->waiting, 1);
-    int64_t waited = monotonic_now() - since;
-    if (waited > engine->statistics.longest_wait_ns)
-        engine->statistics.longest_wait_ns = waited;
-}
-
-static void hold(Engine *engine)
-{
-    engine_lock(engine);
-    engine->held_since = monotonic_now();
-}
-
-static void let_go(Engine *engine)
-{
-    int64_t held = monotonic_now() - engine->held_since;
-    if (held > engine->statistics.longest_hold_ns)
-        engine->statistics.longest_hold_ns = held;
-    engine_unlock(engine);
-}
-
-/* Between two legs of the media thread: nobody waits for more than one leg's turn. */
-static void make_way(Engine *engine)
-{
-    if (!atomic_load_explicit(&engine->waiting, memory_order_relaxed))
-        return;
-    engine->statistics.made_way++;
-    let_go(engine);
-    hold(engine);
-}
-
-/* Reading --------------------------------------------------------------------------------------------------------- */
-
-static void inbox_clear(Inbox *inbox, int count)
-{
-    for (int i = 0; i < count; i++) {
-        struct msghdr *header = &inbox->headers[i].msg_hdr;
-        inbox->vectors[i] = (struct iovec){inbox->bytes[i], PACKET_MAX};
-        *header = (struct msghdr){
-            .msg_name = &inbox->from[i],
-            .msg_namelen = sizeof inbox->from[i],
-            .msg_iov = &inbox->vectors[i],
-            .msg_iovlen = 1,
-            .msg_control = &inbox->control[i],
-            .msg_controllen = sizeof inbox->control[i],
-        };
-    }
-}
-
-/* When the kernel took the packet in: turns are 20 ms apart, so the time of reading says nothing about jitter. */
-static int64_t arrival_of(const Engine *engine, struct msghdr *header, int64_t now)
-{
-    for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control; control = CMSG_NXTHDR(header, control))
-        if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_TIMESTAMPNS) {
-            struct timespec stamp;
-            memcpy(&stamp, CMSG_DATA(control), sizeof stamp);
-            return stamp.tv_sec * SECOND + stamp.tv_nsec - engine->realtime_offset;
-        }
-    return now;
-}
-
-static void leg_read(Engine *engine, Leg *leg, bool rtcp, Inbox *inbox, int64_t now)
-{
-    int count = PACKETS_AT_ONCE;
-    for (int round = 0; round < ROUNDS_MAX && count == PACKETS_AT_ONCE; round++) {
-        count = recvmmsg(rtcp ? leg->rtcp_fd : leg->rtp_fd, inbox->headers, PACKETS_AT_ONCE, MSG_DONTWAIT, NULL);
-        for (int i = 0; i < count; i++) {
-            struct msghdr *header = &inbox->headers[i].msg_hdr;
-            size_t size = inbox->headers[i].msg_len;
-            if (header->msg_flags & MSG_TRUNC)
-                leg->statistics.malformed++;
-            else if (rtcp)
-                leg_receive_rtcp(engine, leg, inbox->bytes[i], size, &inbox->from[i], now);
-            else
-                leg_receive_rtp(engine, leg, inbox->bytes[i], size, &inbox->from[i], arrival_of(engine, header, now),
-                                now);
-        }
-        if (count > 0)
-            inbox_clear(inbox, count);
-    }
-}
-
-/* The thread ------------------------------------------------------------------------------------------------------ */
-
-static void watch_for_loss(Engine *engine, Leg *leg, int64_t now)
-{
-    if (engine->media_timeout && leg->has_remote && leg->remote.receive && !leg->media_lost
-        && now - leg->last_valid > engine->media_timeout) {
-        leg->media_lost = true;
-        event_push(engine, leg, EVENT_MEDIA_LOST, 0, 0);
-    }
-}
-
-static void listen_to(Engine *engine, Leg *leg)
-{
-    Listener *listener = leg->listener;
-    if (!listener || !listener->running)
-        return;
-    int before = listener->filled;
-    listener_take(listener, listener->chunk + before, leg->tick);
-    listener->filled += leg->tick;
-    /* Tones are judged 20 ms at a time, whatever the tick. */
-    if (listener->detect && leg->remote.telephone_event_in < 0 && listener->filled % FRAME == 0) {
-        char key = tone_detect(&listener->tones, listener->chunk + listener->filled - FRAME);
-        if (key)
-            event_push(engine, leg, EVENT_KEY, key, 1);
-    }
-    if (listener->filled == CHUNK) {
-        if (listener->deliver)
-            event_push_sound(engine, leg, listener->chunk, CHUNK);
-        listener->filled = 0;
-    }
-}
-
-static void leg_turn(Engine *engine, Leg *leg, Inbox *inbox, int64_t due)
-{
-    int64_t now = monotonic_now();
-    if (!leg->peer)
-        leg_read(engine, leg, false, inbox, now);
-    listen_to(engine, leg);
-    leg_send_due(engine, leg, due);
-    if (!leg->has_remote)
-        return;
-    watch_for_loss(engine, leg, now);
-    if (now >= leg->rtcp.next)
-        rtcp_send(engine, leg, now, false);
-}
-
-
-static void run_slot(Engine *engine, Inbox *inbox)
-{
-    Bucket *bucket = &engine->buckets[engine->slot % SLOTS];
-    /* Backwards: closing a leg moves the last one into its place, and that one has had its turn. */
-    for (int i = bucket->count - 1; i >= 0; i--) {
-        if (i >= bucket->count)
-            continue;
-        Leg *leg = &engine->legs[bucket->legs[i]];
-        if (leg->last_slot == engine->slot)
-            continue;
-        leg->last_slot = engine->slot;
-        leg_turn(engine, leg, inbox, engine->due);
-        make_way(engine);
-    }
-}
-
-static void run_due_slots(Engine *engine, Inbox *inbox)
-{
-    int64_t now = monotonic_now();
-    if (now < engine->due)
-        return;
-    engine->realtime_offset = clock_now(CLOCK_REALTIME) - now;
-    int64_t waiting = 1 + (now - engine->due) / SLOT;
-    if (waiting > SLOTS) {
-        int64_t missed = waiting - SLOTS;
-        engine->statistics.missed_slots += missed;
-        engine->slot += missed;
-        engine->due += missed * SLOT;
-        waiting = SLOTS;
-    }
-    engine->statistics.late_slots += waiting - 1;
-    for (; waiting; waiting--) {
-        run_slot(engine, inbox);
-        engine->slot++;
-        engine->due += SLOT;
-    }
-}
-
-static Leg *leg_of(Engine *engine, int64_t id)
-{
-    if (id < 0 || id % LEGS_MAX >= engine->max_legs)
-        return NULL;
-    Leg *leg = &engine->legs[id % LEGS_MAX];
-    return leg->open && leg->id == id ? leg : NULL;
-}
-
-static void serve(Engine *engine, const struct epoll_event *ready, int count, Inbox *inbox)
-{
-    int64_t now = monotonic_now();
-    for (int i = 0; i < count; i++) {
-        uint64_t token = ready[i].data.u64;
-        if (token == TIMER) {
-            /* A periodic timer goes on only once it has been read; how often it went off does not matter. */
-            uint64_t expirations;
-            (void)!read(engine->timer_fd, &expirations, sizeof expirations);
-            continue;
-        }
-        Leg *leg = leg_of(engine, (int64_t)(token & ~RTCP_FLAG));
-        if (leg) {
-            leg_read(engine, leg, token & RTCP_FLAG, inbox, now);
-            make_way(engine);
-        }
-    }
-}
-
-static void ask_for_realtime(Engine *engine)
-{
-    /* Ordinary threads are woken up to 50 us late. */
-    prctl(PR_SET_TIMERSLACK, 1);
-    struct sched_param parameters = {.sched_priority = PRIORITY};
-    bool granted = engine->ask_realtime && !pthread_setschedparam(pthread_self(), SCHED_RR, &parameters);
-    engine_lock(engine);
-    engine->statistics.realtime = granted;
-    engine_unlock(engine);
-}
-
-static void *media_thread(void *argument)
-{
-    Engine *engine = argument;
-    struct epoll_event ready[READY_MAX];
-    Inbox *inbox = malloc(sizeof *inbox);
-    if (!inbox)
-        return NULL;
-    inbox_clear(inbox, PACKETS_AT_ONCE);
-    ask_for_realtime(engine);
-    while (!atomic_load(&engine->stop)) {
-        int count = epoll_wait(engine->epoll_fd, ready, READY_MAX, -1);
-        hold(engine);
-        engine->statistics.wake_ups++;
-        serve(engine, ready, count, inbox);
-        run_due_slots(engine, inbox);
-        events_signal(engine);
-        let_go(engine);
-    }
-    free(inbox);
-    return NULL;
-}
-
 /* The engine's life ----------------------------------------------------------------------------------------------- */
-
-static void make_mutex(pthread_mutex_t *mutex)
-{
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    /* A command that is preempted with the lock in hand would keep the media thread from its slot. */
-    pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
-    if (pthread_mutex_init(mutex, &attributes))
-        pthread_mutex_init(mutex, NULL);
-    pthread_mutexattr_destroy(&attributes);
-}
 
 static bool watch(Engine *engine, int fd, uint64_t token)
 {
@@ -343,8 +63,8 @@ Engine *media_engine_new(const char *address, int max_legs, double media_timeout
         return NULL;
     static pthread_once_t tables = PTHREAD_ONCE_INIT;
     pthread_once(&tables, g711_initialise);
-    make_mutex(&engine->gate);
-    make_mutex(&engine->mutex);
+    engine_make_mutex(&engine->gate);
+    engine_make_mutex(&engine->mutex);
     engine->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     engine->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     engine->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -352,7 +72,7 @@ Engine *media_engine_new(const char *address, int max_legs, double media_timeout
     engine->media_timeout = media_timeout_s > 0 ? (int64_t)(media_timeout_s * SECOND) : 0;
     engine->send_silence = send_silence;
     engine->ask_realtime = realtime;
-    engine->realtime_offset = clock_now(CLOCK_REALTIME) - monotonic_now();
+    engine->realtime_offset = realtime_now() - monotonic_now();
     if (getrandom(&engine->random, sizeof engine->random, 0) != sizeof engine->random || !engine->random)
         engine->random = (uint64_t)monotonic_now() | 1;
     int problem = 0;
@@ -420,7 +140,7 @@ int media_engine_event_fd(const Engine *engine) { return engine->event_fd; }
 
 void media_engine_statistics(Engine *engine, MediaEngineStatistics *out)
 {
-    engine_lock_for_command(engine);
+    engine_lock(engine);
     *out = engine->statistics;
     engine_unlock(engine);
 }
@@ -469,9 +189,17 @@ static void turns_begin(Engine *engine, Leg *leg, int ptime_ms)
 
 /* Commands -------------------------------------------------------------------------------------------------------- */
 
+Leg *leg_of(Engine *engine, int64_t id)
+{
+    if (id < 0 || id % LEGS_MAX >= engine->max_legs)
+        return NULL;
+    Leg *leg = &engine->legs[id % LEGS_MAX];
+    return leg->open && leg->id == id ? leg : NULL;
+}
+
 static Leg *lock_leg(Engine *engine, int64_t id)
 {
-    engine_lock_for_command(engine);
+    engine_lock(engine);
     Leg *leg = leg_of(engine, id);
     if (!leg)
         engine_unlock(engine);
@@ -544,7 +272,7 @@ int64_t media_leg_open(Engine *engine, int port)
         return rtcp_fd;
     }
     int64_t id = -EUSERS;
-    engine_lock_for_command(engine);
+    engine_lock(engine);
     if (engine->free_count) {
         int index = engine->free_legs[--engine->free_count];
         Leg *leg = &engine->legs[index];

@@ -55,7 +55,7 @@ void events_signal(Engine *engine)
 size_t media_engine_events(Engine *engine, const uint8_t **out)
 {
     uint64_t count;
-    engine_lock_for_command(engine);
+    engine_lock(engine);
     /* Under the lock: a signal given between the read and the swap would be lost. */
     if (read(engine->event_fd, &count, sizeof count) < 0)
         count = 0;

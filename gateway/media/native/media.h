@@ -1,8 +1,9 @@
 /* What Python may call: the media engine as plain C functions, bound by ctypes in gateway/media/engine.py.
  *
- * Every function may be called from any thread. None waits longer than one batch of packets (below 1 ms). A leg is
- * named by an id that is never used twice; a function given the id of a closed leg does nothing and returns
- * -ENOENT. Failures are negative errno values. Times are milliseconds or seconds as the name says. */
+ * Every function may be called from any thread. None is kept out by the media thread for longer than some 0.1 ms
+ * (HOLD in core.h, and one leg's turn). A leg is named by an id that is never used twice; a function given the id of
+ * a closed leg does nothing and returns -ENOENT. Failures are negative errno values. Times are in the unit that the
+ * name says. */
 #ifndef MEDIA_H
 #define MEDIA_H
 
@@ -12,7 +13,7 @@
 typedef struct Engine Engine;
 
 /* Raised with every change of what is declared here, so that a library left over from older sources is noticed. */
-enum { MEDIA_ABI = 2 };
+enum { MEDIA_ABI = 3 };
 int media_abi(void);
 
 enum { CODEC_PCMU, CODEC_PCMA };
@@ -70,9 +71,13 @@ typedef struct {
     int64_t missed_slots; /* not run at all: their legs sent nothing */
     int64_t events_dropped;
     int64_t realtime; /* 1 when the thread runs under SCHED_RR */
-    int64_t made_way; /* times the thread let commands in between two legs */
-    int64_t longest_hold_ns; /* the longest that the thread kept everybody else out */
-    int64_t longest_wait_ns; /* the longest that a command waited, being kept off its core included */
+    int64_t longest_hold_ns; /* that the media thread kept everybody else out at a stretch */
+    int64_t longest_work_ns; /* the same by processor time: shorter if the thread was off its core meanwhile */
+    int64_t commands;
+    int64_t waited_ns; /* from asking until they had the engine, in all */
+    int64_t longest_wait_ns;
+    int64_t kept_out_ns; /* of that, until the media thread had let go: the rest is other commands, and waking up */
+    int64_t longest_kept_out_ns;
 } MediaEngineStatistics;
 
 /* NULL with errno set when the address is none or memory or file descriptors have run out. */

@@ -3,10 +3,12 @@
 #include "../../../gateway/media/native/core.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #define CHECK(condition)                                                          \
     do {                                                                          \
@@ -426,31 +428,123 @@ static void test_a_timestamp_half_the_way_round(void)
 
 /* Commands -------------------------------------------------------------------------------------------------------- */
 
-static MediaEngineStatistics after_turns(Engine *engine, int64_t turns)
+/* The engine's clock, put in the real one's place by the linker: it stands still, or goes on by as much each time that
+ * somebody looks at it. */
+int64_t __real_monotonic_now(void);
+int64_t __wrap_monotonic_now(void);
+
+static int64_t own_time;
+static int64_t own_time_step;
+
+int64_t __wrap_monotonic_now(void) { return own_time ? own_time += own_time_step : __real_monotonic_now(); }
+
+enum { MANY_LEGS = 80, FLOOD = 64 };
+
+/* A leg's turn, or eight packets, take longer here than they ever do. */
+#define STEP (HOLD / 5)
+
+typedef struct {
+    Engine *engine;
+    Inbox *inbox;
+    struct epoll_event ready[MANY_LEGS];
+} Round;
+
+/* So many legs, each with a far end that is not there, and with packets waiting for it. */
+static Round round_begin(int packets)
 {
-    MediaEngineStatistics now;
-    media_engine_statistics(engine, &now);
-    int64_t end = now.wake_ups + turns;
-    while (now.wake_ups < end) {
-        struct timespec moment = {0, MILLISECOND};
-        nanosleep(&moment, NULL);
-        media_engine_statistics(engine, &now);
+    Round round = {.engine = media_engine_new("127.0.0.1", MANY_LEGS, 15, 1, 0), .inbox = inbox_new()};
+    CHECK(round.engine && round.inbox);
+    int from = socket(AF_INET, SOCK_DGRAM, 0);
+    uint8_t packet[RTP_HEADER + FRAME] = {0x80};
+    MediaRemote remote = remote_at(9);
+    for (int i = 0; i < MANY_LEGS; i++) {
+        Leg *leg = open_leg(round.engine);
+        CHECK(!media_leg_set_remote(round.engine, leg->id, &remote));
+        round.ready[i].data.u64 = (uint64_t)leg->id;
+        Address to;
+        socklen_t size = sizeof to;
+        CHECK(!getsockname(leg->rtp_fd, &to.any, &size));
+        for (int sent = 0; sent < packets; sent++)
+            CHECK(sendto(from, packet, sizeof packet, 0, &to.any, size) == sizeof packet);
     }
-    return now;
+    close(from);
+    own_time = monotonic_now();
+    own_time_step = STEP;
+    round.engine->due = INT64_MAX;
+    return round;
 }
 
-static void test_the_thread_makes_way_after_every_leg(void)
+static MediaEngineStatistics round_end(Round *round)
+{
+    own_time = own_time_step = 0;
+    MediaEngineStatistics statistics = round->engine->statistics;
+    CHECK(statistics.longest_hold_ns > 0);
+    media_engine_free(round->engine);
+    free(round->inbox);
+    return statistics;
+}
+
+static void test_many_turns_keep_nobody_out_for_long(void)
+{
+    Round round = round_begin(0);
+    round.engine->due = own_time - (SLOTS - 1) * SLOT;
+    media_round(round.engine, round.inbox, NULL, 0);
+    for (int i = 0; i < MANY_LEGS; i++)
+        CHECK(round.engine->legs[i].statistics.packets_sent + round.engine->legs[i].statistics.send_errors == 1);
+    /* One turn is begun within the time, and letting go looks at the clock again. */
+    CHECK(round_end(&round).longest_hold_ns <= HOLD + 2 * STEP);
+}
+
+static void test_many_ready_sockets_keep_nobody_out_for_long(void)
+{
+    Round round = round_begin(1);
+    media_round(round.engine, round.inbox, round.ready, MANY_LEGS);
+    for (int i = 0; i < MANY_LEGS; i++)
+        CHECK(round.engine->legs[i].statistics.packets_received == 1);
+    CHECK(round_end(&round).longest_hold_ns <= HOLD + 2 * STEP);
+}
+
+static void test_a_flood_at_one_port_keeps_nobody_out_for_long(void)
+{
+    Round round = round_begin(FLOOD);
+    media_round(round.engine, round.inbox, round.ready, 1);
+    MediaLegStatistics flooded = round.engine->legs[0].statistics;
+    CHECK(flooded.packets_received == FLOOD);
+    CHECK(round_end(&round).longest_hold_ns <= HOLD + 2 * STEP);
+}
+
+static void *give_a_command(void *engine)
+{
+    MediaEngineStatistics statistics;
+    media_engine_statistics(engine, &statistics);
+    return NULL;
+}
+
+static void test_what_a_command_waits_is_counted(void)
 {
     Call call = call_begin();
-    int64_t rounds = 5, legs = 2;
-    CHECK(!media_engine_start(call.engine));
-    /* As if a command waited all the time: one that stands in line here could not be seen to. */
-    int64_t before = after_turns(call.engine, 1).made_way;
-    atomic_fetch_add(&call.engine->waiting, 1);
-    MediaEngineStatistics after = after_turns(call.engine, rounds * SLOTS + 1);
-    CHECK(after.made_way - before >= rounds * legs);
-    CHECK(after.longest_hold_ns > 0);
-    CHECK(after.longest_wait_ns > 0);
+    Engine *engine = call.engine;
+    MediaEngineStatistics before = engine->statistics;
+    give_a_command(engine);
+    CHECK(engine->statistics.commands == before.commands + 1);
+    CHECK(engine->statistics.waited_ns > before.waited_ns);
+    CHECK(engine->statistics.kept_out_ns == 0);
+
+    pthread_t other;
+    engine_hold(engine);
+    CHECK(!pthread_create(&other, NULL, give_a_command, engine));
+    /* Whoever stands in line has the gate. */
+    while (!pthread_mutex_trylock(&engine->gate)) {
+        pthread_mutex_unlock(&engine->gate);
+        sched_yield();
+    }
+    engine_let_go(engine);
+    pthread_join(other, NULL);
+    MediaEngineStatistics after = engine->statistics;
+    CHECK(after.commands == before.commands + 2);
+    CHECK(after.kept_out_ns > 0 && after.longest_kept_out_ns == after.kept_out_ns);
+    CHECK(after.longest_wait_ns > after.longest_kept_out_ns);
+    CHECK(after.longest_hold_ns >= after.longest_kept_out_ns);
     call_end(&call);
 }
 
@@ -473,7 +567,10 @@ int main(void)
     test_any_timestamps_at_all();
     test_one_stream_whatever_happens();
     test_a_timestamp_half_the_way_round();
-    test_the_thread_makes_way_after_every_leg();
+    test_many_turns_keep_nobody_out_for_long();
+    test_many_ready_sockets_keep_nobody_out_for_long();
+    test_a_flood_at_one_port_keeps_nobody_out_for_long();
+    test_what_a_command_waits_is_counted();
     puts("every part did what it should");
     return 0;
 }

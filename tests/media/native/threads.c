@@ -1,11 +1,12 @@
-/* The engine at work under ThreadSanitizer: packets come in while four threads give commands for two seconds. */
+/* The engine at work under ThreadSanitizer: packets come in, bursts of them too, while
+ * four threads give commands for two seconds. */
 #include "../../../gateway/media/native/core.h"
 
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS = 4, PORTS_EACH = 200, SECONDS = 2 };
+enum { THREADS = 4, PORTS_EACH = 200, SECONDS = 2, FLOOD = 24 };
 
 static Engine *engine;
 static int first_port;
@@ -61,9 +62,25 @@ static void *caller(void *argument)
     return NULL;
 }
 
+/* More than is read at a time, to every port there may be: legs close in the middle of being read. */
+static void *flooder(void *argument)
+{
+    uint8_t packet[RTP_HEADER + FRAME] = {0x80};
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    int64_t end = monotonic_now() + SECONDS * SECOND;
+    for (int turn = 0; monotonic_now() < end; turn++) {
+        Address to;
+        address_parse("127.0.0.1", first_port + 2 * (turn % (THREADS * PORTS_EACH)), &to);
+        for (int sent = 0; sent < FLOOD; sent++)
+            (void)!sendto(fd, packet, sizeof packet, 0, &to.any, address_size(&to));
+    }
+    close(fd);
+    return argument;
+}
+
 int main(void)
 {
-    pthread_t threads[THREADS];
+    pthread_t threads[THREADS], flood;
     const uint8_t *events;
     MediaEngineStatistics statistics;
     first_port = 26000 + (int)(getpid() % 500) * 2;
@@ -72,6 +89,7 @@ int main(void)
         return 1;
     for (intptr_t i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, caller, (void *)i);
+    pthread_create(&flood, NULL, flooder, NULL);
     size_t heard = 0;
     for (int i = 0; i < SECONDS * 20; i++) {
         struct timespec moment = {0, 50 * MILLISECOND};
@@ -80,6 +98,7 @@ int main(void)
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
+    pthread_join(flood, NULL);
     media_engine_statistics(engine, &statistics);
     media_engine_free(engine);
     if (!heard || statistics.legs) {
