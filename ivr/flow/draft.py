@@ -18,7 +18,8 @@ from typing import Any
 from ivr.flow.expression import Expression
 from ivr.flow.keys import KeyPatterns
 from ivr.flow.model import Block, Flow, InputSettings, Place, Recording, Step, Variable
-from ivr.flow.nodes import Verb
+from ivr.flow.nodes import VERBS, Verb
+from ivr.flow.nodes.steps import nested
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem
 from ivr.flow.source import ScalarNode
@@ -51,6 +52,7 @@ class DraftBlock:
     steps: tuple[DraftStep, ...]
     whole: bool
     """Whether every step could be read."""
+    renamed_from: ScalarNode | None = None
 
 
 @dataclass(slots=True)
@@ -77,9 +79,12 @@ class Draft:
         self.problems.append(Problem(code, node.place, message, help, length))
 
     def steps(self) -> Iterator[tuple[DraftBlock, DraftStep]]:
+        """Every step, those within the settings of others included."""
         for block in self.blocks.values():
             for step in block.steps:
                 yield block, step
+                for one in nested(step.settings):
+                    yield block, DraftStep(VERBS[one.verb], one.settings, {}, {}, one.place)
 
 
 def make_flow(draft: Draft) -> Flow:
@@ -110,7 +115,8 @@ def _block(block: DraftBlock) -> Block:
         )
         for step in block.steps
     )
-    return Block(block.name.text, block.title, steps, block.name.place)
+    before = block.renamed_from.text if block.renamed_from is not None else None
+    return Block(block.name.text, block.title, steps, block.name.place, before)
 
 
 def digest(flow: Flow) -> str:
@@ -138,19 +144,22 @@ def _compared(kind: type[Any]) -> tuple[str, ...] | None:
     if not dataclasses.is_dataclass(kind):
         return None
     fields = (one for one in dataclasses.fields(kind) if one.compare)
-    return tuple(one.name for one in fields if one.name not in ("title", "digest"))
+    return tuple(one.name for one in fields if one.name not in ("title", "digest", "renamed_from"))
 
 
 @lru_cache(maxsize=500)
 def _parts(kind: type[Any]) -> tuple[str, ...]:
     """The fields of a dataclass that can hold texts, expressions and recordings; none for what is none."""
-    if not dataclasses.is_dataclass(kind) or kind is Place:
+    if not dataclasses.is_dataclass(kind) or kind in (Place, Step):
         return ()
     return tuple(one.name for one in dataclasses.fields(kind))
 
 
 def contents(settings: object) -> Iterator[Expression | Template | Recording]:
-    """Every expression, text and recording in the settings of a step, those in holes of texts included."""
+    """Every expression, text and recording in the settings of a step, those in holes of texts included.
+
+    Steps within the settings are steps of their own.
+    """
     if isinstance(settings, Expression | Recording):
         yield settings
     elif isinstance(settings, Template):

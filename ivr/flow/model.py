@@ -90,6 +90,8 @@ class Block:
     title: str
     steps: tuple[Step, ...]
     place: Place = field(compare=False)
+    renamed_from: str | None = None
+    """What it was called before, for those who compare and count: no other block has this name."""
 
 
 @dataclass(frozen=True, slots=True)

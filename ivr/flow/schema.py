@@ -67,7 +67,7 @@ def _block() -> Schema:
     steps: Schema = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}
     titled = {
         "type": "object",
-        "properties": {"title": schema_of(Text()), "steps": steps},
+        "properties": {"title": schema_of(Text()), "steps": steps, "renamed_from": _NAMES},
         "required": ["steps"],
         "additionalProperties": False,
     }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ivr.flow.draft import Draft, DraftBlock, DraftStep, expressions
 from ivr.flow.holes import check_values
-from ivr.flow.model import Place, VariableType
+from ivr.flow.model import Place, Step, VariableType
+from ivr.flow.nodes import VERBS
 from ivr.flow.nodes.control import If, Set, Switch
 from ivr.flow.nodes.questions import Collect
+from ivr.flow.nodes.steps import nested, own_steps
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem, did_you_mean, has_errors
 from ivr.flow.types import BUILT_IN, RESERVED, assignable
@@ -139,7 +141,8 @@ def _departures(block: DraftBlock, surely: frozenset[str]) -> Iterator[tuple[str
     for step in block.steps:
         after = surely | _sets(step)
         for exit, node in step.wires.items():
-            yield node.text, after if _set_by(step, exit) else surely
+            first = _sets_first(step, exit)
+            yield node.text, (after if _set_by(step, exit) else surely) | first
         surely = after if all(_set_by(step, exit) for exit in _going_on(step)) else surely
 
 
@@ -149,7 +152,16 @@ def _sets(step: DraftStep) -> frozenset[str]:
         return frozenset({into})
     if isinstance(step.settings, Set):
         return frozenset(assignment.name for assignment in step.settings.values)
-    return frozenset()
+    return _set_in(own_steps(step.settings))
+
+
+def _sets_first(step: DraftStep, exit: str) -> frozenset[str]:
+    """What is set by the steps a key does before it leads on."""
+    return _set_in(one for key in getattr(step.settings, "done", ()) if key.key == exit for one in key.steps)
+
+
+def _set_in(steps: Iterable[Step]) -> frozenset[str]:
+    return frozenset(one.name for step in steps if isinstance(step.settings, Set) for one in step.settings.values)
 
 
 def _set_by(step: DraftStep, exit: str) -> bool:
@@ -172,6 +184,8 @@ def _reads(step: DraftStep) -> Iterator[tuple[str, Place, frozenset[str]]]:
                 yield name, place, own
             own |= {assignment.name}
         return
+    for one in nested(step.settings):
+        yield from _reads(DraftStep(VERBS[one.verb], one.settings, {}, {}, one.place))
     for expression in expressions(step.settings):
         if isinstance(step.settings, Collect) and expression is step.settings.check:
             own = frozenset({step.settings.into})

@@ -19,6 +19,8 @@ class Exit:
     row: Row = field(default_factory=Row)
     heard_from: bool = False
     """The caller gave an answer: he is there, and the flow is not going round in circles without him."""
+    first: tuple[Step, ...] = ()
+    """Steps that take no time, done before the flow goes on. They have no rows of their own."""
 
 
 @dataclass(frozen=True, slots=True)

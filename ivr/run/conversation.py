@@ -20,6 +20,7 @@ from ivr.run.actions import (
     Action,
     Answer,
     CancelRequest,
+    Mark,
     Play,
     PlayItem,
     PlayRecording,
@@ -137,6 +138,12 @@ class Conversation:
         if not self.answer_asked:
             self.answer_asked = True
             self.do(Answer())
+
+    def speak(self, language: str) -> None:
+        """Use another language from here on."""
+        if language != self.language:
+            self.language = language
+            self.do(Mark("language", language))
 
     def play(self, items: Sequence[PlayItem], *, loop: bool = False) -> int:
         """Play in place of whatever plays. Returns the number of the play."""

@@ -29,8 +29,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.call import Answered, CallEnded, CallerLeft, KeyPressed, PlayEnded
 from ivr.flow.expression import EvaluationError
@@ -327,6 +328,9 @@ class FlowRun:
         if outcome.heard_from:
             self._passes.clear()
             self._in_error = self._last_chance
+        if outcome.first:
+            wrong = self._attempt(partial(self._done_first, outcome.first))
+            outcome = replace(outcome, name=wrong.name, error=wrong.error) if isinstance(wrong, Exit) else outcome
         step = self._steps[self._index]
         name, goes_on = leads_by(step, outcome.name)
         block = step.exits.get(name)
@@ -343,6 +347,10 @@ class FlowRun:
         if error is not None:
             self._log_error(error, block)
         return self._enter(block)
+
+    def _done_first(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            BEHAVIOURS[step.verb].begin(self._talk, step)
 
     def _enter(self, name: str) -> Outcome | None:
         block = self._flow.blocks.get(name)

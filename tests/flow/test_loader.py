@@ -106,7 +106,8 @@ def test_the_example_of_every_verb_loads(verb: object) -> None:
     example = VERBS[verb.name].example  # type: ignore[attr-defined]
     named = "go_on ask_order sales_gold sales support operator voicemail sorry main_menu bye after_hours"
     lines = "\n".join(f"    {line}" for line in example.splitlines())
-    heads = "flow: main\nstart: first\nvars: {tier: {type: text, default: x}, visits: {type: number, default: 0}"
+    heads = "flow: main\nstart: first\nlanguages: [en, zh]\n"
+    heads += "vars: {tier: {type: text, default: x}, visits: {type: number, default: 0}"
     heads += ", order: {type: digits, default: '1'}}\n"
     ending = "" if VERBS[verb.name].ends or not _continues(example) else "\n    - hangup"  # type: ignore[attr-defined]
     text = f"{heads}blocks:\n  first:\n{lines}{ending}\n"

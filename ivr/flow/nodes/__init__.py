@@ -20,7 +20,6 @@ VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
 PLANNED: Final = frozenset(
     [
         "early",
-        "language",
         "ask",
         "call",
         "return",
@@ -33,7 +32,6 @@ PLANNED: Final = frozenset(
         "callback",
         "dial_out",
         "keys_out",
-        "disposition",
     ]
 )
 """Verbs of the language that this version does not have yet: named as such, not as typing errors."""
