@@ -93,6 +93,8 @@ def _verb(verb: Verb) -> Schema:
     long = record_schema(verb.settings, others=exits)
     if needed := _needed(verb):
         long["required"] = needed
+    if verb.further:
+        long["additionalProperties"] = {**text_schema(), "description": f"the block to go to: {verb.further}"}
     forms: list[Schema] = []
     if verb.short is not None:
         forms.append(long["properties"][verb.short])

@@ -194,6 +194,10 @@ class Conversation:
     def cancel_request(self, request_id: int) -> None:
         self.do(CancelRequest(request_id))
 
+    def where(self) -> tuple[str, str]:
+        """The flow and the block."""
+        return self.flow.name, self.here.block if self.here is not None else ""
+
     # What steps say and compute.
 
     def scope(self) -> dict[str, object]:

@@ -117,7 +117,9 @@ def test_the_example_of_every_verb_loads(verb: object) -> None:
 
 
 def _continues(example: str) -> bool:
-    return not example.startswith(("- goto", "- menu", "- transfer", "- ring:", "- confirm", "- switch", "- hours"))
+    return not example.startswith(
+        ("- goto", "- menu", "- transfer", "- ring:", "- confirm", "- switch", "- hours", "- split")
+    )
 
 
 @given(st.binary(max_size=300))

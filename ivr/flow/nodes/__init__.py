@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from ivr.flow.nodes import answering, control, dialling, marking, opening, outside, questions, speaking
+from ivr.flow.nodes import answering, choosing, control, dialling, marking, opening, outside, questions, speaking
 from ivr.flow.nodes.verb import Exit, Verb
 
 __all__ = ["PLANNED", "VERBS", "Exit", "Verb"]
 
-FAMILIES: Final = (answering, speaking, questions, control, opening, outside, dialling, marking)
+FAMILIES: Final = (answering, speaking, questions, control, choosing, opening, outside, dialling, marking)
 
 VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
 
@@ -23,8 +23,6 @@ PLANNED: Final = frozenset(
         "ask",
         "call",
         "return",
-        "split",
-        "limit",
         "queue",
         "conference",
         "message",
