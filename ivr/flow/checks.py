@@ -14,6 +14,7 @@ from ivr.flow.draft import Draft, DraftBlock, DraftStep
 from ivr.flow.holes import check_languages
 from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import seconds_as_text
+from ivr.flow.nodes.calling import Call
 from ivr.flow.nodes.questions import Menu
 from ivr.flow.nodes.speaking import Language
 from ivr.flow.nodes.verb import CONTINUE
@@ -121,9 +122,16 @@ def _order_of_steps(draft: Draft) -> None:
 
 def _graph(draft: Draft) -> Graph:
     return {
-        name: frozenset(node.text for step in block.steps for node in step.wires.values() if node.text in draft.blocks)
+        name: frozenset(target for step in block.steps for target in targets_of(step) if target in draft.blocks)
         for name, block in draft.blocks.items()
     }
+
+
+def targets_of(step: DraftStep) -> Iterator[str]:
+    """The blocks a step names: those its exits lead to, and one it calls."""
+    yield from (node.text for node in step.wires.values())
+    if isinstance(step.settings, Call) and step.settings.block is not None:
+        yield step.settings.block
 
 
 def _from(graph: Graph, starts: Iterable[str]) -> set[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ivr.flow.calls import check_calls, check_circles, with_called
 from ivr.flow.checks import check_flow
 from ivr.flow.draft import Draft, make_flow
 from ivr.flow.dsl.nodes import parse_dsl
@@ -137,7 +138,11 @@ def _compile(sources: Sequence[Source], problems: list[Problem]) -> FlowSet:
         if has_errors([*source.problems, *found, *draft.problems]):
             unreadable.add(draft.name.text)
         problems.extend(draft.problems)
-    flows = {name: make_flow(draft) for name, draft in drafts.items() if name not in unreadable}
+    for draft in drafts.values():
+        problems += check_calls(draft, drafts)
+    problems += (problem for _, problem in check_circles(drafts))
+    unreadable.update(name for name, draft in drafts.items() if has_errors(draft.problems))
+    flows = with_called({name: make_flow(draft) for name, draft in drafts.items() if name not in unreadable})
     return FlowSet(
         MappingProxyType(flows),
         in_order(with_lines(problems, lines)),

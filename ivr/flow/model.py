@@ -54,6 +54,8 @@ class Variable:
     default: object | None
     secret: bool
     place: Place = field(compare=False)
+    param: bool = False
+    """Whoever calls the flow can give its value, and must if there is no default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ BLOCKS_LIMIT: Final = 2_000
 VARIABLES_LIMIT: Final = 500
 """Of one flow: whether a variable is set is looked at for every block."""
 
+_VARIABLE: Final = ("type", "default", "secret", "param")
 _BLOCK: Final = ("title", "steps", "renamed_from")
 _STRUCTURE: Final = ("vars", "input", "blocks")
 TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
@@ -147,12 +148,13 @@ def _variables(node: Node, reader: Reader) -> dict[str, Variable]:
 
 def _variable(key: ScalarNode, node: Node, reader: Reader) -> Variable | None:
     type_node: Node | None = node
-    default_node = secret_node = None
+    default_node = secret_node = param_node = None
     if isinstance(node, MappingNode):
         type_node, default_node, secret_node = node.get("type"), node.get("default"), node.get("secret")
+        param_node = node.get("param")
         for name, _ in node.entries:
-            if name.text not in ("type", "default", "secret"):
-                help = did_you_mean(name.text, ("type", "default", "secret"), "names")
+            if name.text not in _VARIABLE:
+                help = did_you_mean(name.text, _VARIABLE, "names")
                 reader.problem("E011", name, f"a variable has no setting '{name.text[:60]}'", help)
     if type_node is None:
         reader.problem("E012", key, f"variable '{key.text}' needs 'type'", f"add type: {listed(TYPES)}")
@@ -160,10 +162,11 @@ def _variable(key: ScalarNode, node: Node, reader: Reader) -> Variable | None:
     word = OneOf(TYPES).read(type_node, reader)
     type_ = next((one for one in TYPES if one == word), None)
     secret = False if secret_node is None else YesNo().read(secret_node, reader)
-    if type_ is None or secret is None:
+    param = False if param_node is None else YesNo().read(param_node, reader)
+    if type_ is None or secret is None or param is None:
         return None
     default = None if default_node is None else _default(default_node, type_, reader)
-    return Variable(key.text, type_, default, secret, key.place)
+    return Variable(key.text, type_, default, secret, key.place, param)
 
 
 def _default(node: Node, type_: VariableType, reader: Reader) -> object | None:

@@ -52,7 +52,8 @@ def flow_schema() -> Schema:
 
 def _variables() -> Schema:
     type_ = schema_of(OneOf(TYPES))
-    settings = {"type": type_, "default": {"not": {"type": "null"}}, "secret": schema_of(YesNo())}
+    marks = dict.fromkeys(("secret", "param"), schema_of(YesNo()))
+    settings = {"type": type_, "default": {"not": {"type": "null"}}, **marks}
     long = {"type": "object", "properties": settings, "required": ["type"], "additionalProperties": False}
     taken = sorted(RESERVED | FUNCTIONS.keys())
     return {

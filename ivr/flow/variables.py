@@ -8,6 +8,7 @@ from ivr.flow.draft import Draft, DraftBlock, DraftStep, expressions
 from ivr.flow.holes import check_values
 from ivr.flow.model import Place, Step, VariableType
 from ivr.flow.nodes import VERBS
+from ivr.flow.nodes.calling import Call
 from ivr.flow.nodes.control import If, Set, Switch
 from ivr.flow.nodes.questions import Collect
 from ivr.flow.nodes.steps import nested, own_steps
@@ -19,7 +20,7 @@ from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
 
 def check_variables(draft: Draft) -> None:
     """Add what is wrong to the draft's problems."""
-    types = _types(draft)
+    types = types_of(draft)
     before = len(draft.problems)
     for _, step in draft.steps():
         _step_types(draft, step, types)
@@ -27,7 +28,7 @@ def check_variables(draft: Draft) -> None:
         _unset(draft)
 
 
-def _types(draft: Draft) -> dict[str, VariableType]:
+def types_of(draft: Draft) -> dict[str, VariableType]:
     """The declared variables, and what steps bring with ``into`` without declaration."""
     types = {name: variable.type for name, variable in draft.variables.items()}
     for _, step in draft.steps():
@@ -111,9 +112,9 @@ def _unset(draft: Draft) -> None:
     """Walk all ways through the flow at once; report what is read on some way before it is set."""
     if draft.start is None or draft.start.text not in draft.blocks:
         return
-    given = frozenset(name for name, variable in draft.variables.items() if variable.default is not None) | set(
-        BUILT_IN
-    )
+    given = frozenset(
+        name for name, variable in draft.variables.items() if variable.default is not None or variable.param
+    ) | set(BUILT_IN)
     arrivals: dict[str, frozenset[str]] = {}
     without: dict[tuple[str, str], str] = {}
     waiting = []
@@ -121,7 +122,7 @@ def _unset(draft: Draft) -> None:
         if node is not None and node.text in draft.blocks:
             arrivals[node.text] = given
             waiting.append(node.text)
-    everything = given | set(_types(draft))
+    everything = given | set(types_of(draft))
     while waiting:
         name = waiting.pop()
         for target, surely in _departures(draft.blocks[name], arrivals[name]):
@@ -140,6 +141,8 @@ def _unset(draft: Draft) -> None:
 def _departures(block: DraftBlock, surely: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
     for step in block.steps:
         after = surely | _sets(step)
+        if isinstance(step.settings, Call) and step.settings.block is not None:
+            yield step.settings.block, surely
         for exit, node in step.wires.items():
             first = _sets_first(step, exit)
             yield node.text, (after if _set_by(step, exit) else surely) | first

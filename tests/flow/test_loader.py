@@ -113,7 +113,7 @@ def test_the_example_of_every_verb_loads(verb: object) -> None:
     text = f"{heads}blocks:\n  first:\n{lines}{ending}\n"
     text += "".join(f"  {name}: [hangup]\n" for name in named.split())
     text = text.replace("{group: front_desk", "{failed: bye, group: front_desk")
-    assert [problem for problem in load_text(text).problems if problem.code != "W304"] == []
+    assert [problem for problem in load_text(text).problems if problem.code not in ("W304", "E104")] == []
 
 
 def _continues(example: str) -> bool:

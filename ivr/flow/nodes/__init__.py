@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from ivr.flow.nodes import answering, choosing, control, dialling, marking, opening, outside, questions, speaking
+from ivr.flow.nodes import (
+    answering,
+    calling,
+    choosing,
+    control,
+    dialling,
+    marking,
+    opening,
+    outside,
+    questions,
+    speaking,
+)
 from ivr.flow.nodes.verb import Exit, Verb
 
 __all__ = ["PLANNED", "VERBS", "Exit", "Verb"]
 
-FAMILIES: Final = (answering, speaking, questions, control, choosing, opening, outside, dialling, marking)
+FAMILIES: Final = (answering, speaking, questions, control, calling, choosing, opening, outside, dialling, marking)
 
 VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
 
@@ -21,8 +32,6 @@ PLANNED: Final = frozenset(
     [
         "early",
         "ask",
-        "call",
-        "return",
         "queue",
         "conference",
         "message",
