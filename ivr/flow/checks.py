@@ -14,9 +14,11 @@ from ivr.flow.draft import Draft, DraftBlock, DraftStep
 from ivr.flow.holes import check_languages
 from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import seconds_as_text
+from ivr.flow.nodes.calling import Call
 from ivr.flow.nodes.questions import Menu
+from ivr.flow.nodes.speaking import Language
 from ivr.flow.nodes.verb import CONTINUE
-from ivr.flow.problem import closest, listed
+from ivr.flow.problem import closest, did_you_mean, listed
 from ivr.flow.reading import MISTAKES_LIMIT
 from ivr.flow.source import ScalarNode
 from ivr.flow.variables import check_variables
@@ -43,6 +45,8 @@ def check_flow(draft: Draft, *, complete: bool) -> None:
     _order_of_steps(draft)
     _hangup(draft)
     _menus(draft)
+    _languages(draft)
+    _former_names(draft)
     check_languages(draft)
     if complete and draft.whole:
         check_variables(draft)
@@ -118,9 +122,16 @@ def _order_of_steps(draft: Draft) -> None:
 
 def _graph(draft: Draft) -> Graph:
     return {
-        name: frozenset(node.text for step in block.steps for node in step.wires.values() if node.text in draft.blocks)
+        name: frozenset(target for step in block.steps for target in targets_of(step) if target in draft.blocks)
         for name, block in draft.blocks.items()
     }
+
+
+def targets_of(step: DraftStep) -> Iterator[str]:
+    """The blocks a step names: those its exits lead to, and one it calls."""
+    yield from (node.text for node in step.wires.values())
+    if isinstance(step.settings, Call) and step.settings.block is not None:
+        yield step.settings.block
 
 
 def _from(graph: Graph, starts: Iterable[str]) -> set[str]:
@@ -155,6 +166,28 @@ def _hangup(draft: Draft) -> None:
             elif step.verb.waits:
                 message = f"on_hangup block '{name}' uses '{step.verb.name}', which waits, but the call is over"
                 draft.problem("E160", step, message, _SILENT)
+
+
+def _languages(draft: Draft) -> None:
+    for _, step in draft.steps():
+        if isinstance(step.settings, Language) and step.settings.code not in draft.languages:
+            code = step.settings.code
+            help = did_you_mean(code, draft.languages, "languages")
+            if not help.startswith("did"):
+                help = f"add {code} to languages: [{', '.join(draft.languages)}] at the top"
+            draft.problem("E103", step, f"this flow does not speak '{code}'", help)
+
+
+def _former_names(draft: Draft) -> None:
+    seen: set[str] = set()
+    for block in draft.blocks.values():
+        before = block.renamed_from
+        if before is None:
+            continue
+        if before.text in draft.blocks or before.text in seen:
+            message = f"'{before.text}' cannot be the former name of '{block.name.text}'"
+            draft.problem("E109", before, message, "it is the name, or the former name, of another block")
+        seen.add(before.text)
 
 
 def _menus(draft: Draft) -> None:

@@ -102,7 +102,9 @@ def _graph(source: Source) -> tuple[str, str, tuple[str, ...]] | Converted:
     problems = [*source.problems, *(draft.problems if draft is not None else ())]
     if draft is None or has_errors(problems) or not source.complete:
         return Converted(None, in_order(with_lines(problems, {source.file: source.lines})))
-    titles = tuple(block.title for block in draft.blocks.values())
+    titles = tuple(
+        f"{block.title}\n{block.renamed_from.text if block.renamed_from else ''}" for block in draft.blocks.values()
+    )
     return make_flow(draft).digest, draft.title, titles
 
 

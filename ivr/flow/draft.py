@@ -18,7 +18,8 @@ from typing import Any
 from ivr.flow.expression import Expression
 from ivr.flow.keys import KeyPatterns
 from ivr.flow.model import Block, Flow, InputSettings, Place, Recording, Step, Variable
-from ivr.flow.nodes import Verb
+from ivr.flow.nodes import VERBS, Verb
+from ivr.flow.nodes.steps import nested
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem
 from ivr.flow.source import ScalarNode
@@ -46,6 +47,11 @@ class DraftStep:
         )
 
 
+def inner(step: Step) -> DraftStep:
+    """A step that stands in the settings of another, as the checks look at steps."""
+    return DraftStep(VERBS[step.verb], step.settings, {}, {}, step.place, tuple(contents(step.settings)))
+
+
 @dataclass(frozen=True, slots=True)
 class DraftBlock:
     name: ScalarNode
@@ -53,6 +59,7 @@ class DraftBlock:
     steps: tuple[DraftStep, ...]
     whole: bool
     """Whether every step could be read."""
+    renamed_from: ScalarNode | None = None
 
 
 @dataclass(slots=True)
@@ -79,9 +86,12 @@ class Draft:
         self.problems.append(Problem(code, node.place, message, help, length))
 
     def steps(self) -> Iterator[tuple[DraftBlock, DraftStep]]:
+        """Every step, those within the settings of others included."""
         for block in self.blocks.values():
             for step in block.steps:
                 yield block, step
+                for one in nested(step.settings):
+                    yield block, inner(one)
 
 
 def make_flow(draft: Draft) -> Flow:
@@ -112,7 +122,8 @@ def _block(block: DraftBlock) -> Block:
         )
         for step in block.steps
     )
-    return Block(block.name.text, block.title, steps, block.name.place)
+    before = block.renamed_from.text if block.renamed_from is not None else None
+    return Block(block.name.text, block.title, steps, block.name.place, before)
 
 
 _PLAIN = frozenset({str, int, bool, type(None)})
@@ -150,10 +161,10 @@ def _compared(kind: type[Any]) -> tuple[str, ...] | None:
     if not dataclasses.is_dataclass(kind):
         return None
     fields = (one for one in dataclasses.fields(kind) if one.compare)
-    return tuple(one.name for one in fields if one.name not in ("title", "digest"))
+    return tuple(one.name for one in fields if one.name not in ("title", "digest", "renamed_from"))
 
 
-_EMPTY = frozenset({str, int, bool, float, type(None), Place, InputSettings, KeyPatterns})
+_EMPTY = frozenset({str, int, bool, float, type(None), Place, Step, InputSettings, KeyPatterns})
 """What has no texts, expressions and recordings in it."""
 
 
@@ -166,7 +177,10 @@ def _parts(kind: type[Any]) -> tuple[str, ...]:
 
 
 def contents(settings: object) -> list[Expression | Template | Recording]:
-    """Every expression, text and recording in the settings of a step, those in holes of texts included."""
+    """Every expression, text and recording in the settings of a step, those in holes of texts included.
+
+    Steps within the settings are steps of their own.
+    """
     found: list[Expression | Template | Recording] = []
     waiting = [settings]
     while waiting:

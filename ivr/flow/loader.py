@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from ivr.flow.calls import check_calls, check_circles, with_called
 from ivr.flow.draft import Draft
 from ivr.flow.dsl.nodes import parse_dsl
+from ivr.flow.dsl.remedies import in_dsl
 from ivr.flow.flow_file import FlowFile, WrittenStep, check_file
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
@@ -145,8 +147,13 @@ def _together(files: Sequence[FlowFile], problems: list[Problem]) -> FlowSet:
             problems.extend(with_lines([found], {file.name: file.lines}))
         elif file.flow is not None:
             flows[draft.name.text] = file.flow
+    across = {name: check_calls(draft, drafts) for name, draft in drafts.items()}
+    wrong = twice | {name for name, found in across.items() if has_errors(found)}
+    together = [*(one for found in across.values() for one in found), *check_circles(drafts)]
+    together = [in_dsl(one) if one.place.file.endswith(".flow") else one for one in together]
+    problems.extend(with_lines(together, {file.name: file.lines for file in files}))
     return FlowSet(
-        MappingProxyType({name: flow for name, flow in flows.items() if name not in twice}),
+        MappingProxyType(with_called({name: flow for name, flow in flows.items() if name not in wrong})),
         in_order(problems),
         frozenset(name for name in drafts if name),
         tuple(written),

@@ -56,6 +56,8 @@ class Variable:
     default: object | None
     secret: bool
     place: Place = field(compare=False)
+    param: bool = False
+    """Whoever calls the flow can give its value, and must if there is no default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Block:
     title: str
     steps: tuple[Step, ...]
     place: Place = field(compare=False)
+    renamed_from: str | None = None
+    """What it was called before, for those who compare and count: no other block has this name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from ivr.flow.draft import Draft, DraftBlock, DraftStep, contents
 from ivr.flow.functions import FUNCTIONS
-from ivr.flow.kinds import NAME, ListOf, OneOf, Text, YesNo, bad_name
+from ivr.flow.kinds import NAME, LanguageCode, ListOf, OneOf, Text, YesNo, bad_name
 from ivr.flow.model import Place, Variable, VariableType
 from ivr.flow.nodes import PLANNED, VERBS, Verb
 from ivr.flow.nodes.questions import InputGroup
@@ -28,27 +28,10 @@ BLOCKS_LIMIT: Final = 2_000
 VARIABLES_LIMIT: Final = 500
 """Of one flow: whether a variable is set is looked at for every block."""
 
-_LANGUAGE: Final = r"[a-z]{2,3}(-[a-z0-9]{2,8})?"
+_VARIABLE: Final = ("type", "default", "secret", "param")
+_BLOCK: Final = ("title", "steps", "renamed_from")
 _STRUCTURE: Final = ("vars", "input", "blocks")
 TYPES: Final[tuple[VariableType, ...]] = get_args(VariableType)
-
-
-@dataclass(frozen=True)
-class LanguageCode:
-    def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, "a language: en, zh, pt-br")
-        if text is None:
-            return None
-        if not re.fullmatch(_LANGUAGE, text.text):
-            reader.problem("E024", text, f"'{text.text[:40]}' is not a language", "write en, zh, pt-br, …")
-            return None
-        return text.text
-
-    def schema(self) -> Schema:
-        return text_schema(_LANGUAGE)
-
-    def describe(self) -> str:
-        return "a language code: en, zh, pt-br"
 
 
 @dataclass(frozen=True)
@@ -84,6 +67,7 @@ def read_flow(source: Source) -> Draft | None:
     if root is None or not isinstance(root, MappingNode):
         return _no_flow(source, root)
     reader = Reader()
+    reader.step = partial(_step, reader=reader)
     head = {name: _head(root, name, kind, reader) for name, (kind, _) in HEAD.items()}
     draft = Draft(_flow_name(root, head["flow"], reader))
     draft.title = head["title"] or ""
@@ -164,12 +148,13 @@ def _variables(node: Node, reader: Reader) -> dict[str, Variable]:
 
 def _variable(key: ScalarNode, node: Node, reader: Reader) -> Variable | None:
     type_node: Node | None = node
-    default_node = secret_node = None
+    default_node = secret_node = param_node = None
     if isinstance(node, MappingNode):
         type_node, default_node, secret_node = node.get("type"), node.get("default"), node.get("secret")
+        param_node = node.get("param")
         for name, _ in node.entries:
-            if name.text not in ("type", "default", "secret"):
-                help = did_you_mean(name.text, ("type", "default", "secret"), "names")
+            if name.text not in _VARIABLE:
+                help = did_you_mean(name.text, _VARIABLE, "names")
                 reader.problem("E011", name, f"a variable has no setting '{name.text[:60]}'", help)
     if type_node is None:
         reader.problem("E012", key, f"variable '{key.text}' needs 'type'", f"add type: {listed(TYPES)}")
@@ -177,10 +162,11 @@ def _variable(key: ScalarNode, node: Node, reader: Reader) -> Variable | None:
     word = OneOf(TYPES).read(type_node, reader)
     type_ = next((one for one in TYPES if one == word), None)
     secret = False if secret_node is None else YesNo().read(secret_node, reader)
-    if type_ is None or secret is None:
+    param = False if param_node is None else YesNo().read(param_node, reader)
+    if type_ is None or secret is None or param is None:
         return None
     default = None if default_node is None else _default(default_node, type_, reader)
-    return Variable(key.text, type_, default, secret, key.place)
+    return Variable(key.text, type_, default, secret, key.place, param)
 
 
 def _default(node: Node, type_: VariableType, reader: Reader) -> object | None:
@@ -236,16 +222,15 @@ def _blocks(root: MappingNode, draft: Draft, reader: Reader) -> None:
 
 
 def _block(name: ScalarNode, node: Node, reader: Reader) -> DraftBlock:
-    title = ""
+    title, before = "", None
     if isinstance(node, MappingNode) and (node.get("steps") is not None or node.get("title") is not None):
         for key, _ in node.entries:
-            if key.text == "renamed_from":
-                reader.problem("E014", key, "'renamed_from' is not in this version yet", "leave it out for now")
-            elif key.text not in ("title", "steps"):
-                help = did_you_mean(key.text, ("title", "steps"), "names")
+            if key.text not in _BLOCK:
+                help = did_you_mean(key.text, _BLOCK, "names")
                 reader.problem("E011", key, f"a block has no setting '{key.text[:60]}'", help)
         title_node = node.get("title")
         title = (Text().read(title_node, reader) or "") if title_node is not None else ""
+        before = _former_name(node, reader)
         node = node.get("steps") or ScalarNode("", name.place)
     if not isinstance(node, SequenceNode) or not node.items:
         help = "write each step on its own line, beginning with '- '"
@@ -253,9 +238,17 @@ def _block(name: ScalarNode, node: Node, reader: Reader) -> DraftBlock:
         return DraftBlock(name, title, (), whole=False)
     steps = [_step(item, reader) for item in node.items]
     good = tuple(step for step in steps if step is not None)
-    return DraftBlock(
-        name, title, good, whole=len(good) == len(steps) and all(step.settings is not None for step in good)
-    )
+    whole = len(good) == len(steps) and all(step.settings is not None for step in good)
+    return DraftBlock(name, title, good, whole, before)
+
+
+def _former_name(node: MappingNode, reader: Reader) -> ScalarNode | None:
+    written = node.get("renamed_from")
+    name = None if written is None else scalar(written, reader, "the name the block had")
+    if name is not None and not NAME.fullmatch(name.text):
+        bad_name(name, reader)
+        return None
+    return name
 
 
 def _step(node: Node, reader: Reader) -> DraftStep | None:

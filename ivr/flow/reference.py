@@ -92,9 +92,12 @@ def _page() -> Iterator[str]:
     yield "## The head of a file\n"
     for name, (kind, doc) in HEAD.items():
         yield f"- `{name}`: {doc} ({kind.describe()})"
-    yield "- `vars`: variables: `name: type`, or `name: {type: …, default: …, secret: yes}`"
+    yield (
+        "- `vars`: variables: `name: type`, or `name: {type: …, default: …, secret: yes, param: yes}`; who calls"
+        + "\n  the flow gives values to those with `param`"
+    )
     yield "- `input`: how keys are awaited where a step does not say otherwise; see below"
-    yield "- `blocks`: `name:` and its steps, or `name: {title: free text, steps: […]}`\n"
+    yield "- `blocks`: `name:` and its steps, or `name: {title: free text, renamed_from: old_name, steps: […]}`\n"
     yield "## Verbs\n"
     for family in FAMILIES:
         for verb in family.VERBS:

@@ -52,7 +52,8 @@ def flow_schema() -> Schema:
 
 def _variables() -> Schema:
     type_ = schema_of(OneOf(TYPES))
-    settings = {"type": type_, "default": {"not": {"type": "null"}}, "secret": schema_of(YesNo())}
+    marks = dict.fromkeys(("secret", "param"), schema_of(YesNo()))
+    settings = {"type": type_, "default": {"not": {"type": "null"}}, **marks}
     long = {"type": "object", "properties": settings, "required": ["type"], "additionalProperties": False}
     taken = sorted(RESERVED | FUNCTIONS.keys())
     return {
@@ -67,7 +68,7 @@ def _block() -> Schema:
     steps: Schema = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}}
     titled = {
         "type": "object",
-        "properties": {"title": schema_of(Text()), "steps": steps},
+        "properties": {"title": schema_of(Text()), "steps": steps, "renamed_from": _NAMES},
         "required": ["steps"],
         "additionalProperties": False,
     }
@@ -93,6 +94,8 @@ def _verb(verb: Verb) -> Schema:
     long = record_schema(verb.settings, others=exits)
     if needed := _needed(verb):
         long["required"] = needed
+    if verb.further:
+        long["additionalProperties"] = {**text_schema(), "description": f"the block to go to: {verb.further}"}
     forms: list[Schema] = []
     if verb.short is not None:
         forms.append(long["properties"][verb.short])

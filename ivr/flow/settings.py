@@ -7,7 +7,7 @@ and missing names, wrong types, all reported with place and remedy. Verbs and th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, KeysView, Mapping
+from collections.abc import Callable, Collection, KeysView, Mapping
 from dataclasses import MISSING, dataclass
 from functools import lru_cache
 from typing import Any, Generic, Protocol, TypeVar
@@ -31,6 +31,8 @@ class Reader:
         """Key patterns of the step being read, and where they stand."""
         self.input = input or InputSettings()
         """The flow's defaults for waiting for keys."""
+        self.step: Callable[[Node], Any] | None = None
+        """Reads a step that stands within the settings of another."""
 
     def problem(self, code: str, node: Node, message: str, help: str = "") -> None:
         self.problems.append(Problem(code, node.place, message, help, node.length))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from ivr.flow.draft import Draft, DraftBlock, DraftStep
+from ivr.flow.draft import Draft, DraftBlock, DraftStep, inner
 from ivr.flow.expression import Expression
 from ivr.flow.holes import check_values
-from ivr.flow.model import VariableType
+from ivr.flow.model import Step, VariableType
+from ivr.flow.nodes.calling import Call
 from ivr.flow.nodes.control import If, Set, Switch
 from ivr.flow.nodes.questions import Collect
+from ivr.flow.nodes.steps import nested, own_steps
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem, did_you_mean, has_errors
 from ivr.flow.types import BUILT_IN, RESERVED, Type, assignable
@@ -18,7 +20,7 @@ from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
 
 def check_variables(draft: Draft) -> None:
     """Add what is wrong to the draft's problems."""
-    types = _types(draft)
+    types = types_of(draft)
     before = len(draft.problems)
     for _, step in draft.steps():
         _step_types(draft, step, types)
@@ -26,7 +28,7 @@ def check_variables(draft: Draft) -> None:
         _unset(draft)
 
 
-def _types(draft: Draft) -> dict[str, VariableType]:
+def types_of(draft: Draft) -> dict[str, VariableType]:
     """The declared variables, and what steps bring with ``into`` without declaration."""
     types = {name: variable.type for name, variable in draft.variables.items()}
     for _, step in draft.steps():
@@ -112,9 +114,9 @@ def _unset(draft: Draft) -> None:
     """Walk all ways through the flow at once; report what is read on some way before it is set."""
     if draft.start is None or draft.start.text not in draft.blocks:
         return
-    given = frozenset(name for name, variable in draft.variables.items() if variable.default is not None) | set(
-        BUILT_IN
-    )
+    given = frozenset(
+        name for name, variable in draft.variables.items() if variable.default is not None or variable.param
+    ) | set(BUILT_IN)
     arrivals: dict[str, frozenset[str]] = {}
     without: dict[tuple[str, str], str] = {}
     waiting = []
@@ -122,7 +124,7 @@ def _unset(draft: Draft) -> None:
         if node is not None and node.text in draft.blocks:
             arrivals[node.text] = given
             waiting.append(node.text)
-    everything = given | set(_types(draft))
+    everything = given | set(types_of(draft))
     while waiting:
         name = waiting.pop()
         for target, surely in _departures(draft.blocks[name], arrivals[name]):
@@ -141,8 +143,11 @@ def _unset(draft: Draft) -> None:
 def _departures(block: DraftBlock, surely: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
     for step in block.steps:
         after = surely | _sets(step)
+        if isinstance(step.settings, Call) and step.settings.block is not None:
+            yield step.settings.block, surely
         for exit, node in step.wires.items():
-            yield node.text, after if _set_by(step, exit) else surely
+            first = _sets_first(step, exit)
+            yield node.text, (after if _set_by(step, exit) else surely) | first
         surely = after if all(_set_by(step, exit) for exit in _going_on(step)) else surely
 
 
@@ -152,7 +157,16 @@ def _sets(step: DraftStep) -> frozenset[str]:
         return frozenset({into})
     if isinstance(step.settings, Set):
         return frozenset(assignment.name for assignment in step.settings.values)
-    return frozenset()
+    return _set_in(own_steps(step.settings))
+
+
+def _sets_first(step: DraftStep, exit: str) -> frozenset[str]:
+    """What is set by the steps a key does before it leads on."""
+    return _set_in(one for key in getattr(step.settings, "done", ()) if key.key == exit for one in key.steps)
+
+
+def _set_in(steps: Iterable[Step]) -> frozenset[str]:
+    return frozenset(one.name for step in steps if isinstance(step.settings, Set) for one in step.settings.values)
 
 
 def _set_by(step: DraftStep, exit: str) -> bool:
@@ -178,6 +192,8 @@ def _reads(step: DraftStep) -> Iterator[tuple[Expression, frozenset[str]]]:
             yield assignment.value, own
             own |= {assignment.name}
         return
+    for one in nested(step.settings):
+        yield from _reads(inner(one))
     for expression in _expressions(step):
         if isinstance(step.settings, Collect) and expression is step.settings.check:
             own = frozenset({step.settings.into})

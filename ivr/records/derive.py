@@ -190,6 +190,13 @@ class CallRecord:
         self._row_changed = True
         self._move()
 
+    def _call_marked(self, data: Mapping[str, object], _: str | None) -> None:
+        for column in ("language", "variant", "goal", "disposition"):
+            value = text(data.get(column))
+            if value is not None and not self.ended:
+                self._row[column] = value
+                self._row_changed = True
+
     def _call_ended(self, data: Mapping[str, object], _: str | None) -> None:
         if self.ended:
             return
@@ -207,8 +214,8 @@ class CallRecord:
         row["end_cause"] = text(data.get("end_cause"))
         row["sip_status"] = small(data.get("sip_status"))
         row["last_block"] = text(data.get("last_block")) or self._last_block
-        row["goal"] = text(data.get("goal"))
-        row["disposition"] = text(data.get("disposition"))
+        row["goal"] = text(data.get("goal")) or row["goal"]
+        row["disposition"] = text(data.get("disposition")) or row["disposition"]
         row["language"] = text(data.get("language")) or row["language"]
         row["closed"] = 1
         self._row_changed = True
@@ -530,6 +537,7 @@ _STEP_COLUMNS: tuple[tuple[str, Callable[[object], Value]], ...] = (
 _HANDLERS: dict[str, Callable[[CallRecord, Mapping[str, object], str | None], None]] = {
     "call.arrived": CallRecord._call_arrived,
     "call.answered": CallRecord._call_answered,
+    "call.marked": CallRecord._call_marked,
     "call.ended": CallRecord._call_ended,
     "leg.created": CallRecord._leg_created,
     "leg.ringing": CallRecord._leg_ringing,

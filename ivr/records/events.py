@@ -9,6 +9,7 @@ from typing import Literal
 EventType = Literal[
     "call.arrived",
     "call.answered",
+    "call.marked",
     "call.ended",
     "leg.created",
     "leg.ringing",
@@ -41,6 +42,7 @@ class RecordEvent:
     call.arrived      mode, node_id, did, caller, caller_name, language, flow, flow_version (number-digest),
                       conversation_id, variant, trace_id
     call.answered     nothing
+    call.marked       language, variant, goal, disposition: those that changed
     call.ended        ended_by, end_cause, sip_status, last_block, goal, disposition, language (the last one spoken)
     leg.created       kind, role, account, remote, sip_call_id, rtc_channel, parent_leg, transfer_of, transfer_kind
     leg.ringing       nothing

@@ -163,6 +163,14 @@ class Tag:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What the call's own record says of it from here on; the last word of a kind counts."""
+
+    kind: Literal["language", "variant", "goal", "disposition"]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class StepRecord:
     """One step as it was gone through, or one try of a step that asks; a row of ``flow_steps``."""
 
@@ -246,6 +254,7 @@ Action = (
     | CancelRequest
     | Log
     | Tag
+    | Mark
     | StepDone
     | OfferStarted
     | OfferEnded

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-from ivr.flow.model import Step
+from ivr.flow.model import Flow, Step
 from ivr.run.conversation import Conversation, Row
 from ivr.run.events import Event
 
@@ -19,6 +20,8 @@ class Exit:
     row: Row = field(default_factory=Row)
     heard_from: bool = False
     """The caller gave an answer: he is there, and the flow is not going round in circles without him."""
+    first: tuple[Step, ...] = ()
+    """Steps that take no time, done before the flow goes on. They have no rows of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,29 @@ class Finish:
     """The call was refused: there is nothing to hang up."""
 
 
-Outcome = Exit | Finish
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Something is gone through within the step, and then the step is left by ``next``."""
+
+    kind: Literal["flow", "block", "steps"]
+    """``block`` and ``steps`` belong to the flow of the step, and to its handlers."""
+    flow: Flow
+    block: str
+    variables: dict[str, object]
+    secret: set[str]
+    """Names of variables."""
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """Back to the step that entered."""
+
+    value: object = None
+    secret: bool = False
+
+
+Outcome = Exit | Finish | Enter | Return
 
 
 class Activity:

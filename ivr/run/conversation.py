@@ -20,6 +20,7 @@ from ivr.run.actions import (
     Action,
     Answer,
     CancelRequest,
+    Mark,
     Play,
     PlayItem,
     PlayRecording,
@@ -138,6 +139,12 @@ class Conversation:
             self.answer_asked = True
             self.do(Answer())
 
+    def speak(self, language: str) -> None:
+        """Use another language from here on."""
+        if language != self.language:
+            self.language = language
+            self.do(Mark("language", language))
+
     def play(self, items: Sequence[PlayItem], *, loop: bool = False) -> int:
         """Play in place of whatever plays. Returns the number of the play."""
         self.stop_playing()
@@ -186,6 +193,10 @@ class Conversation:
 
     def cancel_request(self, request_id: int) -> None:
         self.do(CancelRequest(request_id))
+
+    def where(self) -> tuple[str, str]:
+        """The flow and the block."""
+        return self.flow.name, self.here.block if self.here is not None else ""
 
     # What steps say and compute.
 

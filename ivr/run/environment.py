@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gateway.call import Target
 from ivr.calendar import Calendar
 from ivr.calendar.closings import Closings, NothingClosed
 from ivr.flow.model import Flow
+from ivr.run.counting import Counts, RecentTimes
 from ivr.table import Table
 
 
@@ -25,3 +27,7 @@ class Environment:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     closings: Closings = field(default_factory=NothingClosed)
     """What is closed by hand: the one thing that holds at once, for calls that run too."""
+    counts: Counts = field(default_factory=RecentTimes)
+    """What ``limit`` counts, across calls."""
+    random: Callable[[], float] = random.random
+    """From 0 to below 1."""

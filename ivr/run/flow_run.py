@@ -22,6 +22,12 @@ call has ended by ``caller`` or ``network``. A call that the flow ends does not 
 **Who ended it.** ``agent`` if the party the caller talked to hung up and he has neither heard nor been asked nor been
 connected to anything since (``network`` if that party was lost); ``flow`` if the flow ended it otherwise.
 
+**Called flows.** A step can go through another flow, a block or a list of steps before it is left; who entered is kept
+in a stack. An error in a called flow goes to that flow's own ``on_error``; without one, or if it goes wrong there, it
+is the exit ``failed`` of the step that called. A limit goes to the nearest ``on_error`` whatever is wired. If the
+caller leaves, ``on_hangup`` of the innermost flow runs first, then those of its callers, each with its own variables.
+Blocks of other flows than the first are ``flow.block`` in the path.
+
 **The same key twice.** A key that arrives by two ways (RFC 4733 and INFO, say) within 150 ms is one key.
 """
 
@@ -29,8 +35,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 from gateway.call import Answered, CallEnded, CallerLeft, KeyPressed, PlayEnded
 from ivr.flow.expression import EvaluationError
@@ -39,7 +47,7 @@ from ivr.flow.nodes import VERBS
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.values import as_type
 from ivr.run.actions import Action, Ended, EndedBy, Hangup, Log
-from ivr.run.activity import Activity, Exit, Finish, Outcome
+from ivr.run.activity import Activity, Enter, Exit, Finish, Outcome, Return
 from ivr.run.conversation import CallFacts, Conversation, Here, Row, StepError
 from ivr.run.environment import Environment
 from ivr.run.events import Event, PlayFailed
@@ -68,6 +76,25 @@ class Limits:
     """Further steps for ``on_error`` after a limit."""
     last_seconds: float = 60.0
     """Further time for ``on_error`` after the call took too long."""
+
+
+DEPTH = 16
+"""Flows within flows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entered:
+    """Where something that was entered leads back to."""
+
+    kind: Literal["flow", "block", "steps"]
+    flow: Flow
+    block: str
+    steps: tuple[Step, ...]
+    index: int
+    here: Here | None
+    variables: dict[str, object]
+    secret: set[str]
+    in_error: bool
 
 
 def leads_by(step: Step, exit: str) -> tuple[str, bool]:
@@ -112,9 +139,12 @@ class FlowRun:
         self._activity: Activity | None = None
         self._awaiting_answer = False
         self._steps_left = self._limits.steps
-        self._passes: Counter[str] = Counter()
+        self._passes: Counter[tuple[str, str]] = Counter()
         self._call_until = 0.0
         self._play_cut_until: float | None = None
+        self._first_flow = flow
+        self._entered: list[_Entered] = []
+        self._tidying = False
         self._in_error = False
         self._last_chance = False
         self._caller_left: CallerLeft | None = None
@@ -294,11 +324,25 @@ class FlowRun:
         self._talk.over = True
         if in_step:
             self._record(None, None, row)
-        if self._flow.on_hangup is not None:
-            self._steps_left = self._limits.steps
-            self._passes.clear()
-            self._walk(self._enter(self._flow.on_hangup))
+        self._tidy_up()
         self._end(event.by, event.cause)
+
+    def _tidy_up(self) -> None:
+        """Run ``on_hangup`` of every flow the call is in, from the inside out."""
+        self._tidying = True
+        while True:
+            entered, self._entered = self._entered, []
+            handler = self._flow.on_hangup
+            if handler is not None and (not entered or entered[-1].kind == "flow"):
+                self._steps_left = self._limits.steps
+                self._passes.clear()
+                self._walk(self._enter(handler))
+            self._entered = entered
+            if not entered:
+                break
+            self._go_back()
+            self._record(None, None, Row())
+        self._tidying = False
 
     # Steps. --------------------------------------------------------------------------------------------
 
@@ -348,9 +392,18 @@ class FlowRun:
             self._record(None, None, Row())
             self._end(self._talk.seat_left or "flow", outcome.cause, hang_up=not outcome.rejected)
             return None
+        if isinstance(outcome, Enter):
+            return self._go_into(outcome)
+        if isinstance(outcome, Return):
+            self._record(None, None, Row())
+            return self._returned(outcome)
         if outcome.heard_from:
             self._passes.clear()
             self._in_error = self._last_chance
+            self._entered = [replace(one, in_error=self._last_chance) for one in self._entered]
+        if outcome.first:
+            wrong = self._attempt(partial(self._done_first, outcome.first))
+            outcome = replace(outcome, name=wrong.name, error=wrong.error) if isinstance(wrong, Exit) else outcome
         step = self._steps[self._index]
         name, goes_on = leads_by(step, outcome.name)
         block = step.exits.get(name)
@@ -368,6 +421,59 @@ class FlowRun:
             self._log_error(error, block)
         return self._enter(block)
 
+    def _done_first(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            BEHAVIOURS[step.verb].begin(self._talk, step)
+
+    def _go_into(self, enter: Enter) -> Outcome | None:
+        if len(self._entered) >= DEPTH:
+            return Exit("failed", error=f"flows call each other more than {DEPTH} deep")
+        talk = self._talk
+        self._entered.append(
+            _Entered(
+                enter.kind,
+                self._flow,
+                self._block,
+                self._steps,
+                self._index,
+                talk.here,
+                talk.variables,
+                talk.secret_variables,
+                self._in_error,
+            )
+        )
+        self._flow = talk.flow = enter.flow
+        talk.variables, talk.secret_variables = enter.variables, enter.secret
+        if enter.kind == "flow":
+            self._in_error = self._last_chance and self._in_error
+        if enter.kind != "steps":
+            return self._enter(enter.block)
+        self._steps, self._index = enter.steps, 0
+        return self._next_step()
+
+    def _go_back(self) -> None:
+        """To the step that entered what the call is in."""
+        one, talk = self._entered.pop(), self._talk
+        self._flow = talk.flow = one.flow
+        self._block, self._steps, self._index = one.block, one.steps, one.index
+        talk.variables, talk.secret_variables, talk.here = one.variables, one.secret, one.here
+        self._in_error = one.in_error
+
+    def _returned(self, outcome: Return) -> Outcome | None:
+        if not self._entered:
+            self._end(self._talk.seat_left or "flow", "end")
+            return None
+        called = self._flow.name
+        self._go_back()
+        into: str | None = getattr(self._steps[self._index].settings, "into", None)
+        if into is not None:
+            if outcome.value is None:
+                return Exit("failed", error=f"'{called}' has returned nothing")
+            self._talk.variables[into] = outcome.value
+            if outcome.secret:
+                self._talk.secret_variables.add(into)
+        return Exit()
+
     def _enter(self, name: str) -> Outcome | None:
         block = self._flow.blocks.get(name)
         if block is None:
@@ -376,19 +482,21 @@ class FlowRun:
             return None
         self._talk.previous_block = self.last_block
         if self._caller_left is None:
-            self._path.append(name)
+            self._path.append(name if self._flow is self._first_flow else f"{self._flow.name}.{name}")
         self._block, self._index = name, 0
         self._steps = block.steps
-        self._passes[name] += 1
+        self._passes[self._flow.name, name] += 1
         return self._next_step()
 
     def _next_step(self) -> Outcome | None:
         if self._index >= len(self._steps):
+            if self._entered:
+                return self._returned(Return())
             self._end(self._talk.seat_left or "flow", "end")
             return None
         step = self._steps[self._index]
         self._talk.here = Here(self._block, self._index + 1, step.verb, step.place.line, self._now)
-        if self._passes[self._block] > self._limits.passes:
+        if self._passes[self._flow.name, self._block] > self._limits.passes:
             text = f"block '{self._block}' came round {self._limits.passes} times without an answer from the caller"
             return self._limit("passes", text)
         if self._steps_left <= 0:
@@ -418,6 +526,7 @@ class FlowRun:
     def _limit(self, cause: str, text: str, row: Row | None = None) -> Outcome | None:
         if self._last_chance:
             self._in_error = True
+            self._entered = [replace(one, in_error=True) for one in self._entered]
         self._last_chance = True
         self._steps_left = self._limits.last_steps
         return self._go_wrong(text, cause, "failed", row)
@@ -425,9 +534,14 @@ class FlowRun:
     def _go_wrong(self, text: str, cause: str, exit: str, row: Row | None = None) -> Outcome | None:
         """To ``on_error``, or to the end."""
         text = self._talk.masked(text)
-        handler = None if self._in_error or self._caller_left else self._flow.on_error
+        own = not self._entered or self._entered[-1].kind == "flow"
+        handler = None if self._in_error or self._caller_left or not own else self._flow.on_error
         self._record(exit, handler, row or Row(), text)
         self._log_error(text, handler)
+        if handler is None and self._entered:
+            called = f"{self._flow.name} {self._block}"
+            self._go_back()
+            return Exit("failed", error=f"{called}: {text}") if cause == "error" else self._go_wrong(text, cause, exit)
         if handler is None:
             self._end("system", cause)
             return None
@@ -445,8 +559,11 @@ class FlowRun:
         self._talk.here = None
 
     def _end(self, by: EndedBy, cause: str, *, hang_up: bool = True) -> None:
-        if self._ended is not None:
+        if self._ended is not None or self._tidying:
             return
+        while self._entered:
+            self._go_back()
+            self._record(None, None, Row())
         if self._caller_left is not None:
             by, cause = self._caller_left.by, self._caller_left.cause
         elif hang_up:

@@ -44,6 +44,7 @@ from ivr.run.actions import (
     Ended,
     Hangup,
     Log,
+    Mark,
     OfferEnded,
     OfferStarted,
     Play,
@@ -258,6 +259,8 @@ class LiveCall:
                 self._record("error" if error else "log", data={"text": text, "place": place})
             case Tag(name, value):
                 self._record("tag", data={"name": name, "value": value})
+            case Mark(kind, value):
+                self._record("call.marked", data={kind: value})
             case StepDone(record):
                 self._step(record)
             case OfferStarted(leg_id, target):

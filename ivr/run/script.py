@@ -44,6 +44,7 @@ from ivr.run.actions import (
     EndedBy,
     Hangup,
     Log,
+    Mark,
     Play,
     PlayItem,
     PlayText,
@@ -229,6 +230,8 @@ class Script:
         self.heard: list[Heard] = []
         self.records: list[StepRecord] = []
         self.tags: dict[str, str] = {}
+        self.marks: dict[str, str] = {}
+        """What the call's record says of it: language, variant, goal, disposition."""
         self.logs: list[str] = []
         self.actions: list[Action] = []
         self.transcript: list[str] = []
@@ -441,6 +444,9 @@ class Script:
             case Tag(name, value):
                 self.tags[name] = value
                 self._tell(f"tag {name}: {value}")
+            case Mark(kind, value):
+                self.marks[kind] = value
+                self._tell(f"{kind}: {value}")
             case StepDone(record):
                 self.records.append(record)
             case Hangup(cause):

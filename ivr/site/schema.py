@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from ivr.flow.kinds import NAME, ListOf, Text
+from ivr.flow.kinds import NAME, ListOf, OneOf, Text
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Kind, Schema, record_schema, schema_of
 from ivr.site.kinds import SEAT, DatabaseUrl, SeatTarget
@@ -19,6 +19,7 @@ VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
         "records": DatabaseUrl(),
         "groups.NAME": ListOf(SeatTarget(), 1, 200),
         "secrets": Text("a path", 1000),
+        "reload": OneOf(("auto", "manual")),
     }
 )
 """How the parts are written that are one value."""

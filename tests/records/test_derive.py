@@ -131,6 +131,13 @@ def test_a_step_lies_within_the_call() -> None:
     assert [(step["from_at"], step["until_at"]) for step in steps] == [(T0, T0 + 3000), (T0 + 3000, T0 + 4000)]
 
 
+def test_marks_hold_before_the_end_and_the_last_word_counts() -> None:
+    call = Script("c1").at(0, "call.arrived", **arrived(language="en")).at(1, "call.marked", language="zh", variant="b")
+    call.at(2, "call.marked", disposition="asked").at(3, "call.marked", disposition="sold", goal="told")
+    row = named(derive(call.events, "c1")[1], "calls")[-1]
+    assert (row["language"], row["variant"], row["disposition"], row["goal"]) == ("zh", "b", "sold", "told")
+
+
 def test_a_leg_is_reported_twice() -> None:
     call = Script("c1").at(0, "call.arrived").at(0, "leg.created", "b", role="agent", kind="sip", account="seat1")
     call.at(3, "leg.ended", "b", hangup_by="remote", outcome="busy", sip_status=486)

@@ -284,10 +284,10 @@ REFUSED = {
         ],
     ),
     "expect": (
-        "tests: [{name: a, expect: {goal: x, ended_by: me, path: [], tries: {welcome: x}}},"
+        "tests: [{name: a, expect: {callbacks: x, ended_by: me, path: [], tries: {welcome: x}}},"
         " {name: b, expect: {tries: 3}}]",
         [
-            "2:28 E014 'goal' is not in this version yet (leave it out for now)",
+            "2:28 E014 'callbacks' is not in this version yet (leave it out for now)",
             "2:47 E024 'me' is not one of the choices (write caller or agent or flow or system or network)",
             "2:57 E025 this list is empty (write 1 to 1000 items)",
             "2:78 E022 'x' is not a whole number (write a number from 0 to 1000)",

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from ivr.flow.nodes import answering, control, dialling, marking, opening, outside, questions, speaking
+from ivr.flow.nodes import (
+    answering,
+    calling,
+    choosing,
+    control,
+    dialling,
+    marking,
+    opening,
+    outside,
+    questions,
+    speaking,
+)
 from ivr.flow.nodes.verb import Exit, Verb
 
 __all__ = ["PLANNED", "VERBS", "Exit", "Verb"]
 
-FAMILIES: Final = (answering, speaking, questions, control, opening, outside, dialling, marking)
+FAMILIES: Final = (answering, speaking, questions, control, calling, choosing, opening, outside, dialling, marking)
 
 VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
 
 PLANNED: Final = frozenset(
     [
         "early",
-        "language",
         "ask",
-        "call",
-        "return",
-        "split",
-        "limit",
         "queue",
         "conference",
         "message",
@@ -33,7 +39,6 @@ PLANNED: Final = frozenset(
         "callback",
         "dial_out",
         "keys_out",
-        "disposition",
     ]
 )
 """Verbs of the language that this version does not have yet: named as such, not as typing errors."""

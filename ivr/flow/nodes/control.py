@@ -80,6 +80,7 @@ VERBS = (
         (NEXT,),
         short="values",
         whole=True,
+        at_once=True,
         example="""- set: {visits: visits + 1, tier: "'gold'"}""",
     ),
     Verb(

@@ -162,11 +162,12 @@ class KeyChoices:
     def _mapping(self, key: ScalarNode, value: MappingNode, reader: Reader) -> bool:
         complete = True
         for name, _ in value.entries:
-            if name.text in ("say", "do"):
+            if name.text == "say":
                 reader.problem("E014", name, f"'{name.text}' is not in this version yet", "leave it out for now")
                 complete = False
-            elif name.text != "go":
-                reader.problem("E011", name, f"a key has no setting '{name.text[:60]}'", "write go: block_name")
+            elif name.text not in ("go", "do"):
+                help = "write {go: block_name}, or {do: [steps], go: block_name}"
+                reader.problem("E011", name, f"a key has no setting '{name.text[:60]}'", help)
                 complete = False
         target = value.get("go")
         if target is None:
@@ -178,7 +179,7 @@ class KeyChoices:
     def schema(self) -> Schema:
         go = {
             "type": "object",
-            "properties": {"go": text_schema()},
+            "properties": {"go": text_schema(), "do": {"type": ["array", "object", "string"]}},
             "required": ["go"],
             "additionalProperties": False,
         }
@@ -190,7 +191,7 @@ class KeyChoices:
         }
 
     def describe(self) -> str:
-        return "'key or pattern': block"
+        return "'key or pattern': block, or {do: [steps that take no time], go: block}"
 
 
 @dataclass(frozen=True)

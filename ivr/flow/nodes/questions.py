@@ -14,6 +14,7 @@ from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import Duration, ListOf, Name, OneOf, Whole, YesNo
 from ivr.flow.model import InputSettings, Prompt
 from ivr.flow.nodes.kinds import Condition, DigitCount, Digits, KeyChoices, OneKey, OnePrompt
+from ivr.flow.nodes.steps import DoneFirst, KeySteps
 from ivr.flow.nodes.verb import Exit, Fills, Verb
 from ivr.flow.settings import Kind, Reader, setting, settings_group
 from ivr.flow.source import MappingNode
@@ -76,6 +77,8 @@ class Menu:
     no_input: tuple[Prompt, ...] = setting(_PROMPT, _NO_INPUT, default=())
     no_match: tuple[Prompt, ...] = setting(_PROMPT, _NO_MATCH, default=())
     input: InputSettings = settings_group(_INPUT, InputSettings())
+    done: tuple[KeySteps, ...] = settings_group(DoneFirst(), ())
+    """What keys do before they lead on."""
 
 
 @dataclass(frozen=True, slots=True)

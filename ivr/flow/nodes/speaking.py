@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ivr.flow.kinds import Duration, ListOf, YesNo
+from ivr.flow.kinds import Duration, LanguageCode, ListOf, YesNo
 from ivr.flow.model import Prompt, Recording
 from ivr.flow.nodes.kinds import OnePrompt, RecordingName, TemplateText
 from ivr.flow.nodes.verb import NEXT, Exit, Verb
@@ -50,6 +50,13 @@ class Pause:
     duration: float = setting(Duration(0.02, 600), "how long", name="for")
 
 
+@dataclass(frozen=True, slots=True)
+class Language:
+    """Speak another language from here on."""
+
+    code: str = setting(LanguageCode(), "one of the flow's languages")
+
+
 VERBS = (
     Verb(
         "play",
@@ -58,6 +65,7 @@ VERBS = (
         (NEXT, _MISSING),
         short="prompt",
         speaks=True,
+        early=True,
         example="- play: [welcome, {say: 'You called {call.did:digits}.'}]",
     ),
     Verb(
@@ -67,6 +75,7 @@ VERBS = (
         (NEXT, _FAILED),
         short="text",
         speaks=True,
+        early=True,
         example="- say: 'Your order is {order:digits}.'",
         later=("voice",),
     ),
@@ -76,7 +85,17 @@ VERBS = (
         "Plays a recording again and again for a while.",
         (NEXT, _MISSING),
         speaks=True,
+        early=True,
         example="- music: {recording: hold_music, for: 20s}",
     ),
-    Verb("pause", Pause, "Waits in silence.", (NEXT,), short="for", speaks=True, example="- pause: 2s"),
+    Verb("pause", Pause, "Waits in silence.", (NEXT,), short="for", speaks=True, early=True, example="- pause: 2s"),
+    Verb(
+        "language",
+        Language,
+        "Changes the language of the call: of recordings, of speech, of how values are said.",
+        (NEXT,),
+        short="code",
+        at_once=True,
+        example="- language: zh",
+    ),
 )

@@ -72,6 +72,10 @@ class Verb:
     """Needs a caller who listens: refused in what ``on_hangup`` leads to."""
     ends: bool = False
     """Nothing comes after it."""
+    at_once: bool = False
+    """Takes no time and leads nowhere: can stand where a menu key says what is done before going."""
+    early: bool = False
+    """Can be heard before the call is taken."""
     decides: bool = False
     """Chooses by what is known: a loop through it is taken to be meant."""
     example: str = ""

@@ -256,6 +256,9 @@ def _differences(expect: Expect, script: Script) -> Iterator[str]:
         yield f"expected the call at block {expect.at_block}, but {where}"
     if expect.tries is not None:
         yield from _tries(expect.tries, script)
+    for name, word in (("goal", expect.goal), ("disposition", expect.disposition)):
+        if word is not None and script.marks.get(name) != word:
+            yield f"expected {name} {word}, but {_is(script.marks.get(name))}"
     for name, value in (expect.tags or {}).items():
         if script.tags.get(name) != value:
             yield f"expected tag {name} to be '{value}', but {_is(script.tags.get(name))}"

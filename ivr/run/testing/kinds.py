@@ -352,6 +352,9 @@ class Texts:
             found[key.text] = text
         return MappingProxyType(found)
 
+    def schema(self) -> Schema:
+        return {"type": "object", "minProperties": 1, "additionalProperties": text_schema()}
+
     def describe(self) -> str:
         return "{name: value}"
 
@@ -370,6 +373,9 @@ class VariableTexts:
                 reader.problem("E170", key, f"flow '{reader.flow.name}' has no variable '{key.text[:60]}'", help)
                 return None
         return found
+
+    def schema(self) -> Schema:
+        return Texts().schema()
 
     def describe(self) -> str:
         return "{variable: value}"

@@ -27,7 +27,7 @@ _DEFAULTS: Final = ("call", "prompts", *KINDS)
 _CASE: Final = ("name", "gate", "call", "each", "steps", "expect", *KINDS)
 _CASE_LATER: Final = ("queue",)
 _STEPS_LATER: Final = ("agent", "rtc", "http", "queue")
-_EXPECT_LATER: Final = ("goal", "queue_exit", "callbacks")
+_EXPECT_LATER: Final = ("queue_exit", "callbacks")
 _MOST_CASES: Final = 1_000
 """Of one test with ``each``: more is a slip."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from ivr.flow.kinds import Duration, ListOf, OneOf, Text, YesNo
+from ivr.flow.kinds import Duration, ListOf, Name, OneOf, Text, YesNo
 from ivr.flow.model import Flow, Place
 from ivr.flow.settings import setting
 from ivr.run.actions import EndedBy
@@ -178,6 +178,8 @@ class Expect:
         OneOf(("caller", "agent", "flow", "system", "network")), "who ended the call", default=None
     )
     tries: Mapping[str, int] | None = setting(BlockTries(), "how often the caller was asked, by block", default=None)
+    goal: str | None = setting(Name("a word"), "the goal that the call reached", default=None)
+    disposition: str | None = setting(Name("a word"), "what came of the call", default=None)
     tags: Mapping[str, str] | None = setting(Texts(), "tags that the call has", default=None)
     logs: tuple[str, ...] | None = setting(ListOf(Words(), 1), "words of lines that were logged", default=None)
     variables: Mapping[str, str] | None = setting(VariableTexts(), "values of variables, as text", default=None)

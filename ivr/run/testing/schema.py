@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ivr.flow.kinds import ListOf, Text
+from ivr.flow.kinds import ListOf, Text, YesNo
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Schema, record_schema, schema_of, text_schema
 from ivr.run.testing.kinds import HOLE, Lengths
-from ivr.run.testing.model import STEPS, Caller, Expect
+from ivr.run.testing.mocks import KINDS
+from ivr.run.testing.model import PROPERTIES, STEPS, Caller, Expect, Floor
 
 
 def suite_schema() -> Schema:
@@ -23,14 +24,31 @@ def suite_schema() -> Schema:
             "defaults": {
                 "description": "what holds for every test that does not say otherwise",
                 "type": "object",
-                "properties": {"call": record_schema(Caller), "prompts": schema_of(Lengths())},
+                "properties": {"call": record_schema(Caller), "prompts": schema_of(Lengths()), **_mocks()},
                 "additionalProperties": False,
             },
+            "gate": _GATE,
             "tests": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/test"}},
+            "properties": {"anyOf": [{"type": "array", "items": _property()}, _property()]},
+            "coverage": {"description": "what the tests must go through", **record_schema(Floor)},
         },
         "additionalProperties": False,
         "$defs": {"test": _test(), "step": {"anyOf": [*map(_with_holes, STEPS.values()), HOLE]}},
     }
+
+
+_GATE: Schema = {**schema_of(YesNo()), "description": "whether flows go live only if these tests pass"}
+
+
+def _mocks() -> dict[str, Schema]:
+    """The lists of mocks beside the other settings."""
+    mocks = {word: _with_holes(kind) for word, kind in KINDS.items()}
+    return {word: {"anyOf": [{"type": "array", "items": mock}, mock]} for word, mock in mocks.items()}
+
+
+def _property() -> Schema:
+    words = {word: record_schema(kind) for word, kind in PROPERTIES.items()}
+    return {"type": "object", "properties": words, "additionalProperties": False, "maxProperties": 1}
 
 
 def _test() -> Schema:
@@ -49,6 +67,8 @@ def _test() -> Schema:
             },
             "steps": {"type": "array", "items": {"$ref": "#/$defs/step"}},
             "expect": {"anyOf": [_with_holes(Expect), HOLE]},
+            "gate": _GATE,
+            **_mocks(),
         },
         "additionalProperties": False,
     }

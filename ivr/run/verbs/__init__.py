@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ivr.run.verbs import answering, asking, deciding, dialling, marking, opening, outside, speaking
+from ivr.run.verbs import answering, asking, calling, choosing, deciding, dialling, marking, opening, outside, speaking
 from ivr.run.verbs.behaviour import Behaviour
 
 __all__ = ["BEHAVIOURS", "Behaviour"]
@@ -15,6 +15,8 @@ BEHAVIOURS: Final[Mapping[str, Behaviour]] = {
     **speaking.BEHAVIOURS,
     **asking.BEHAVIOURS,
     **deciding.BEHAVIOURS,
+    **calling.BEHAVIOURS,
+    **choosing.BEHAVIOURS,
     **opening.BEHAVIOURS,
     **outside.BEHAVIOURS,
     **dialling.BEHAVIOURS,

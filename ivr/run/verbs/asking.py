@@ -89,6 +89,10 @@ class Asking(Activity):
         """Use what was entered. Returns the name of the exit."""
         raise NotImplementedError
 
+    def first(self, over: TryOver) -> tuple[Step, ...]:
+        """Steps that are done before the exit is taken."""
+        return ()
+
     def _said_after(self, failure: Failure) -> tuple[Prompt, ...]:
         return self._question.no_input if failure == "no_input" else self._question.no_match
 
@@ -124,7 +128,7 @@ class Asking(Activity):
         self._try_no = over.try_no + 1
         if over.outcome == "matched":
             self.talk.input = None if self._question.secret else over.keys
-            return Exit(self.answered(over), row=row, heard_from=True)
+            return Exit(self.answered(over), row=row, heard_from=True, first=self.first(over))
         if over.last:
             return Exit(over.outcome, row=row)
         self.talk.record(row, over.outcome, None)
@@ -137,6 +141,10 @@ class Menu(Asking):
 
     def answered(self, over: TryOver) -> str:
         return over.match or ""
+
+    def first(self, over: TryOver) -> tuple[Step, ...]:
+        settings: questions.Menu = self.step.settings
+        return next((one.steps for one in settings.done if one.key == over.match), ())
 
 
 class Confirm(Asking):

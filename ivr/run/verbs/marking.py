@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ivr.flow.model import Step
 from ivr.flow.nodes import marking
-from ivr.run.actions import Log, Tag
+from ivr.run.actions import Log, Mark, Tag
 from ivr.run.activity import Exit, Outcome
 from ivr.run.conversation import Conversation
 from ivr.run.verbs.behaviour import Behaviour
@@ -23,4 +23,21 @@ def tag(talk: Conversation, step: Step) -> Outcome:
     return Exit()
 
 
-BEHAVIOURS = {"log": Behaviour(log), "tag": Behaviour(tag)}
+def disposition(talk: Conversation, step: Step) -> Outcome:
+    settings: marking.Disposition = step.settings
+    talk.do(Mark("disposition", settings.name))
+    return Exit()
+
+
+def goal(talk: Conversation, step: Step) -> Outcome:
+    settings: marking.Goal = step.settings
+    talk.do(Mark("goal", settings.name))
+    return Exit()
+
+
+BEHAVIOURS = {
+    "log": Behaviour(log),
+    "tag": Behaviour(tag),
+    "disposition": Behaviour(disposition),
+    "goal": Behaviour(goal),
+}

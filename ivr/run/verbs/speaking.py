@@ -102,9 +102,16 @@ def pause(talk: Conversation, step: Step) -> Activity:
     return Waiting(talk, step, settings.duration)
 
 
+def language(talk: Conversation, step: Step) -> Outcome:
+    settings: speaking.Language = step.settings
+    talk.speak(settings.code)
+    return Exit()
+
+
 BEHAVIOURS = {
     "play": Behaviour(play, needs_answer=True),
     "say": Behaviour(say, needs_answer=True),
     "music": Behaviour(music, needs_answer=True),
     "pause": Behaviour(pause),
+    "language": Behaviour(language),
 }
