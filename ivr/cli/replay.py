@@ -18,6 +18,7 @@ from ivr.cli.loading import errors, load_or_exit
 from ivr.cli.spans import seconds_of
 from ivr.records.database import RecordsError, open_database
 from ivr.replay.comparison import Findings, Verdict, compare, gather
+from ivr.replay.driver import former_names
 from ivr.replay.driver import replay as do_again
 from ivr.replay.recorded import RecordedCall, recorded_calls
 from ivr.run.environment import Environment
@@ -72,7 +73,7 @@ def _verdicts(site: Site, calls: Sequence[RecordedCall], environment: Environmen
             reason = f"flow {call.flow} is not there any more"
             verdicts.append(Verdict(call.call_id, "unknown", reason=reason))
         else:
-            verdicts.append(compare(call, do_again(call, flow, environment)))
+            verdicts.append(compare(call, do_again(call, flow, environment), former_names(flow)))
     return verdicts
 
 

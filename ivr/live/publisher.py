@@ -23,6 +23,7 @@ from ivr.live.release import Origin, Release, Version, next_versions
 from ivr.live.worker import WorkerLost
 from ivr.records import versions as store
 from ivr.records.events import RecordEvent
+from ivr.run.counting import RecentTimes
 from ivr.site import Site
 from ivr.site.environment import environment_of
 from ivr.speech.prompts import Progress, PromptItem, PromptLibrary
@@ -81,6 +82,8 @@ class Publisher:
     ) -> None:
         self._site = site
         self._closings = ClosingFile(site.state)
+        self._counts = RecentTimes()
+        """What limits have counted outlives a reload."""
         self._make = make
         self._prompts = prompts
         self._engine = engine
@@ -242,7 +245,7 @@ class Publisher:
                 name: live.since[name] if live is not None and live.versions.get(name) == one else at
                 for name, one in found.items()
             }
-            environment = environment_of(site, flows, self._closings)
+            environment = environment_of(site, flows, self._closings, self._counts)
             self.release = Release(number, at, author, origin, site, environment, found, since, clips, comment)
             self._digests = dict(candidate.recordings)
             self._highest.update((one.flow, max(one.number, self._highest.get(one.flow, 0))) for one in new)

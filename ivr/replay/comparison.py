@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -58,9 +58,10 @@ class Findings:
         return sum(map(len, self.unknown.values()))
 
 
-def compare(call: RecordedCall, replayed: Replayed) -> Verdict:
-    """The recorded way against the replayed one."""
-    before, after = list(call.way()), list(replayed.way)
+def compare(call: RecordedCall, replayed: Replayed, renamed: Mapping[str, str] | None = None) -> Verdict:
+    """The recorded way against the replayed one. ``renamed``: former names of blocks, and those they have now."""
+    names = renamed or {}
+    before, after = [(names.get(block, block), led) for block, led in call.way()], list(replayed.way)
     common = 0
     while common < min(len(before), len(after)) and before[common][0] == after[common][0]:
         common += 1

@@ -7,7 +7,7 @@ answered as it was. Where the recording has no answer, nothing is made up: the r
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
@@ -91,14 +91,35 @@ class _AsItWas:
         return Closing(self._since, "as recorded") if calendar in self._closed else None
 
 
+class _Chances:
+    """What was left to chance, and to what other callers did: limits decide as they did, the rest is not known."""
+
+    def __init__(self, call: RecordedCall) -> None:
+        self._limits = deque(step.exit for step in call.steps if step.verb == "limit")
+        self.unknown = False
+        """Something was asked for that the recording does not have."""
+
+    def take(self, key: str, count: int, per: float, now: float) -> bool:
+        if not self._limits:
+            self.unknown = True
+            return True
+        return self._limits.popleft() != "over"
+
+    def random(self) -> float:
+        self.unknown = True
+        return 0.0
+
+
 class _Driver:
     def __init__(self, call: RecordedCall, flow: Flow, environment: Environment) -> None:
         self._call = call
         arrived = datetime.fromtimestamp(call.arrived_ms / 1000, UTC).astimezone()
         facts = CallFacts(call.call_id, call.caller, call.caller_name, None, call.did, arrived)
-        self._run = FlowRun(flow, facts, environment=replace(environment, closings=_AsItWas(call)))
+        self._chances = _Chances(call)
+        environment = replace(environment, closings=_AsItWas(call), counts=self._chances, random=self._chances.random)
+        self._run = FlowRun(flow, facts, environment=environment)
         self._now = 0.0
-        self._visits = _visits(call)
+        self._visits = _visits(call, former_names(flow))
         self._visit: deque[RecordedStep] = deque()
         self._matched = False
         """The last try that was taken from this visit ended the question then."""
@@ -115,6 +136,8 @@ class _Driver:
                 if self._run.finished:
                     return Replayed(self._way())
                 self._turn()
+                if self._chances.unknown:
+                    raise _Stopped("unknown", f"block {self._run.last_block} leads on by chance, or by others' calls")
         except _Stopped as stopped:
             return Replayed(self._way(), stopped.stop, str(stopped))
         return Replayed(self._way(), "unknown", "it goes round in circles")
@@ -323,13 +346,18 @@ def _same_question(step: Step, recorded: RecordedStep) -> bool:
             return True
 
 
-def _visits(call: RecordedCall) -> defaultdict[str, deque[deque[RecordedStep]]]:
-    """The recorded steps, visit by visit, for each block."""
+def former_names(flow: Flow) -> dict[str, str]:
+    """What blocks of the flow were called before, and what they are called now."""
+    return {block.renamed_from: name for name, block in flow.blocks.items() if block.renamed_from is not None}
+
+
+def _visits(call: RecordedCall, renamed: Mapping[str, str]) -> defaultdict[str, deque[deque[RecordedStep]]]:
+    """The recorded steps, visit by visit, for each block by its present name."""
     visits: defaultdict[str, deque[deque[RecordedStep]]] = defaultdict(deque)
     here: tuple[str, str] | None = None
     for step in call.steps:
         if (step.flow, step.block) != here:
-            visits[step.block].append(deque())
-        visits[step.block][-1].append(step)
+            visits[renamed.get(step.block, step.block)].append(deque())
+        visits[renamed.get(step.block, step.block)][-1].append(step)
         here = None if step.next_block is not None else (step.flow, step.block)
     return visits

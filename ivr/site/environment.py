@@ -7,20 +7,25 @@ from collections.abc import Mapping
 from gateway.call import Target
 from ivr.calendar.closings import ClosingFile, Closings
 from ivr.flow.model import Flow
+from ivr.run.counting import Counts, RecentTimes
 from ivr.run.environment import Environment
 from ivr.run.testing.kinds import Surroundings
 from ivr.site.model import Site
 from ivr.table import Table
 
 
-def environment_of(site: Site, flows: Mapping[str, Flow], closings: Closings | None = None) -> Environment:
-    """Everything that the flows can refer to by name. Unless given, closings are those in the state of the site."""
+def environment_of(
+    site: Site, flows: Mapping[str, Flow], closings: Closings | None = None, counts: Counts | None = None
+) -> Environment:
+    """Everything that the flows can refer to by name. Unless given, closings are those in the state of the site, and
+    nothing has been counted yet."""
     return Environment(
         flows,
         {name: tuple(_target(text) for text in group.targets) for name, group in site.groups.items()},
         {name: table for name, table in site.tables.items() if isinstance(table, Table)},
         site.calendars,
         closings or ClosingFile(site.state),
+        counts or RecentTimes(),
     )
 
 

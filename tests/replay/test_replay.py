@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ivr.replay.comparison import AGAIN, END, Change, Verdict, compare, gather
-from ivr.replay.driver import replay
+from ivr.replay.driver import former_names, replay
 from ivr.replay.recorded import RecordedCall
 from ivr.run.requests import Asked, HttpResponse, NoReply, Reply
 from ivr.run.script import Script
@@ -201,6 +201,29 @@ def test_fewer_keys_than_were_pressed() -> None:
 def test_another_service_was_not_asked() -> None:
     found = verdict("order", "crm.example/{order}", "crm.example/v2/{order}")
     assert (found.outcome, found.reason) == ("unknown", "block ask_order: what http was answered is not recorded")
+
+
+def test_a_block_that_was_renamed() -> None:
+    edited = flow(
+        OFFICE.replace("'0': desk", "'0': reception")
+        .replace("busy: desk, refused: desk, no_answer: desk", "busy: reception, refused: bye, no_answer: bye")
+        .replace("  desk:\n    - ring:", "  reception:\n    renamed_from: desk\n    steps:\n    - ring:")
+    )
+    for name in ("nobody answers", "busy, then nobody"):
+        again = replay(RECORDED[name], edited, environment(edited))
+        assert compare(RECORDED[name], again, former_names(edited)).outcome == "same"
+
+
+LIMIT = "- limit: {key: '{caller.number}', count: 1, per: 1h, over: bye}"
+
+
+def test_limits_decide_as_they_did_and_chance_is_not_known() -> None:
+    limited = flow(OFFICE.replace("- goto: main_menu", f"{LIMIT}\n    - goto: main_menu"))
+    call = acted(limited, presses("0"))
+    assert compare(call, replay(call, limited, environment(limited))).outcome == "same"
+    before = RECORDED["nobody answers"]
+    found = compare(before, replay(before, limited, environment(limited)))
+    assert (found.outcome, "by chance" in found.reason) == ("unknown", True)
 
 
 def test_secrets_are_not_known() -> None:

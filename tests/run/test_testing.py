@@ -288,10 +288,10 @@ REFUSED = {
         " {name: b, expect: {tries: 3}}]",
         [
             "2:28 E014 'callbacks' is not in this version yet (leave it out for now)",
-            "2:47 E024 'me' is not one of the choices (write caller or agent or flow or system or network)",
-            "2:57 E025 this list is empty (write 1 to 1000 items)",
-            "2:78 E022 'x' is not a whole number (write a number from 0 to 1000)",
-            "2:110 E013 tries has blocks and numbers (write {block: number})",
+            "2:52 E024 'me' is not one of the choices (write caller or agent or flow or system or network)",
+            "2:62 E025 this list is empty (write 1 to 1000 items)",
+            "2:83 E022 'x' is not a whole number (write a number from 0 to 1000)",
+            "2:115 E013 tries has blocks and numbers (write {block: number})",
         ],
     ),
     "each": (
