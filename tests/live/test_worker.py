@@ -67,6 +67,7 @@ def test_one_that_takes_too_long_is_ended(running: Running, monkeypatch: pytest.
     ask(running.file, "publish")
     first = pid(running)
     os.kill(first, signal.SIGSTOP)
+    until(lambda: state(first) == "T", "it does not stop")
     monkeypatch.setattr(worker, "_PATIENCE", 0.1)
     with pytest.raises(Refused) as refused:
         ask(running.file, "publish")
