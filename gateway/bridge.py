@@ -103,6 +103,11 @@ class BridgedCall:
             self._caller.ring()
             self._acted()
 
+    def early(self) -> None:
+        if self._caller is not None and not self._caller.answered:
+            self._caller.early()
+            self._acted()
+
     def answer(self) -> None:
         caller = self._caller
         if caller is not None and not caller.answered:
@@ -134,6 +139,14 @@ class BridgedCall:
     def stop_playing(self) -> None:
         if self._caller is not None:
             self._caller.media.stop_playing()
+
+    def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
+        if self._caller is None or not self._caller.answered:
+            return
+        try:
+            self._caller.media.send_keys(keys, duration_ms=duration_ms, gap_ms=gap_ms)
+        except ValueError as error:
+            log.warning("call %s: keys are not sent: %s", self.call_id, error)
 
     def ringback(self, on: bool) -> None:
         caller = self._caller

@@ -248,6 +248,12 @@ class Call(Protocol):
     def ringing(self) -> None:
         """Tell the caller that it rings (180). No effect once answered."""
 
+    def early(self) -> None:
+        """Let the caller hear what is played before the call is taken (183 with SDP). No effect once answered.
+
+        A caller who made no offer cannot hear it: what is played then runs its time all the same.
+        """
+
     def answer(self) -> None:
         """Take the call. :class:`Answered` follows. No effect once answered."""
 
@@ -262,6 +268,12 @@ class Call(Protocol):
 
     def stop_playing(self) -> None:
         """Stop at once. :class:`PlayEnded` tells how much was heard."""
+
+    def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
+        """Press keys for the caller's end to hear, one after the other; no effect before the answer.
+
+        At most 128 can be waiting, 40 to 8,000 ms each; what is beyond is not sent.
+        """
 
     def ringback(self, on: bool) -> None:
         """Let the caller hear that somebody is being rung: the tone if answered, 180 if not."""

@@ -196,6 +196,8 @@ class SipCaller(SipParty):
         )
         self._session = session
         self._sdp: bytes | None = None
+        self._early = False
+        """Our answer has gone out in a 183, and the caller hears what is played."""
         self._awaits_answer = False
         """We made the offer, in our 200: the answer comes in the ACK."""
 
@@ -210,8 +212,16 @@ class SipCaller(SipParty):
         return None
 
     def ring(self) -> None:
-        if not self.answered and not self._over:
+        # After early media a 180 would make telephones play their own tone over what we play.
+        if not self.answered and not self._over and not self._early:
             self._session.ring()
+
+    def early(self) -> None:
+        if self.answered or self._over or self._early or self._sdp is None:
+            return
+        self._early = True
+        self._session.ring(183, self._sdp)
+        self._negotiation.commit()
 
     def answer(self) -> None:
         if self.answered or self._over:
@@ -222,8 +232,10 @@ class SipCaller(SipParty):
             self._awaits_answer = True
             self._session.answer(self._negotiation.offer())
         else:
+            # The same answer as in the 183, if there was one (RFC 3261 section 13.2.1): nothing is agreed anew.
             self._session.answer(self._sdp)
-            self._negotiation.commit()
+            if not self._early:
+                self._negotiation.commit()
 
     def reject(self, status: int, text: str) -> None:
         if not self._over:

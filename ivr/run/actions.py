@@ -55,6 +55,20 @@ class Ringing:
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """Let the caller hear what is played before the call is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendKeys:
+    """Press keys for the caller's end to hear."""
+
+    keys: str
+    duration_ms: int
+    gap_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reject:
     """Refuse the unanswered call with a SIP status."""
 
@@ -241,6 +255,8 @@ class Ended:
 Action = (
     Answer
     | Ringing
+    | Early
+    | SendKeys
     | Reject
     | Hangup
     | Play

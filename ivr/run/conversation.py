@@ -20,6 +20,7 @@ from ivr.run.actions import (
     Action,
     Answer,
     CancelRequest,
+    Early,
     Mark,
     Play,
     PlayItem,
@@ -106,6 +107,7 @@ class Conversation:
         self.now = 0.0
         self.here: Here | None = None
         self.answer_asked = False
+        self._early_asked = False
         self.answered = False
         """The caller's leg is up."""
         self.over = False
@@ -138,6 +140,12 @@ class Conversation:
         if not self.answer_asked:
             self.answer_asked = True
             self.do(Answer())
+
+    def early(self) -> None:
+        """Be heard before the call is taken, unless it is or that has been asked already."""
+        if not self.answer_asked and not self._early_asked:
+            self._early_asked = True
+            self.do(Early())
 
     def speak(self, language: str) -> None:
         """Use another language from here on."""

@@ -7,8 +7,8 @@ that one event can carry a call through many steps.
 any other is an error. A flow that runs past the last step of a block ends.
 
 **Before the answer.** A step that lets the caller hear something or asks him something takes the call first if no
-``answer`` has, and begins once the caller's leg is up. ``transfer`` and ``ring`` do not: the caller hears it ring and
-the call is taken when a seat answers.
+``answer`` has, and begins once the caller's leg is up; steps within ``early`` are heard without that. ``transfer`` and
+``ring`` do not: the caller hears it ring and the call is taken when a seat answers.
 
 **Errors.** What goes wrong while a step is done leads to its exit ``failed`` if that is wired, else to the flow's
 ``on_error``. An error on the way from there, before the caller has answered anything again, ends the call, by
@@ -495,7 +495,9 @@ class FlowRun:
             self._end(self._talk.seat_left or "flow", "end")
             return None
         step = self._steps[self._index]
-        self._talk.here = Here(self._block, self._index + 1, step.verb, step.place.line, self._now)
+        early = bool(self._entered) and self._entered[-1].kind == "steps"
+        number = (self._entered[-1].index if early else self._index) + 1
+        self._talk.here = Here(self._block, number, step.verb, step.place.line, self._now)
         if self._passes[self._flow.name, self._block] > self._limits.passes:
             text = f"block '{self._block}' came round {self._limits.passes} times without an answer from the caller"
             return self._limit("passes", text)
@@ -507,7 +509,9 @@ class FlowRun:
             return Exit("failed", error=f"'{step.verb}' is not in this version")
         if self._caller_left is not None and (verb.speaks or verb.waits or behaviour.needs_answer):
             return self._go_wrong(f"{step.verb} needs the caller, who has gone", "error", "failed")
-        if behaviour.needs_answer and not self._talk.answered:
+        if early:
+            self._talk.early()
+        elif behaviour.needs_answer and not self._talk.answered:
             self._talk.answer()
             self._awaiting_answer = True
             return None

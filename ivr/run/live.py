@@ -41,6 +41,7 @@ from ivr.run.actions import (
     Dial,
     Disconnect,
     Drop,
+    Early,
     Ended,
     Hangup,
     Log,
@@ -53,6 +54,7 @@ from ivr.run.actions import (
     Request,
     Ringback,
     Ringing,
+    SendKeys,
     StepDone,
     StepRecord,
     StopPlaying,
@@ -208,6 +210,10 @@ class LiveCall:
         match action:
             case Answer():
                 call.answer()
+            case Early():
+                call.early()
+            case SendKeys(keys, duration_ms, gap_ms):
+                call.send_keys(keys, duration_ms=duration_ms, gap_ms=gap_ms)
             case Ringing():
                 call.ringing()
             case Reject(status, text):

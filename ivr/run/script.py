@@ -40,6 +40,7 @@ from ivr.run.actions import (
     Connect,
     Dial,
     Drop,
+    Early,
     Ended,
     EndedBy,
     Hangup,
@@ -51,6 +52,7 @@ from ivr.run.actions import (
     Reject,
     Request,
     Ringback,
+    SendKeys,
     StepDone,
     StepRecord,
     StopPlaying,
@@ -239,6 +241,8 @@ class Script:
         self.silences: list[tuple[float, float]] = []
         """When the caller, his call taken, heard nothing: from, until. One that still lasts is not among them."""
         self._silent_from: float | None = None
+        self.keys_sent = ""
+        """Keys that the flow pressed."""
         self.ended: Ended | None = None
         self._lengths = lengths or {}
         self._seen = 0
@@ -409,6 +413,11 @@ class Script:
         match action:
             case Answer():
                 self._at_once.append(Answered())
+            case Early():
+                self._tell("heard before the answer")
+            case SendKeys(keys):
+                self.keys_sent += keys
+                self._tell(f"keys are sent: {keys}")
             case Play():
                 self._play(action)
             case StopPlaying():

@@ -30,7 +30,9 @@ class Media:
     def stop_playing(self) -> None:
         self.playing = None
 
-    def send_keys(self, keys: str) -> None:
+    def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
+        if len(self.keys + keys) > 128:
+            raise ValueError("too many")
         self.keys += keys
 
     def bridge(self, other: Media) -> None:
@@ -63,6 +65,9 @@ class FakeParty:
 
     def ring(self) -> None:
         self.asked.append("ring")
+
+    def early(self) -> None:
+        self.asked.append("early")
 
     def answer(self) -> None:
         self.answered = True

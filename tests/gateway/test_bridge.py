@@ -357,3 +357,23 @@ def test_rejecting_an_answered_call_hangs_up(board: Switchboard) -> None:
     board.call.answer()
     board.call.reject(603, "No")
     assert board.caller.asked == ["answer", "end ended"]
+
+
+def test_early_media_is_asked_for_before_the_answer_only(board: Switchboard) -> None:
+    board.call.early()
+    board.call.play(1, [MUSIC])
+    assert board.caller.asked == ["early"]
+    assert board.caller.fake.plays is MUSIC
+    board.call.answer()
+    board.call.early()
+    assert board.caller.asked == ["early", "answer"]
+    assert board.caller.fake.plays is MUSIC
+
+
+def test_keys_are_sent_to_an_answered_caller_and_too_many_do_no_harm(board: Switchboard) -> None:
+    board.call.send_keys("1")
+    assert board.caller.fake.keys == ""
+    board.call.answer()
+    board.call.send_keys("12#")
+    board.call.send_keys("3" * 200)
+    assert board.caller.fake.keys == "12#"

@@ -102,6 +102,12 @@ class Telephone:
     def disconnect(self) -> None:
         self._ask("disconnect")
 
+    def early(self) -> None:
+        self._ask("early")
+
+    def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
+        self._ask(f"send_keys {keys}")
+
 
 class Stage:
     """One call, its flow, its sounds and its journal."""

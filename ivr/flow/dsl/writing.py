@@ -107,6 +107,8 @@ class _Step:
         self._head = [word.text]
         self._origins = lines_in(word)
         self._body: list[Written] = []
+        self._inner: list[Written] = []
+        """Steps that stand in braces right behind the verb."""
 
     def lines(self) -> list[Written]:
         self._positions()
@@ -121,12 +123,16 @@ class _Step:
                           if isinstance(one, ScalarNode)]  # fmt: skip
             else:
                 self._setting(name, key, node)
-        if len(exits) == 1 and not self._body and exits[0][0] == self._verb.exits[0].name:
+        if len(exits) == 1 and not self._body and not self._inner and exits[0][0] == self._verb.exits[0].name:
             self._head.append(f"-> {value(exits[0][1])}")
             self._origins |= exits[0][2]
         else:
             self._exits(exits)
         head = self._indent + " ".join(self._head)
+        if self._inner:
+            first = [Written(f"{head} {{", self._origins), *self._inner]
+            rest = [Written(f"{self._indent}}} {{"), *self._body] if self._body else []
+            return [*first, *rest, Written(f"{self._indent}}}")]
         if not self._body:
             return [Written(head, self._origins)]
         if len(self._body) == 1:
@@ -141,6 +147,12 @@ class _Step:
                 return
             key, node = self._given[name]
             style = style_of(self._kinds.get(name))
+            if style == "steps":
+                steps = node.items if isinstance(node, SequenceNode) else (node,)
+                self._inner = [line for step in steps for line in step_lines(step, self._indent + _INDENT)]
+                self._origins |= lines_in(key)
+                del self._given[name]
+                return
             shown = value(node, style, listed=True)
             if shown.startswith(("{", "[")) or (before and style == "expression"):
                 return

@@ -30,7 +30,6 @@ VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
 
 PLANNED: Final = frozenset(
     [
-        "early",
         "ask",
         "queue",
         "conference",
@@ -38,7 +37,6 @@ PLANNED: Final = frozenset(
         "record",
         "callback",
         "dial_out",
-        "keys_out",
     ]
 )
 """Verbs of the language that this version does not have yet: named as such, not as typing errors."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ivr.flow.kinds import Text, Whole
-from ivr.flow.nodes.verb import NEXT, Verb
+from ivr.flow.model import Step
+from ivr.flow.nodes.steps import Steps
+from ivr.flow.nodes.verb import NEXT, Exit, Verb
 from ivr.flow.settings import setting
 
 
@@ -17,6 +19,13 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Ringing:
     """Tell the caller that it rings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """Let the caller hear something before the call is taken."""
+
+    steps: tuple[Step, ...] = setting(Steps("early"), "play, say, music, pause, and steps that take no time")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,18 @@ VERBS = (
         Ringing,
         "Lets the caller hear that it rings. No effect once the call is answered.",
         (NEXT,),
+        early=True,
         example="- ringing",
+    ),
+    Verb(
+        "early",
+        Early,
+        "Lets the caller hear something before the call is taken: it costs nothing yet, and can still be refused. "
+        "Not every network lets it through. Once the call is answered, the steps are done as usual.",
+        (NEXT, Exit("failed", "one of the steps went wrong", "error")),
+        short="steps",
+        speaks=True,
+        example="- early: [{play: closed_notice}, {pause: 1s}]",
     ),
     Verb(
         "reject",

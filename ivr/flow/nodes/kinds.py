@@ -18,6 +18,7 @@ from ivr.flow.template import Template, parse_template
 KEYS_LIMIT: Final = 200
 """Of one menu: every pattern is compared with every other."""
 
+KEYS: Final = frozenset("0123456789*#ABCD")
 _DIGITS: Final = r"([0-9]{1,3})(?:\s*\.\.\s*([0-9]{1,3}))?"
 _SOUND_FILE: Final = re.compile(r"(?P<name>[^/]*)\.(?:wav|opus|mp3|ogg|flac)")
 
@@ -43,6 +44,30 @@ class TemplateText:
 
     def describe(self) -> str:
         return self.of
+
+
+KEYS_SENT: Final = 64
+"""At most, by one step."""
+
+
+@dataclass(frozen=True)
+class KeysText(TemplateText):
+    """Keys to be pressed, with holes for values."""
+
+    of: str = "keys, in quotes: '123#'; {variable} where values go"
+
+    def read(self, node: Node, reader: Reader) -> Template | None:
+        template = super().read(node, reader)
+        if template is None:
+            return None
+        wrong = next((key for part in template.parts if isinstance(part, str) for key in part if key not in KEYS), None)
+        if wrong is not None:
+            reader.problem("E121", node, f"'{wrong}' is not a key", "keys are 0-9 * # A-D")
+            return None
+        if template.fixed is not None and len(template.fixed) > KEYS_SENT:
+            reader.problem("E025", node, f"these are {len(template.fixed)} keys", f"at most {KEYS_SENT}")
+            return None
+        return template
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ivr.flow.kinds import Duration, LanguageCode, ListOf, YesNo
 from ivr.flow.model import Prompt, Recording
-from ivr.flow.nodes.kinds import OnePrompt, RecordingName, TemplateText
+from ivr.flow.nodes.kinds import KeysText, OnePrompt, RecordingName, TemplateText
 from ivr.flow.nodes.verb import NEXT, Exit, Verb
 from ivr.flow.settings import setting
 from ivr.flow.template import Template
@@ -51,6 +51,15 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class KeysOut:
+    """Press keys for the caller's end to hear."""
+
+    keys: Template = setting(KeysText(), "the keys")
+    length: float = setting(Duration(0.04, 2), "how long each is pressed", default=0.1)
+    gap: float = setting(Duration(0.04, 5), "silence between them", default=0.1)
+
+
+@dataclass(frozen=True, slots=True)
 class Language:
     """Speak another language from here on."""
 
@@ -89,6 +98,15 @@ VERBS = (
         example="- music: {recording: hold_music, for: 20s}",
     ),
     Verb("pause", Pause, "Waits in silence.", (NEXT,), short="for", speaks=True, early=True, example="- pause: 2s"),
+    Verb(
+        "keys_out",
+        KeysOut,
+        "Presses keys, as the caller's end hears them: for machines that call, or a door that opens by a key.",
+        (NEXT, Exit("failed", "what comes of the text are no keys, or too many", "error")),
+        short="keys",
+        speaks=True,
+        example="- keys_out: '123#'",
+    ),
     Verb(
         "language",
         Language,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ivr.flow.model import Step
 from ivr.flow.nodes import answering, control
 from ivr.run.actions import Reject, Ringing
-from ivr.run.activity import Exit, Finish, Outcome
+from ivr.run.activity import Enter, Exit, Finish, Outcome
 from ivr.run.conversation import Conversation
 from ivr.run.verbs.behaviour import Behaviour
 
@@ -18,6 +18,12 @@ def ringing(talk: Conversation, step: Step) -> Outcome:
     if not talk.answer_asked:
         talk.do(Ringing())
     return Exit()
+
+
+def early(talk: Conversation, step: Step) -> Outcome:
+    settings: answering.Early = step.settings
+    block = talk.where()[1]
+    return Enter("steps", talk.flow, block, talk.variables, talk.secret_variables, settings.steps)
 
 
 def reject(talk: Conversation, step: Step) -> Outcome:
@@ -40,6 +46,7 @@ def end(talk: Conversation, step: Step) -> Outcome:
 BEHAVIOURS = {
     "answer": Behaviour(answer, needs_answer=True),
     "ringing": Behaviour(ringing),
+    "early": Behaviour(early),
     "reject": Behaviour(reject),
     "hangup": Behaviour(hangup),
     "end": Behaviour(end),

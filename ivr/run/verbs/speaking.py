@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from ivr.flow.model import Speech, Step
 from ivr.flow.nodes import speaking
-from ivr.run.actions import PlayItem
+from ivr.flow.nodes.kinds import KEYS, KEYS_SENT
+from ivr.run.actions import PlayItem, SendKeys
 from ivr.run.activity import Activity, Exit, Outcome
-from ivr.run.conversation import Conversation, Row
+from ivr.run.conversation import Conversation, Row, StepError
 from ivr.run.verbs.behaviour import Behaviour
 
 
@@ -102,6 +103,16 @@ def pause(talk: Conversation, step: Step) -> Activity:
     return Waiting(talk, step, settings.duration)
 
 
+def keys_out(talk: Conversation, step: Step) -> Activity:
+    settings: speaking.KeysOut = step.settings
+    keys = settings.keys.fill(talk.scope())
+    if not KEYS.issuperset(keys) or not 0 < len(keys) <= KEYS_SENT:
+        raise StepError(f"'{keys[:80]}' cannot be sent as keys")
+    talk.stop_playing()
+    talk.do(SendKeys(keys, round(settings.length * 1000), round(settings.gap * 1000)))
+    return Waiting(talk, step, len(keys) * (settings.length + settings.gap))
+
+
 def language(talk: Conversation, step: Step) -> Outcome:
     settings: speaking.Language = step.settings
     talk.speak(settings.code)
@@ -113,5 +124,6 @@ BEHAVIOURS = {
     "say": Behaviour(say, needs_answer=True),
     "music": Behaviour(music, needs_answer=True),
     "pause": Behaviour(pause),
+    "keys_out": Behaviour(keys_out, needs_answer=True),
     "language": Behaviour(language),
 }
