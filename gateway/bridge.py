@@ -80,6 +80,8 @@ class BridgedCall:
         self._held: set[str] = set()
         self._early: Party | None = None
         self._ringback = False
+        self._unheard = False
+        """Early media was asked for and cannot be: the caller has made no offer."""
         self._reports: list[LegReport] = []
         self._status: int | None = None
         self._over = False
@@ -105,7 +107,7 @@ class BridgedCall:
 
     def early(self) -> None:
         if self._caller is not None and not self._caller.answered:
-            self._caller.early()
+            self._unheard = not self._caller.early()
             self._acted()
 
     def answer(self) -> None:
@@ -133,8 +135,14 @@ class BridgedCall:
         self._end_all("ended", cause)
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
-        if self._caller is not None:
-            self._caller.media.play(play_id, clips, loop=loop)
+        caller = self._caller
+        if caller is None:
+            return
+        if not self._unheard or caller.answered:
+            caller.media.play(play_id, clips, loop=loop)
+        elif not loop:
+            # There is nobody to play it to, so no packet would ever end it.
+            self._tell(PlayEnded(play_id, 0, True))
 
     def stop_playing(self) -> None:
         if self._caller is not None:

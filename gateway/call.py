@@ -251,7 +251,7 @@ class Call(Protocol):
     def early(self) -> None:
         """Let the caller hear what is played before the call is taken (183 with SDP). No effect once answered.
 
-        A caller who made no offer cannot hear it: what is played then runs its time all the same.
+        A caller who made no offer cannot hear it: what is played before the answer is over at once.
         """
 
     def answer(self) -> None:

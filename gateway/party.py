@@ -37,8 +37,8 @@ class CallerParty(Party, Protocol):
     def ring(self) -> None:
         """Tell him that it rings. No effect once answered."""
 
-    def early(self) -> None:
-        """Let him hear what is played although the call is not taken. No effect once answered."""
+    def early(self) -> bool:
+        """Let him hear what is played although the call is not taken; whether he can. No effect once answered."""
 
     def answer(self) -> None:
         """Take the call. No effect once answered."""

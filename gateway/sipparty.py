@@ -216,12 +216,15 @@ class SipCaller(SipParty):
         if not self.answered and not self._over and not self._early:
             self._session.ring()
 
-    def early(self) -> None:
-        if self.answered or self._over or self._early or self._sdp is None:
-            return
+    def early(self) -> bool:
+        if self.answered or self._early:
+            return True
+        if self._over or self._sdp is None:
+            return False
         self._early = True
         self._session.ring(183, self._sdp)
         self._negotiation.commit()
+        return True
 
     def answer(self) -> None:
         if self.answered or self._over:

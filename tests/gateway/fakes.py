@@ -62,12 +62,15 @@ class FakeParty:
         self.fake = Media(number)
         self.media = cast(MediaLeg, self.fake)
         self.asked: list[str] = []
+        self.hears_early = True
+        """Whether he has made an offer that early media can go to."""
 
     def ring(self) -> None:
         self.asked.append("ring")
 
-    def early(self) -> None:
+    def early(self) -> bool:
         self.asked.append("early")
+        return self.hears_early
 
     def answer(self) -> None:
         self.answered = True

@@ -370,6 +370,17 @@ def test_early_media_is_asked_for_before_the_answer_only(board: Switchboard) -> 
     assert board.caller.fake.plays is MUSIC
 
 
+def test_what_a_caller_without_an_offer_cannot_hear_is_over_at_once(board: Switchboard) -> None:
+    board.caller.hears_early = False
+    board.call.early()
+    board.call.play(1, [MUSIC])
+    assert board.told == [PlayEnded(1, 0, True)]
+    assert board.caller.fake.plays is None
+    board.call.answer()
+    board.call.play(2, [MUSIC])
+    assert board.caller.fake.plays is MUSIC
+
+
 def test_keys_are_sent_to_an_answered_caller_and_too_many_do_no_harm(board: Switchboard) -> None:
     board.call.send_keys("1")
     assert board.caller.fake.keys == ""
