@@ -12,6 +12,8 @@ from gateway.sdp.description import (
     parse_sdp,
 )
 from gateway.sdp.negotiation import (
+    G722,
+    OPUS,
     PCMA,
     PCMU,
     Agreed,
@@ -24,8 +26,11 @@ from gateway.sdp.negotiation import (
     make_offer,
     read_answer,
 )
+from gateway.sdp.webrtc import DtlsSrtp, Fingerprint, read_dtls_srtp
 
 __all__ = [
+    "G722",
+    "OPUS",
     "PCMA",
     "PCMU",
     "Agreed",
@@ -33,6 +38,8 @@ __all__ = [
     "AudioCapabilities",
     "Codec",
     "Direction",
+    "DtlsSrtp",
+    "Fingerprint",
     "MediaDescription",
     "Origin",
     "Refused",
@@ -43,4 +50,5 @@ __all__ = [
     "make_offer",
     "parse_sdp",
     "read_answer",
+    "read_dtls_srtp",
 ]

@@ -17,8 +17,12 @@ from gateway.sdp.description import (
     RtpMap,
     SessionDescription,
 )
+from gateway.sdp.webrtc import PROTOCOLS as DTLS_SRTP_PROTOCOLS
+from gateway.sdp.webrtc import DtlsSrtp, read_dtls_srtp
 
 __all__ = [
+    "G722",
+    "OPUS",
     "PCMA",
     "PCMU",
     "Agreed",
@@ -67,6 +71,10 @@ class Codec:
 
 PCMU = Codec("PCMU", 8000, 0)
 PCMA = Codec("PCMA", 8000, 8)
+G722 = Codec("G722", 8000, 9)
+"""It samples at 16,000 Hz; the clock rate is an old mistake that stays (RFC 3551 section 4.5.2)."""
+OPUS = Codec("opus", 48_000, 111, 2)
+"""Two channels by name, whatever is in it (RFC 7587 section 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,8 @@ class AudioCapabilities:
     direction: Direction = "sendrecv"
     rtcp_mux: bool = False
     """Offer and take RTP and RTCP on one port (RFC 5761)."""
+    dtls_srtp: DtlsSrtp | None = None
+    """Our side of ICE and DTLS: then nothing but WebRTC is offered and taken. None: plain RTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +125,8 @@ class Agreed:
     receiving: bool
     held: bool
     """The other side does not want to hear us: it put us on hold."""
+    dtls_srtp: DtlsSrtp | None = None
+    """The other side of ICE and DTLS; address and port above mean nothing then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +174,10 @@ def make_offer(
             taken = {entry.payload_type for entry in (*known, *entries) if entry is not kept}
             number = wanted if wanted not in taken else _free_number(taken)
             entries.append(RtpMap(number, _KEYS, clock_rate))
-    protocol = lines[slot].protocol if slot is not None else "RTP/AVP"
+    usual = DTLS_SRTP_PROTOCOLS[0] if capabilities.dtls_srtp else "RTP/AVP"
+    protocol = lines[slot].protocol if slot is not None else usual
     stream = _stream(capabilities, entries, protocol, capabilities.ptimes[0], capabilities.direction)
-    if capabilities.rtcp_mux:
+    if capabilities.rtcp_mux and capabilities.dtls_srtp is None:
         stream = _with_attribute(stream, "rtcp-mux", None)
     if slot is not None:
         lines[slot] = stream
@@ -195,7 +208,8 @@ def answer_offer(
             continue
         stream, agreed = outcome
         lines = [stream if i == index else _refused_line(other) for i, other in enumerate(offer.media)]
-        return Answer(_next_version(lines, capabilities, session_id, previous), agreed)
+        bundled = (offer.attribute("group") or "").startswith("BUNDLE")
+        return Answer(_next_version(lines, capabilities, session_id, previous, bundled), agreed)
     return refusal
 
 
@@ -219,8 +233,11 @@ def read_answer(
         return Refused("399 The answer changed the kind of media")
     if theirs.port == 0:
         return Refused("304 The audio stream was refused")
-    problem = _unusable(answer, theirs, ours.connection or offer.connection or offer.origin.address)
-    if problem is not None:
+    secure = _dtls_srtp(answer, theirs, wanted=ours.protocol.upper() in DTLS_SRTP_PROTOCOLS)
+    if isinstance(secure, Refused):
+        return secure
+    problem = secure is None and _unusable(answer, theirs, ours.connection or offer.connection or offer.origin.address)
+    if problem:
         return problem
     own_maps = ours.rtp_maps()
     own_numbers = {str(entry.payload_type): entry for entry in own_maps}
@@ -248,14 +265,18 @@ def read_answer(
         ptime=_choose_ptime(theirs, ptimes),
         our_direction=_direction(offer, ours),
         mux=ours.attribute("rtcp-mux") is not None and theirs.attribute("rtcp-mux") is not None,
+        secure=secure,
     )
 
 
 def _answer_line(
     offer: SessionDescription, line: MediaDescription, capabilities: AudioCapabilities
 ) -> tuple[MediaDescription, Agreed] | Refused:
-    problem = _unusable(offer, line, capabilities.address)
-    if problem is not None:
+    secure = _dtls_srtp(offer, line, wanted=capabilities.dtls_srtp is not None)
+    if isinstance(secure, Refused):
+        return secure
+    problem = secure is None and _unusable(offer, line, capabilities.address)
+    if problem:
         return problem
     entries = line.rtp_maps()
     chosen = next(((codec, entry) for codec in capabilities.codecs for entry in entries if codec.matches(entry)), None)
@@ -263,7 +284,7 @@ def _answer_line(
         return Refused("305 No common codec")
     codec, entry = chosen
     keys = _keys_at(entries, codec.clock_rate) if capabilities.telephone_event is not None else None
-    mux = capabilities.rtcp_mux and line.attribute("rtcp-mux") is not None
+    mux = (capabilities.rtcp_mux or secure is not None) and line.attribute("rtcp-mux") is not None
     agreed = _agree(
         offer,
         line,
@@ -275,12 +296,17 @@ def _answer_line(
         ptime=_choose_ptime(line, capabilities.ptimes),
         our_direction=capabilities.direction,
         mux=mux,
+        secure=secure,
     )
     answered = [RtpMap(entry.payload_type, codec.name, codec.clock_rate, codec.channels)]
     if keys is not None:
         answered.append(RtpMap(keys, _KEYS, codec.clock_rate))
     direction = _spell(agreed.sending, agreed.receiving)
     stream = _stream(capabilities, answered, line.protocol, capabilities.ptimes[0], direction)
+    if secure is not None:
+        # Whatever we call our stream, the answer names theirs (RFC 9143 section 7.3.1).
+        named = tuple((n, secure.mid if n == "mid" else v) for n, v in stream.attributes if n != "mid" or secure.mid)
+        return replace(stream, attributes=named), agreed
     return (_with_attribute(stream, "rtcp-mux", None) if mux else stream), agreed
 
 
@@ -296,11 +322,14 @@ def _agree(
     ptime: int,
     our_direction: Direction,
     mux: bool,
+    secure: DtlsSrtp | None,
 ) -> Agreed:
-    address = _address(theirs, line)
+    # Where ICE decides, the address in c= is often none at all.
+    address = _address(theirs, line) if secure is None else "0.0.0.0"
     remote = _direction(theirs, line)
     # c=0.0.0.0 is how RFC 2543 phones said hold: they send, but nothing can be sent to them.
-    remote_receives = remote in ("sendrecv", "recvonly") and not read_address(address).is_unspecified
+    reachable = secure is not None or not read_address(address).is_unspecified
+    remote_receives = remote in ("sendrecv", "recvonly") and reachable
     remote_sends = remote in ("sendrecv", "sendonly")
     rtcp_address, rtcp_port = _rtcp(line, address)
     return Agreed(
@@ -318,7 +347,18 @@ def _agree(
         sending=remote_receives and our_direction in ("sendrecv", "sendonly"),
         receiving=remote_sends and our_direction in ("sendrecv", "recvonly"),
         held=not remote_receives,
+        dtls_srtp=secure,
     )
+
+
+def _dtls_srtp(theirs: SessionDescription, line: MediaDescription, *, wanted: bool) -> DtlsSrtp | Refused | None:
+    """The other side's ICE and DTLS where they are wanted; None where plain RTP is."""
+    if not wanted:
+        return None
+    if line.protocol.upper() not in DTLS_SRTP_PROTOCOLS:
+        return Refused("302 Incompatible transport protocol")
+    found = read_dtls_srtp(theirs, line)
+    return Refused(f"399 {found}") if isinstance(found, str) else found
 
 
 def _unusable(theirs: SessionDescription, line: MediaDescription, our_address: str) -> Refused | None:
@@ -338,7 +378,8 @@ def _unusable(theirs: SessionDescription, line: MediaDescription, our_address: s
 
 def _own_stream(lines: list[MediaDescription]) -> int | None:
     """Which of our own lines is the audio stream; one switched off may be used again (RFC 3264, 8.1)."""
-    audio = [i for i, line in enumerate(lines) if line.kind == "audio" and line.protocol.upper() in _PROTOCOLS]
+    ours = (*_PROTOCOLS, *DTLS_SRTP_PROTOCOLS)
+    audio = [i for i, line in enumerate(lines) if line.kind == "audio" and line.protocol.upper() in ours]
     return next((i for i in audio if lines[i].port), audio[0] if audio else None)
 
 
@@ -359,12 +400,21 @@ def _stream(
     if capabilities.rtcp_port is not None and capabilities.rtcp_port != capabilities.rtp_port + 1:
         attributes.append(("rtcp", str(capabilities.rtcp_port)))
     attributes.append((direction, None))
+    if capabilities.dtls_srtp is not None:
+        attributes += capabilities.dtls_srtp.attributes()
     formats = tuple(str(entry.payload_type) for entry in entries)
     return MediaDescription("audio", capabilities.rtp_port, protocol, formats, None, tuple(attributes))
 
 
 def _refused_line(line: MediaDescription) -> MediaDescription:
-    return MediaDescription(line.kind, 0, line.protocol, line.formats)
+    mid = line.attribute("mid")
+    attributes = (("mid", mid), ("inactive", None)) if mid else ()
+    return MediaDescription(line.kind, 0, line.protocol, line.formats, None, attributes)
+
+
+def _bundle(lines: list[MediaDescription]) -> tuple[tuple[str, str | None], ...]:
+    mids = [mid for line in lines if line.port and (mid := line.attribute("mid"))]
+    return (("group", "BUNDLE " + " ".join(mids)),) if mids else ()
 
 
 def _next_version(
@@ -372,11 +422,13 @@ def _next_version(
     capabilities: AudioCapabilities,
     session_id: int,
     previous: SessionDescription | None,
+    bundled: bool = True,
 ) -> SessionDescription:
     address = capabilities.address
+    attributes = _bundle(lines) if bundled else ()
     if previous is None:
-        return SessionDescription(Origin(session_id, 1, address), tuple(lines), address)
-    same = SessionDescription(previous.origin, tuple(lines), address)
+        return SessionDescription(Origin(session_id, 1, address), tuple(lines), address, attributes)
+    same = SessionDescription(previous.origin, tuple(lines), address, attributes)
     if same == previous:
         return previous
     # The origin's address names the session, not the media: it stays even when the media moves.
