@@ -12,10 +12,10 @@ import random as _random
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from gateway.deadlines import Deadlines
 from gateway.sip.authentication import SeatAuthentication
 from gateway.sip.capabilities import ACCEPT, SDP, SUPPORTED, capabilities, refusal_of, sdp_of
 from gateway.sip.challenged import prepare
-from gateway.sip.deadlines import Deadlines
 from gateway.sip.dialog import Dialog, DialogId
 from gateway.sip.digest import DigestClient
 from gateway.sip.events import Event, IncomingCall, RegistrationChanged

@@ -10,8 +10,8 @@ import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gateway.deadlines import Deadlines
 from gateway.sip.authentication import SeatAuthentication
-from gateway.sip.deadlines import Deadlines
 from gateway.sip.dialog import hop_towards
 from gateway.sip.grammar import SipParseError, parse_uint
 from gateway.sip.header import NameAddr

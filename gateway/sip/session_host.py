@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.sip.deadlines import Deadlines
+from gateway.deadlines import Deadlines
 from gateway.sip.dialog import DialogId
 from gateway.sip.events import Event
 from gateway.sip.hop import Hop

@@ -58,7 +58,7 @@ from enum import Enum
 from hashlib import blake2b
 from typing import Final
 
-from gateway.sip.deadlines import Deadlines
+from gateway.deadlines import Deadlines
 from gateway.sip.grammar import SipParseError
 from gateway.sip.header import BRANCH_COOKIE, Via
 from gateway.sip.hop import Hop

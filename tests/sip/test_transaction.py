@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.deadlines import Deadlines
 from gateway.sip import header
-from gateway.sip.deadlines import Deadlines
 from gateway.sip.grammar import SipParseError
 from gateway.sip.hop import Hop
 from gateway.sip.message import Message, Request, Response, parse_message
