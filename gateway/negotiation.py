@@ -1,17 +1,21 @@
-"""Between SDP and the media engine: what one SIP party and we agreed on, put into force on its media leg."""
+"""Between SDP and the media engine: what one party and we agreed on, put into force on its media leg."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from gateway.config import Codec
 from gateway.media.engine import MediaLeg, RtpRemote
 from gateway.sdp import (
+    G722,
+    OPUS,
     PCMA,
     PCMU,
     Agreed,
     Answer,
     AudioCapabilities,
+    DtlsSrtp,
     Refused,
     SdpError,
     SessionDescription,
@@ -19,17 +23,40 @@ from gateway.sdp import (
     make_offer,
     parse_sdp,
     read_answer,
+    read_dtls_srtp,
 )
 
-_WIRE = {"PCMU": PCMU, "PCMA": PCMA}
+_WIRE = {"PCMU": PCMU, "PCMA": PCMA, "G722": G722, "opus": OPUS}
 _PTIMES = (20, 30, 10, 40, 60)
 
 
-class Negotiation:
-    """Owns the descriptions exchanged with one party; keeps session id and version right (RFC 3264 section 8)."""
+class DtlsSrtpTransport(Protocol):
+    """ICE and DTLS of one party: see :class:`gateway.rtc.peer.RtcPeer`."""
 
-    def __init__(self, media: MediaLeg, *, address: str, codecs: Sequence[Codec], session_id: int) -> None:
+    def describe(self, theirs: DtlsSrtp | None) -> DtlsSrtp: ...
+    def apply(self, theirs: DtlsSrtp) -> None: ...
+
+
+class Negotiation:
+    """Owns the descriptions exchanged with one party; keeps session id and version right (RFC 3264 section 8).
+
+    With a ``transport`` the party is a browser, or a telephone that speaks like one. ``codecs`` are what it may
+    speak, ours first; with ``their_choice`` its own order counts among them.
+    """
+
+    def __init__(
+        self,
+        media: MediaLeg,
+        *,
+        address: str,
+        codecs: Sequence[Codec],
+        session_id: int,
+        transport: DtlsSrtpTransport | None = None,
+        their_choice: bool = True,
+    ) -> None:
         self.media = media
+        self._transport = transport
+        self._their_choice = their_choice
         self.agreed: Agreed | None = None
         self._address = address
         self._codecs = tuple(codecs)
@@ -91,17 +118,32 @@ class Negotiation:
 
     def _capabilities(self, offer: SessionDescription | None) -> AudioCapabilities:
         codecs = [_WIRE[name] for name in self._codecs]
-        if offer is not None:
+        if offer is not None and self._their_choice:
             # The far end's own first choice, so that it need not change what it prepared.
             wanted = [entry for line in offer.media if line.kind == "audio" for entry in line.rtp_maps()]
             rank = {codec: i for codec in codecs for i, e in reversed(list(enumerate(wanted))) if codec.matches(e)}
             codecs.sort(key=lambda codec: rank.get(codec, len(wanted)))
-            if self.agreed is not None and self.agreed.codec in rank:
-                codecs.sort(key=lambda codec: codec != self.agreed.codec if self.agreed else 0)
-        return AudioCapabilities(address=self._address, rtp_port=self.media.port, codecs=tuple(codecs), ptimes=_PTIMES)
+        if self.agreed is not None and offer is not None and self.agreed.codec in codecs:
+            codecs.sort(key=lambda codec: codec != self.agreed.codec if self.agreed else 0)
+        return AudioCapabilities(
+            address=self._address,
+            rtp_port=self.media.port,
+            codecs=tuple(codecs),
+            ptimes=_PTIMES,
+            dtls_srtp=self._describe(offer),
+        )
+
+    def _describe(self, offer: SessionDescription | None) -> DtlsSrtp | None:
+        if self._transport is None:
+            return None
+        lines = [] if offer is None else [line for line in offer.media if line.kind == "audio" and line.port]
+        theirs = read_dtls_srtp(offer, lines[0]) if offer is not None and lines else None
+        return self._transport.describe(theirs if isinstance(theirs, DtlsSrtp) else None)
 
     def _apply(self, agreed: Agreed) -> None:
-        codec: Codec = "PCMA" if agreed.codec == PCMA else "PCMU"
+        codec = next(name for name, known in _WIRE.items() if known == agreed.codec)
+        if self._transport is not None and agreed.dtls_srtp is not None:
+            self._transport.apply(agreed.dtls_srtp)
         self.media.set_remote(
             RtpRemote(
                 address=agreed.remote_address,
