@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from gateway.media.clip import Clip
+from gateway.rtc.rights import Rights
 
-Codec = Literal["PCMU", "PCMA"]
+Codec = Literal["PCMU", "PCMA", "G722", "opus"]
 Transport = Literal["udp", "tcp"]
 
 CODECS: tuple[Codec, ...] = ("PCMU", "PCMA")
@@ -55,6 +57,63 @@ class Trunk:
 
 
 @dataclass(frozen=True, slots=True)
+class RtcListen:
+    """Where browsers find us: pages and signalling on one port."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    """0 takes a free port."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}:{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server that browsers are told of."""
+
+    urls: tuple[str, ...]
+    username: str | None = None
+    credential: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An RTC user of the site. Others may come with tokens that a site's own backend has signed."""
+
+    user: str
+    name: str = ""
+    password: str | None = field(default=None, repr=False)
+    """With it, a token is to be had from us; None: tokens come from elsewhere."""
+    number: str | None = None
+    """Shown to those he calls; his user name if None."""
+    rights: Rights = Rights()
+
+
+@dataclass(frozen=True, slots=True)
+class RtcConfig:
+    """The side of the gateway that browsers see."""
+
+    listen: tuple[RtcListen, ...]
+    state: Path
+    """The folder where what is made at the first start is kept: the key of the tokens, a certificate for local use."""
+    certificate: Path | None = None
+    key: Path | None = None
+    origins: tuple[str, ...] = ()
+    """Pages of these origins may log in, besides our own."""
+    ice_servers: tuple[IceServer, ...] = ()
+    stun: tuple[str, int] | None = None
+    """A server that tells us our own public address, where that is not known."""
+    secret: str | None = field(default=None, repr=False)
+    """Signs the tokens (HS256); None: one is made."""
+    codecs: tuple[Codec, ...] = ("PCMU", "PCMA", "opus", "G722")
+    """Wanted first."""
+    clients: Mapping[str, Client] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """Addresses, accounts and limits of one gateway. Times in seconds."""
 
@@ -72,6 +131,8 @@ class GatewayConfig:
     media_timeout: float = 60.0
     """Without a packet for so long, once there were some, a party is taken for lost."""
     realtime: bool = True
+    rtc: RtcConfig | None = None
+    """None: no RTC clients."""
     seats: Mapping[str, Seat] = field(default_factory=dict)
     trunks: Mapping[str, Trunk] = field(default_factory=dict)
     max_calls: int = 400

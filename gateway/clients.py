@@ -1,0 +1,337 @@
+"""The RTC clients of a gateway: their signalling, their transports, and the calls between them and everybody else.
+
+What SIP is to :mod:`gateway.server`, the invitations of :mod:`gateway.rtc` are here. The pump is the gateway's: it
+asks for events until there are none, and then for what is to be sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from aiortc import RTCCertificate
+
+from gateway.bridge import BridgedCall
+from gateway.call import Arrival, LegFailed, Refusal
+from gateway.config import Codec, RtcConfig
+from gateway.media.engine import Datagram, MediaLeg, NoPortsLeft
+from gateway.negotiation import Negotiation
+from gateway.party import CallerParty, Party
+from gateway.rtc.agent import RtcAgent
+from gateway.rtc.candidates import reachable_addresses
+from gateway.rtc.events import (
+    ClientBack,
+    ClientOffline,
+    ClientUnreachable,
+    Event,
+    HungUp,
+    InvitationCancelled,
+    InvitationFailed,
+    InvitationReceived,
+    InvitationRefused,
+    NotReachable,
+    PresenceChanged,
+)
+from gateway.rtc.peer import PeerEvent, RtcPeer
+from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
+from gateway.sip.token import new_token
+
+__all__ = ["CallHost", "RtcClients"]
+
+log = logging.getLogger(__name__)
+
+# Seconds between looking whether a client that does not signal still sends sound.
+_LISTEN_EVERY = 1.0
+_CERTIFICATE_RENEWED = timedelta(days=1)
+"""Before it runs out: browsers that are connected keep the old one."""
+
+
+class CallHost(Protocol):
+    """What the gateway does for whoever brings it calls."""
+
+    def admits(self, arrival: Arrival) -> Refusal | None:
+        """Whether that call is taken, by the site's plan and the limits."""
+
+    def open_leg(self, *, ice: bool) -> MediaLeg:
+        """Raises NoPortsLeft or OSError."""
+
+    def new_call(self, *, did: str, caller: str, caller_name: str, account: str | None) -> BridgedCall: ...
+
+    def take(self, call: BridgedCall, party: CallerParty) -> None:
+        """The call is ready for its owner."""
+
+    def add(self, call: BridgedCall, party: Party) -> None:
+        """From now on what the media engine says of the party's leg is told to it and its call."""
+
+    def acted(self) -> None:
+        """Something happened outside of a pump: one must follow."""
+
+
+class RtcClients:
+    """Owns the agent and the transport of every RTC party."""
+
+    def __init__(
+        self,
+        config: RtcConfig,
+        agent: RtcAgent,
+        host: CallHost,
+        *,
+        media_address: str,
+        advertise: str | None,
+    ) -> None:
+        self._config = config
+        self._agent = agent
+        self._host = host
+        self._addresses = reachable_addresses(media_address, advertise)
+        self._certificate = RTCCertificate.generateCertificate()
+        self._parties: dict[str, RtcParty] = {}
+        """By invitation."""
+        self._peers: dict[int, RtcPeer] = {}
+        """By media leg."""
+        self._channels: dict[str, BridgedCall] = {}
+        self._listening: dict[str, asyncio.TimerHandle] = {}
+        """Invitations of clients that do not signal for now."""
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def sizes(self) -> dict[str, int]:
+        """How much is remembered."""
+        return {
+            "rtc_parties": len(self._parties),
+            "rtc_peers": len(self._peers),
+            "rtc_channels": len(self._channels),
+            "rtc_closing": len(self._closing),
+        }
+
+    async def close(self) -> None:
+        """Nothing is left running. Calls have ended before."""
+        for timer in self._listening.values():
+            timer.cancel()
+        self._listening.clear()
+        for leg_id in list(self._peers):
+            self._close_peer(leg_id)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    # What clients do ----------------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        """An event of the agent."""
+        match event:
+            case InvitationReceived():
+                self._invited(event)
+            case ClientUnreachable(user, device, invitations):
+                log.info("client %s (%s) is not heard", user, device)
+                for invitation in invitations:
+                    self._listen(invitation)
+            case ClientBack(user, device, invitations):
+                log.info("client %s (%s) is heard again", user, device)
+                for invitation in invitations:
+                    self._heard(invitation)
+            case ClientOffline(user, device):
+                log.info("client %s (%s) is gone", user, device)
+            case PresenceChanged(user, state):
+                log.debug("client %s is %s", user, state)
+            case _:
+                party = self._parties.get(event.invitation)
+                if isinstance(event, InvitationCancelled | InvitationRefused | InvitationFailed | HungUp):
+                    self._parties.pop(event.invitation, None)
+                if party is not None:
+                    party.invitation_event(event)
+
+    def failed(self, event: Event) -> None:
+        """An event could not be taken: it costs its own call."""
+        invitation = getattr(event, "invitation", None)
+        if invitation is not None:
+            self._agent.refuse(invitation, "failed", 500)
+            self._agent.end(invitation, "failed")
+
+    def _invited(self, event: InvitationReceived) -> None:
+        channel = self._channels.get(event.channel) if event.channel_given else None
+        if channel is not None and not channel.over:
+            self._join(channel, event)
+            return
+        content = _content(event.content)
+        arrival = Arrival(
+            did=event.to,
+            caller=event.user,
+            account=event.user,
+            trunk=False,
+            rights=event.rights,
+            pstn=bool(content.get("Pstn")),
+        )
+        refusal = self._host.admits(arrival)
+        if refusal is not None:
+            log.info("call to %s from rtc:%s refused: %s %s", event.to, event.user, refusal.status, refusal.text)
+            self._agent.refuse(event.invitation, response_of(refusal.status), refusal.status)
+            return
+        name = str(content.get("DisplayName") or event.name)[:128]
+        call = self._host.new_call(did=event.to, caller=event.user, caller_name=name, account=event.user)
+        party = self._caller(call, event, leg_id="caller")
+        if party is None:
+            return
+        call.attach_caller(party)
+        self._open_channel(event.channel, call)
+        self._host.take(call, party)
+
+    def _join(self, call: BridgedCall, event: InvitationReceived) -> None:
+        """Who names the channel of a call that runs is let into it: nobody can guess one."""
+        party = self._caller(call, event, leg_id=f"member-{new_token()[:8]}")
+        if party is not None:
+            self._host.add(call, party)
+            call.join(party)
+
+    def _caller(self, call: BridgedCall, event: InvitationReceived, *, leg_id: str) -> RtcCaller | None:
+        try:
+            media = self._host.open_leg(ice=True)
+        except (NoPortsLeft, OSError) as error:
+            log.error("call of rtc:%s refused: no media port is left (%s)", event.user, error)
+            self._agent.refuse(event.invitation, "failed", 503)
+            return None
+        peer = self._new_peer(media)
+        party = RtcCaller(
+            call,
+            self._agent,
+            media,
+            peer,
+            self._negotiation(media, peer, self._config.codecs),
+            leg_id=leg_id,
+            user=event.user,
+            invitation=event.invitation,
+        )
+        self._parties[event.invitation] = party
+        refused = party.prepare(event.sdp)
+        if refused is not None:
+            log.info("call of rtc:%s refused: %s", event.user, refused.warning)
+            del self._parties[event.invitation]
+            self._agent.refuse(event.invitation, "failed", refused.status)
+            media.close()
+            self._close_peer(media.id)
+            return None
+        return party
+
+    # What calls want ----------------------------------------------------------------------------------
+
+    def dial(self, call: BridgedCall, leg_id: str, user: str, caller_id: str | None) -> Party | LegFailed:
+        """Invite a user. He may be one that only a site's own backend knows."""
+        try:
+            media = self._host.open_leg(ice=True)
+        except (NoPortsLeft, OSError) as error:
+            return LegFailed(leg_id, "failed", None, f"no media port is left ({error})")
+        peer = self._new_peer(media)
+        spoken: list[Codec] = [codec for codec in self._config.codecs if codec == call.codec]
+        codecs = [*spoken, *(codec for codec in self._config.codecs if codec not in spoken)]
+        party = RtcCallee(
+            call, self._agent, media, peer, self._negotiation(media, peer, codecs), leg_id=leg_id, user=user
+        )
+        channel = self._channel_of(call)
+        outcome = party.start(
+            self._agent, caller=caller_id or call.caller, name=call.caller_name, number=call.did, channel=channel
+        )
+        if isinstance(outcome, NotReachable):
+            media.close()
+            self._close_peer(media.id)
+            if outcome.reason == "full":
+                return LegFailed(leg_id, "busy", 486, f"rtc:{user} has too many calls")
+            if outcome.reason == "not_allowed":
+                return LegFailed(leg_id, "refused", 403, f"rtc:{user} may not be called")
+            return LegFailed(leg_id, "offline", 480, f"rtc:{user} is not logged in")
+        self._parties[party.invitation] = party
+        self._host.add(call, party)
+        return party
+
+    def _channel_of(self, call: BridgedCall) -> str:
+        for name, known in self._channels.items():
+            if known is call:
+                return name
+        return self._open_channel(new_token(), call)
+
+    def _open_channel(self, name: str, call: BridgedCall) -> str:
+        self._channels[name] = call
+        return name
+
+    def call_over(self, call: BridgedCall) -> None:
+        """Nobody can join that call any more."""
+        for name in [name for name, known in self._channels.items() if known is call]:
+            del self._channels[name]
+
+    def forget(self, party: Party) -> None:
+        """A party's media leg is closed."""
+        if isinstance(party, RtcParty):
+            if self._parties.get(party.invitation) is party:
+                del self._parties[party.invitation]
+            self._heard(party.invitation)
+            self._close_peer(party.media.id)
+
+    # Transports ---------------------------------------------------------------------------------------
+
+    def datagram(self, event: Datagram) -> None:
+        """STUN or DTLS from the media engine."""
+        peer = self._peers.get(event.leg_id)
+        if peer is not None:
+            peer.datagram(event.data, event.address, event.port)
+
+    def _new_peer(self, media: MediaLeg) -> RtcPeer:
+        def tell(event: PeerEvent) -> None:
+            party = next((each for each in self._parties.values() if each.media is media), None)
+            if party is not None:
+                party.peer_event(event)
+                self._host.acted()
+
+        if self._certificate.expires - datetime.now(UTC) < _CERTIFICATE_RENEWED:
+            self._certificate = RTCCertificate.generateCertificate()
+        peer = RtcPeer(
+            media, certificate=self._certificate, addresses=self._addresses, tell=tell, stun=self._config.stun
+        )
+        self._peers[media.id] = peer
+        return peer
+
+    def _close_peer(self, leg_id: int) -> None:
+        peer = self._peers.pop(leg_id, None)
+        if peer is not None:
+            task = asyncio.get_running_loop().create_task(peer.close(), name="close rtc peer")
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _negotiation(self, media: MediaLeg, peer: RtcPeer, codecs: tuple[Codec, ...] | list[Codec]) -> Negotiation:
+        return Negotiation(
+            media,
+            address=self._addresses[0],
+            codecs=codecs,
+            session_id=int(new_token()[:8], 16),
+            transport=peer,
+            # Browsers put Opus first; what the far side of the call speaks costs nobody anything.
+            their_choice=False,
+        )
+
+    # Clients that are not heard -----------------------------------------------------------------------
+
+    def _listen(self, invitation: str, before: int = -1) -> None:
+        """Sound may go on where signalling does not; the other side gets music only when both are gone."""
+        party = self._parties.get(invitation)
+        if party is None:
+            self._listening.pop(invitation, None)
+            return
+        received = party.packets_received
+        party.away(received == before)
+        self._host.acted()
+        loop = asyncio.get_running_loop()
+        self._listening[invitation] = loop.call_later(_LISTEN_EVERY, self._listen, invitation, received)
+
+    def _heard(self, invitation: str) -> None:
+        timer = self._listening.pop(invitation, None)
+        if timer is not None:
+            timer.cancel()
+            party = self._parties.get(invitation)
+            if party is not None:
+                party.away(False)
+
+
+def _content(text: str | None) -> dict[str, Any]:
+    """An invitation's content, where it is the JSON object that it usually is."""
+    try:
+        content = json.loads(text or "")
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
