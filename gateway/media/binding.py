@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_char, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import POINTER, c_char, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint8, c_void_p
 from pathlib import Path
 from typing import Any
 
-ABI = 3
+ABI = 4
 """MEDIA_ABI of the header that this file mirrors."""
 
 EVENT_KEY, EVENT_PLAY_ENDED, EVENT_MEDIA_STARTED, EVENT_MEDIA_LOST, EVENT_MEDIA_BACK, EVENT_AUDIO = range(1, 7)
+EVENT_DATAGRAM = 7
 EVENT_FORMAT = "=IIqqq"
 """kind, size of what follows in bytes, leg, value, extra"""
 
@@ -38,6 +39,14 @@ class MediaRemote(ctypes.Structure):
     ]
 
 
+class MediaSrtp(ctypes.Structure):
+    _fields_ = [
+        ("profile", c_int32),
+        ("send", c_uint8 * 44),
+        ("receive", c_uint8 * 44),
+    ]
+
+
 class MediaLegStatistics(ctypes.Structure):
     _fields_ = [
         ("packets_sent", c_int64),
@@ -53,6 +62,9 @@ class MediaLegStatistics(ctypes.Structure):
         ("remote_lost", c_int64),
         ("audio_sent_ms", c_int64),
         ("audio_received_ms", c_int64),
+        ("unauthentic", c_int64),
+        ("replayed", c_int64),
+        ("datagrams_dropped", c_int64),
         ("jitter_ms", c_double),
         ("remote_jitter_ms", c_double),
         ("round_trip_ms", c_double),
@@ -85,7 +97,9 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "media_engine_event_fd": (c_int, (c_void_p,)),
     "media_engine_statistics": (None, (c_void_p, POINTER(MediaEngineStatistics))),
     "media_engine_events": (c_size_t, (c_void_p, POINTER(c_void_p))),
+    "media_engine_use_srtp": (c_char_p, (c_void_p, c_char_p)),
     "media_leg_open": (c_int64, (c_void_p, c_int)),
+    "media_leg_open_ice": (c_int64, (c_void_p, c_int)),
     "media_leg_close": (c_int, (c_void_p, c_int64, POINTER(MediaLegStatistics))),
     "media_leg_statistics": (c_int, (c_void_p, c_int64, POINTER(MediaLegStatistics))),
     "media_leg_set_remote": (c_int, (c_void_p, c_int64, POINTER(MediaRemote))),
@@ -99,6 +113,9 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "media_leg_unbridge": (c_int, (c_void_p, c_int64)),
     "media_leg_listen": (c_int, (c_void_p, c_int64, c_int)),
     "media_leg_detect_inband_keys": (c_int, (c_void_p, c_int64, c_int)),
+    "media_leg_secure": (c_int, (c_void_p, c_int64, POINTER(MediaSrtp))),
+    "media_leg_set_path": (c_int, (c_void_p, c_int64, c_char_p, c_int)),
+    "media_leg_send_datagram": (c_int, (c_void_p, c_int64, c_char_p, c_size_t, c_char_p, c_int)),
 }
 
 

@@ -12,21 +12,25 @@ import errno
 import ipaddress
 import logging
 import os
+import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from gateway.media import binding
 from gateway.media.binding import EngineNotBuilt
 from gateway.media.clip import Clip
 from gateway.media.ports import NoPortsLeft, RtpPorts
+from gateway.media.srtp import Srtp, SrtpUnavailable, find_libsrtp
 
 __all__ = [
     "AudioChunk",
+    "Datagram",
     "EngineNotBuilt",
     "EngineStatistics",
     "KeyReceived",
@@ -40,6 +44,8 @@ __all__ = [
     "NoPortsLeft",
     "PlayEnded",
     "RtpRemote",
+    "Srtp",
+    "SrtpUnavailable",
 ]
 
 log = logging.getLogger("gateway.media")
@@ -57,7 +63,8 @@ class RtpRemote:
     """What signalling agreed on with the far end; everything as seen from our side."""
 
     address: str
-    """IP address in the far end's SDP. Sound goes there until sound has come from somewhere."""
+    """IP address in the far end's SDP. Sound goes there until sound has come from somewhere. With ICE neither it nor
+    any port here matters: :meth:`MediaLeg.set_path` says where."""
     port: int
     codec: Literal["PCMU", "PCMA"]
     payload_type: int
@@ -132,7 +139,18 @@ class AudioChunk:
     pcm: bytes
 
 
-MediaEvent = KeyReceived | PlayEnded | MediaStarted | MediaLost | MediaBack | AudioChunk
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """STUN or DTLS came to a leg with ICE: by its look only, from anybody (RFC 7983)."""
+
+    leg_id: int
+    data: bytes
+    address: str
+    """The sender's IP address, with ``%`` and its scope where IPv6 has one."""
+    port: int
+
+
+MediaEvent = KeyReceived | PlayEnded | MediaStarted | MediaLost | MediaBack | AudioChunk | Datagram
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +176,12 @@ class LegStatistics:
     """Lost of what we sent, as the far end's RTCP reports it."""
     audio_sent_ms: int = 0
     audio_received_ms: int = 0
+    unauthentic: int = 0
+    """SRTP or SRTCP that our keys do not open: forged, or sealed with other keys than were agreed on."""
+    replayed: int = 0
+    """SRTP or SRTCP that had come before, or is older than the last 128 packets."""
+    datagrams_dropped: int = 0
+    """STUN and DTLS beyond 100 a second, from the far end or from elsewhere."""
     jitter_ms: float = 0.0
     """Interarrival jitter of what we receive (RFC 3550 A.8)."""
     remote_jitter_ms: float = 0.0
@@ -221,13 +245,14 @@ def _statistics(native: binding.MediaLegStatistics) -> LegStatistics:
 class MediaLeg:
     """One RTP stream in each direction, on a port of its own. Made by :meth:`MediaEngine.open_leg`."""
 
-    def __init__(self, engine: MediaEngine, leg_id: int, address: str, port: int) -> None:
+    def __init__(self, engine: MediaEngine, leg_id: int, address: str, port: int, *, ice: bool = False) -> None:
         self._engine = engine
+        self.ice = ice
         self.id = leg_id
         """Never given to another leg of this engine."""
         self.address = address
         self.port = port
-        """RTP; RTCP has the port after it."""
+        """RTP; RTCP has the port after it, or with ICE this one."""
         # The engine plays from the clips' own memory: they are kept until it has let go of them.
         self._clips: tuple[Clip, ...] = ()
         self._lock = threading.Lock()
@@ -242,7 +267,8 @@ class MediaLeg:
         is ignored for 2 s. Raises ValueError if the address is not of the engine's family, or a number is out of
         range.
         """
-        self._engine._check_address(remote.address)
+        if not self.ice:
+            self._engine._check_address(remote.address)
         if remote.codec not in CODECS:
             raise ValueError(f"no codec {remote.codec!r}")
         if remote.ptime_ms not in range(10, 61, 10):
@@ -274,6 +300,37 @@ class MediaLeg:
         with self._lock:
             self._call("media_leg_set_remote", ctypes.byref(native))
         self.takes_key_events = event_out is not None
+
+    def secure(self, srtp: Srtp | None) -> None:
+        """SRTP and SRTCP under these keys from now on, or new keys; None: there are none yet, or no longer.
+
+        From the first call on, with ICE from the beginning, nothing is sent or taken in the clear; without keys the
+        leg is as if held. A direction whose key stays the same is not disturbed. What the old key opens is taken for
+        2 s more. Keys that were given up must not be used again (RFC 3711 9.1). Raises SrtpUnavailable.
+        """
+        native = None if srtp is None else ctypes.byref(srtp.native())
+        self._engine._check_srtp()
+        with self._lock:
+            self._call("media_leg_secure", native)
+
+    def set_path(self, address: str, port: int) -> None:
+        """RTP and RTCP go there: the remote half of the pair that ICE has nominated. Only for a leg with ICE.
+
+        Packets are taken from anywhere if they are authentic; nothing but this moves what is sent. Raises ValueError
+        for an address that is not of the engine's family.
+        """
+        self._engine._check_address(address)
+        with self._lock:
+            self._call("media_leg_set_path", address.encode("ascii"), port)
+
+    def send_datagram(self, data: bytes, address: str, port: int) -> None:
+        """STUN or DTLS from the port of a leg with ICE; what cannot be sent is lost, and counted.
+
+        Raises ValueError for anything else than STUN or DTLS of at most 1,500 bytes, and for a leg without ICE.
+        """
+        self._engine._check_address(address)
+        with self._lock:
+            self._call("media_leg_send_datagram", data, len(data), address.encode("ascii"), port)
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
         """Play clips one after the other, without a gap, instead of what is playing; PlayEnded tells of its end.
@@ -372,8 +429,8 @@ class MediaEngine:
     ``address`` is the local IP address of every leg (0.0.0.0 or :: for any), ``ports`` the first and the last that
     may be used. A port rests for ``rest_s`` after use, ``least_rest_s`` under pressure. A leg that hears nothing for
     ``media_timeout_s`` is reported (0: never). With ``send_silence`` a leg that has nothing to say is sent silence,
-    which keeps NATs open and phones content. Raises ValueError for an address or a range that is none, OSError without
-    resources.
+    which keeps NATs open and phones content. ``libsrtp`` is the shared library for SRTP; None looks for pylibsrtp's.
+    Raises ValueError for an address or a range that is none, OSError without resources.
     """
 
     def __init__(
@@ -387,6 +444,7 @@ class MediaEngine:
         realtime: bool = True,
         max_legs: int | None = None,
         send_silence: bool = True,
+        libsrtp: Path | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address = address
@@ -406,7 +464,20 @@ class MediaEngine:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         self.event_fd: int = _native.media_engine_event_fd(self._handle)
         """Readable whenever :meth:`events` has something; closed by :meth:`close`."""
+        self.srtp_problem = self._load_srtp(libsrtp)
+        """Why SRTP is impossible, None if it is not: the engine works without, but for :meth:`MediaLeg.secure`."""
         self._started = False
+
+    def _load_srtp(self, libsrtp: Path | None) -> str | None:
+        try:
+            library = libsrtp or find_libsrtp()
+        except SrtpUnavailable as unavailable:
+            return str(unavailable)
+        problem: bytes | None = _native.media_engine_use_srtp(self._handle, os.fsencode(library))
+        if problem is None:
+            return None
+        remedy = "install another version of pylibsrtp"
+        return f"no SRTP by {library}: {problem.decode(errors='replace')}: {remedy}"
 
     def start(self) -> None:
         """Start the media thread; legs may be opened before and after. Raises OSError."""
@@ -429,16 +500,21 @@ class MediaEngine:
         handle, self._handle = self._handle, None
         _native.media_engine_free(handle)
 
-    def open_leg(self) -> MediaLeg:
-        """A new leg on a free port; raises NoPortsLeft, or OSError when file descriptors have run out."""
+    def open_leg(self, *, ice: bool = False) -> MediaLeg:
+        """A new leg on a free port; raises NoPortsLeft, or OSError when file descriptors have run out.
+
+        With ``ice`` one port is for everything: STUN and DTLS come as Datagram events, RTP and RTCP are SRTP, wait for
+        :meth:`MediaLeg.set_path` and :meth:`MediaLeg.secure`, and follow no address but the path's.
+        """
         if self._handle is None:
             raise RuntimeError("the media engine is closed")
+        open_on = _native.media_leg_open_ice if ice else _native.media_leg_open
         with self._lock:
             for _ in range(len(self._ports) or 1):
                 port = self._take_port()
-                leg_id: int = _native.media_leg_open(self._handle, port)
+                leg_id: int = open_on(self._handle, port)
                 if leg_id >= 0:
-                    leg = self._legs[leg_id] = MediaLeg(self, leg_id, self.address, port)
+                    leg = self._legs[leg_id] = MediaLeg(self, leg_id, self.address, port, ice=ice)
                     return leg
                 self._ports.give_back(port)
                 if leg_id == -errno.EUSERS:
@@ -493,6 +569,10 @@ class MediaEngine:
         if _version(address) != self._family:
             raise ValueError(f"{address} cannot be reached from {self.address}")
 
+    def _check_srtp(self) -> None:
+        if self.srtp_problem is not None:
+            raise SrtpUnavailable(self.srtp_problem)
+
     def _leg_closed(self, leg: MediaLeg) -> None:
         with self._lock:
             if self._legs.pop(leg.id, None) is not None:
@@ -517,5 +597,13 @@ def _events(buffer: bytes) -> list[MediaEvent]:
             events.append(MediaLost(leg))
         elif kind == binding.EVENT_MEDIA_BACK:
             events.append(MediaBack(leg))
+        elif kind == binding.EVENT_DATAGRAM:
+            events.append(_datagram(leg, buffer[at : at + size], value, extra))
         at += (size + 7) & ~7
     return events
+
+
+def _datagram(leg: int, data: bytes, port: int, extra: int) -> Datagram:
+    length, scope = extra & 255, extra >> 8
+    address = socket.inet_ntop(socket.AF_INET6 if length == 16 else socket.AF_INET, data[:length])
+    return Datagram(leg, data[length:], f"{address}%{scope}" if scope else address, port)

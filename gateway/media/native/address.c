@@ -21,8 +21,8 @@ bool address_parse(const char *text, int port, Address *out)
         if (inet_pton(AF_INET6, host, &out->v6.sin6_addr) != 1)
             return false;
         out->v6.sin6_family = AF_INET6;
-        if (text[length])
-            out->v6.sin6_scope_id = if_nametoindex(text + length + 1);
+        if (text[length] && !(out->v6.sin6_scope_id = if_nametoindex(text + length + 1)))
+            out->v6.sin6_scope_id = (uint32_t)strtoul(text + length + 1, NULL, 10);
     }
     address_set_port(out, port);
     return true;

@@ -43,8 +43,8 @@ void bridge_forward(Leg *from, Leg *to, const RtpPacket *packet, Sequence sequen
     Stream *out = &to->out;
     bool is_event = content == CONTENT_EVENT;
 
-    if (!from->remote.receive || !to->has_remote || !to->remote.send || keys_out_active(&to->keys_out)
-        || to->play.active) {
+    if (!from->remote.receive || !to->has_remote || !to->remote.send || !leg_may_send(to)
+        || keys_out_active(&to->keys_out) || to->play.active) {
         forward->based = false;
         return;
     }

@@ -24,6 +24,7 @@ enum {
     FRAME_MAX = 480,     /* samples of 60 ms, the longest packet we send */
     PAYLOAD_MAX = 960,   /* bytes of 120 ms, the longest packet that we take for sound */
     PACKET_MAX = 1500,   /* bytes; nothing longer can be RTP of ours */
+    SEALED_MAX = PACKET_MAX + 148, /* the most that libsrtp can add: index, tag and MKI */
     RTP_HEADER = 12,
     KEYS_MAX = 128,      /* keys that may wait to be sent */
     CHUNK = 800,         /* samples of the 100 ms that listening delivers at a time */
@@ -221,12 +222,31 @@ typedef struct {
     char cname[25];
 } Rtcp;
 
+/* srtp.c: one direction under one key. */
+typedef struct SrtpContext SrtpContext;
+
+/* The new key as it may be used three ways, and the one before it. */
+enum { SRTP_RECEIVE_MAX = 4 };
+
+typedef struct {
+    bool required;        /* nothing goes out or is taken in the clear, ever */
+    SrtpContext *send;
+    SrtpContext *receive[SRTP_RECEIVE_MAX]; /* in the order in which they are tried */
+} LegSrtp;
+
 typedef struct Leg Leg;
 struct Leg {
     bool open;
     int64_t id;
     int rtp_fd;
-    int rtcp_fd;
+    int rtcp_fd;               /* -1 with ICE */
+
+    bool ice;                  /* one port for RTP, RTCP, STUN and DTLS; sends where set_path() says, latches nowhere */
+    bool has_path;
+    bool watched;              /* epoll tells of its RTP socket */
+    int wakes_left;            /* how often it may do so until the leg's turn */
+    int64_t datagrams_due[2];  /* when the next would come at the greatest rate: from elsewhere, from the path */
+    LegSrtp srtp;
 
     int phase;                 /* bucket the leg has its turn in; and the one two further when ticks are 10 ms */
     int position[2];
@@ -278,6 +298,7 @@ typedef struct {
 typedef struct {
     uint8_t *bytes;
     size_t used;
+    size_t datagrams; /* bytes of used */
 } EventBuffer;
 
 struct Engine {
@@ -291,6 +312,7 @@ struct Engine {
     atomic_bool stop;
     bool ask_realtime;
     bool send_silence;
+    bool has_srtp;
     int64_t media_timeout;     /* 0: never */
     Address address;
 
@@ -314,8 +336,9 @@ struct Engine {
     MediaEngineStatistics statistics;
 };
 
-/* Room for sound, and for everything else beyond it: a listener that nobody empties costs no key and no play. */
-enum { EVENTS_FOR_SOUND = 4 << 20, EVENTS_TOTAL = 6 << 20 };
+/* Room for sound, for datagrams, and for everything else beyond both: neither a listener that nobody empties nor a
+ * flood from the network costs a key or a play. */
+enum { EVENTS_FOR_SOUND = 4 << 20, EVENTS_FOR_DATAGRAMS = 1 << 20, EVENTS_TOTAL = 7 << 20 };
 
 /* lock.c */
 
@@ -338,6 +361,8 @@ bool events_allocate(Engine *engine);
 void events_free(Engine *engine);
 void event_push(Engine *engine, const Leg *leg, uint32_t kind, int64_t value, int64_t extra);
 void event_push_sound(Engine *engine, const Leg *leg, const int16_t *samples, int count);
+/* False if there is no room left for datagrams. */
+bool event_push_datagram(Engine *engine, const Leg *leg, const uint8_t *data, size_t size, const Address *from);
 void events_signal(Engine *engine);
 
 /* address.c */
@@ -350,6 +375,24 @@ socklen_t address_size(const Address *address);
 
 /* What a packet carries when it is not sound of a codec. */
 enum { CONTENT_EVENT = -1, CONTENT_NOISE = -2, CONTENT_UNKNOWN = -3 };
+
+/* srtp.c */
+void srtp_forget(LegSrtp *srtp);
+/* The packet, RTP or RTCP, sealed into `out`, its new size; 0 if that cannot be. */
+size_t srtp_seal(const LegSrtp *srtp, bool rtcp, const uint8_t *packet, size_t size, uint8_t out[SEALED_MAX]);
+/* The packet opened into `out`, its new size; 0 if it is not the far end's, which has been counted then. */
+size_t srtp_open(Leg *leg, bool rtcp, const uint8_t *data, size_t size, uint8_t out[PACKET_MAX], int64_t now);
+
+/* What the leg has to send may go out now. Otherwise it is as if it were held. */
+static inline bool leg_may_send(const Leg *leg)
+{
+    return (!leg->srtp.required || leg->srtp.send) && (!leg->ice || leg->has_path);
+}
+
+/* datagram.c */
+/* What came at the leg's RTP port, whatever it is. */
+void leg_receive(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t arrival,
+                 int64_t now);
 
 /* receive.c */
 void leg_receive_rtp(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t arrival,
@@ -395,5 +438,8 @@ void *media_thread(void *engine);
 Leg *leg_of(Engine *engine, int64_t id);
 uint64_t random_next(Engine *engine);
 void leg_heard(Engine *engine, Leg *leg, int64_t now);
+/* Bridged legs are waited for; and those with ICE until they are connected, or every check would take 20 ms. */
+void leg_watch(Engine *engine, Leg *leg);
+void leg_unwatch(Engine *engine, Leg *leg);
 
 #endif

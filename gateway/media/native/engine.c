@@ -42,6 +42,21 @@ static bool watch(Engine *engine, int fd, uint64_t token)
     return !epoll_ctl(engine->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
+void leg_unwatch(Engine *engine, Leg *leg)
+{
+    epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, leg->rtp_fd, NULL);
+    leg->watched = false;
+}
+
+void leg_watch(Engine *engine, Leg *leg)
+{
+    bool wanted = leg->peer || (leg->ice && !(leg->has_path && leg->srtp.send));
+    if (wanted && !leg->watched)
+        leg->watched = watch(engine, leg->rtp_fd, (uint64_t)leg->id);
+    else if (!wanted && leg->watched)
+        leg_unwatch(engine, leg);
+}
+
 static bool allocate(Engine *engine)
 {
     size_t legs = (size_t)engine->max_legs;
@@ -258,16 +273,15 @@ static void leg_begin(Engine *engine, Leg *leg, int index, int rtp_fd, int rtcp_
     engine->statistics.legs++;
 }
 
-int64_t media_leg_open(Engine *engine, int port)
+static int64_t open_leg(Engine *engine, int port, bool ice)
 {
     Chance chance;
     if (getrandom(&chance, sizeof chance, 0) != sizeof chance)
         return -EIO;
-    int rtp_fd = open_socket(engine, port, true);
+    int rtp_fd = open_socket(engine, port, true), rtcp_fd = -1;
     if (rtp_fd < 0)
         return rtp_fd;
-    int rtcp_fd = open_socket(engine, port + 1, false);
-    if (rtcp_fd < 0) {
+    if (!ice && (rtcp_fd = open_socket(engine, port + 1, false)) < 0) {
         close(rtp_fd);
         return rtcp_fd;
     }
@@ -277,16 +291,24 @@ int64_t media_leg_open(Engine *engine, int port)
         int index = engine->free_legs[--engine->free_count];
         Leg *leg = &engine->legs[index];
         leg_begin(engine, leg, index, rtp_fd, rtcp_fd, &chance);
+        leg->ice = leg->srtp.required = ice;
         id = leg->id;
-        watch(engine, rtcp_fd, (uint64_t)id | RTCP_FLAG);
+        if (ice)
+            leg_watch(engine, leg);
+        else
+            watch(engine, rtcp_fd, (uint64_t)id | RTCP_FLAG);
     }
     engine_unlock(engine);
     if (id < 0) {
         close(rtp_fd);
-        close(rtcp_fd);
+        close_fd(rtcp_fd);
     }
     return id;
 }
+
+int64_t media_leg_open(Engine *engine, int port) { return open_leg(engine, port, false); }
+
+int64_t media_leg_open_ice(Engine *engine, int port) { return open_leg(engine, port, true); }
 
 static void fill_statistics(const Leg *leg, MediaLegStatistics *out)
 {
@@ -303,9 +325,9 @@ static void part(Engine *engine, Leg *leg)
         return;
     Leg *both[2] = {leg, leg->peer};
     for (int i = 0; i < 2; i++) {
-        epoll_ctl(engine->epoll_fd, EPOLL_CTL_DEL, both[i]->rtp_fd, NULL);
         both[i]->peer = NULL;
         both[i]->forward.based = false;
+        leg_watch(engine, both[i]);
     }
 }
 
@@ -315,6 +337,7 @@ int media_leg_close(Engine *engine, int64_t id, MediaLegStatistics *out)
     if (!leg)
         return -ENOENT;
     int rtp_fd = leg->rtp_fd, rtcp_fd = leg->rtcp_fd;
+    LegSrtp srtp = leg->srtp;
     void *spans = leg->play.spans, *listener = leg->listener;
     part(engine, leg);
     play_end(engine, leg, false);
@@ -327,7 +350,8 @@ int media_leg_close(Engine *engine, int64_t id, MediaLegStatistics *out)
     engine->statistics.legs--;
     unlock(engine);
     close(rtp_fd);
-    close(rtcp_fd);
+    close_fd(rtcp_fd);
+    srtp_forget(&srtp);
     free(spans);
     free(listener);
     return 0;
@@ -345,17 +369,21 @@ int media_leg_statistics(Engine *engine, int64_t id, MediaLegStatistics *out)
 int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
 {
     Address signalled, rtcp;
-    if (!address_parse(remote->address, remote->port, &signalled)
-        || signalled.any.sa_family != engine->address.any.sa_family || remote->ptime_ms < 10 || remote->ptime_ms > 60
-        || remote->ptime_ms % 10)
+    bool reachable = address_parse(remote->address, remote->port, &signalled)
+                     && signalled.any.sa_family == engine->address.any.sa_family;
+    if (remote->ptime_ms < 10 || remote->ptime_ms > 60 || remote->ptime_ms % 10)
         return -EINVAL;
     rtcp = signalled;
     address_set_port(&rtcp, remote->rtcp_port);
     Leg *leg = lock_leg(engine, id);
     if (!leg)
         return -ENOENT;
+    if (!reachable && !leg->ice) {
+        unlock(engine);
+        return -EINVAL;
+    }
     int64_t now = monotonic_now();
-    if (!leg->has_remote || !address_equal(&signalled, &leg->signalled))
+    if (!leg->ice && (!leg->has_remote || !address_equal(&signalled, &leg->signalled)))
         leg_move(leg, &signalled, &rtcp, now);
     if (!leg->has_remote)
         rtcp_schedule(engine, leg, now, true);
@@ -363,6 +391,7 @@ int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
         leg->last_valid = now;
     leg->has_remote = true;
     leg->remote = *remote;
+    leg->remote.rtcp_mux |= leg->ice;
     leg->forward.based = false;
     if (remote->ptime_ms * SAMPLES_PER_MS != leg->packet_samples) {
         turns_end(engine, leg);
@@ -445,8 +474,8 @@ int media_leg_bridge(Engine *engine, int64_t id, int64_t other_id)
         part(engine, other);
         leg->peer = other;
         other->peer = leg;
-        watch(engine, leg->rtp_fd, (uint64_t)leg->id);
-        watch(engine, other->rtp_fd, (uint64_t)other->id);
+        leg_watch(engine, leg);
+        leg_watch(engine, other);
     }
     return unlock(engine);
 }

@@ -19,10 +19,12 @@ void events_free(Engine *engine)
         free(engine->events[i].bytes);
 }
 
+static size_t room_for(const MediaEvent *event) { return sizeof *event + ((event->size + 7u) & ~(size_t)7); }
+
 static void push(Engine *engine, const MediaEvent *event, const void *data, size_t limit)
 {
     EventBuffer *buffer = &engine->events[engine->events_current];
-    size_t size = sizeof *event + ((event->size + 7u) & ~(size_t)7);
+    size_t size = room_for(event);
     if (buffer->used + size > limit) {
         engine->statistics.events_dropped++;
         return;
@@ -44,6 +46,26 @@ void event_push_sound(Engine *engine, const Leg *leg, const int16_t *samples, in
     push(engine, &event, samples, EVENTS_FOR_SOUND);
 }
 
+bool event_push_datagram(Engine *engine, const Leg *leg, const uint8_t *data, size_t size, const Address *from)
+{
+    uint8_t bytes[sizeof from->v6.sin6_addr + PACKET_MAX];
+    EventBuffer *buffer = &engine->events[engine->events_current];
+    bool v6 = from->any.sa_family == AF_INET6;
+    size_t host = v6 ? sizeof from->v6.sin6_addr : sizeof from->v4.sin_addr;
+    MediaEvent event = {.kind = EVENT_DATAGRAM, .size = (uint32_t)(host + size), .leg = leg->id,
+                        .value = address_port(from), .extra = (int64_t)host};
+    size_t limit = EVENTS_FOR_SOUND + EVENTS_FOR_DATAGRAMS;
+    if (buffer->datagrams + room_for(&event) > EVENTS_FOR_DATAGRAMS || buffer->used + room_for(&event) > limit)
+        return false;
+    if (v6)
+        event.extra |= (int64_t)from->v6.sin6_scope_id << 8;
+    memcpy(bytes, v6 ? (const void *)&from->v6.sin6_addr : (const void *)&from->v4.sin_addr, host);
+    memcpy(bytes + host, data, size);
+    push(engine, &event, bytes, limit);
+    buffer->datagrams += room_for(&event);
+    return true;
+}
+
 void events_signal(Engine *engine)
 {
     if (engine->events_signalled || !engine->events[engine->events_current].used)
@@ -62,6 +84,7 @@ size_t media_engine_events(Engine *engine, const uint8_t **out)
     EventBuffer *full = &engine->events[engine->events_current];
     engine->events_current ^= 1;
     engine->events[engine->events_current].used = 0;
+    engine->events[engine->events_current].datagrams = 0;
     engine->events_signalled = false;
     engine_unlock(engine);
     *out = full->bytes;

@@ -13,12 +13,22 @@
 typedef struct Engine Engine;
 
 /* Raised with every change of what is declared here, so that a library left over from older sources is noticed. */
-enum { MEDIA_ABI = 3 };
+enum { MEDIA_ABI = 4 };
 int media_abi(void);
 
 enum { CODEC_PCMU, CODEC_PCMA };
 
-enum { EVENT_KEY = 1, EVENT_PLAY_ENDED, EVENT_MEDIA_STARTED, EVENT_MEDIA_LOST, EVENT_MEDIA_BACK, EVENT_AUDIO };
+enum { SRTP_AES_CM_128_HMAC_SHA1_80, SRTP_AES_CM_128_HMAC_SHA1_32, SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM };
+
+enum {
+    EVENT_KEY = 1,
+    EVENT_PLAY_ENDED,
+    EVENT_MEDIA_STARTED,
+    EVENT_MEDIA_LOST,
+    EVENT_MEDIA_BACK,
+    EVENT_AUDIO,
+    EVENT_DATAGRAM, /* followed by the sender's address, 4 or 16 bytes, and what it sent */
+};
 
 /* One event as it lies in the buffer that media_engine_events() hands out, followed by `size` bytes and padding
  * to a multiple of 8. */
@@ -26,8 +36,9 @@ typedef struct {
     uint32_t kind;
     uint32_t size;
     int64_t leg;
-    int64_t value; /* key character; play id */
-    int64_t extra; /* key: 1 when heard in-band; play: heard milliseconds times 2, plus 1 when completed */
+    int64_t value; /* key character; play id; datagram: the sender's port */
+    int64_t extra; /* key: 1 when heard in-band; play: heard milliseconds times 2, plus 1 when completed; datagram: bytes
+                    * of the address, plus 256 times its scope id */
 } MediaEvent;
 
 typedef struct {
@@ -45,6 +56,14 @@ typedef struct {
     int32_t rtcp_mux;
 } MediaRemote;
 
+enum { SRTP_KEY_MAX = 44 };
+
+typedef struct {
+    int32_t profile;               /* SRTP_... */
+    uint8_t send[SRTP_KEY_MAX];    /* master key followed by master salt, as long as the profile's are */
+    uint8_t receive[SRTP_KEY_MAX];
+} MediaSrtp;
+
 typedef struct {
     int64_t packets_sent;
     int64_t bytes_sent; /* payload, as RFC 3550 counts octets */
@@ -59,6 +78,9 @@ typedef struct {
     int64_t remote_lost; /* what the far end reports of our stream */
     int64_t audio_sent_ms;
     int64_t audio_received_ms;
+    int64_t unauthentic;       /* SRTP or SRTCP that no key of the leg opens */
+    int64_t replayed;          /* SRTP or SRTCP that came before, or is older than can be told */
+    int64_t datagrams_dropped; /* STUN and DTLS beyond what a leg may be sent */
     double jitter_ms;
     double remote_jitter_ms;
     double round_trip_ms; /* negative while unknown */
@@ -88,11 +110,18 @@ void media_engine_free(Engine *engine);
 int media_engine_event_fd(const Engine *engine);
 void media_engine_statistics(Engine *engine, MediaEngineStatistics *out);
 
+/* Makes SRTP possible, with the libsrtp in the shared library of that path: NULL, or words about what is wrong with it,
+ * valid until the thread's next call. Before media_engine_start(). */
+const char *media_engine_use_srtp(Engine *engine, const char *path);
+
 /* Bytes of events at *out, valid until the next call. One thread at a time. */
 size_t media_engine_events(Engine *engine, const uint8_t **out);
 
 /* A new leg on `port` (RTP) and `port + 1` (RTCP): its id, or -errno (-EADDRINUSE, -EMFILE, ...). */
 int64_t media_leg_open(Engine *engine, int port);
+/* The same on `port` alone, for ICE: STUN and DTLS are handed up, RTP and RTCP are SRTP and go where
+ * media_leg_set_path() says. */
+int64_t media_leg_open_ice(Engine *engine, int port);
 int media_leg_close(Engine *engine, int64_t leg, MediaLegStatistics *out);
 int media_leg_statistics(Engine *engine, int64_t leg, MediaLegStatistics *out);
 int media_leg_set_remote(Engine *engine, int64_t leg, const MediaRemote *remote);
@@ -107,5 +136,14 @@ int media_leg_bridge(Engine *engine, int64_t leg, int64_t other);
 int media_leg_unbridge(Engine *engine, int64_t leg);
 int media_leg_listen(Engine *engine, int64_t leg, int on);
 int media_leg_detect_inband_keys(Engine *engine, int64_t leg, int on);
+
+/* From now on nothing is sent or taken in the clear, and without keys nothing at all. A direction whose key stays the
+ * same goes on; for a leg by one thread at a time. -ENOTSUP without libsrtp. */
+int media_leg_secure(Engine *engine, int64_t leg, const MediaSrtp *keys);
+
+/* For legs of media_leg_open_ice(); others give -EINVAL. A datagram is STUN or DTLS, or it gives -EINVAL too. */
+int media_leg_set_path(Engine *engine, int64_t leg, const char *address, int port);
+int media_leg_send_datagram(Engine *engine, int64_t leg, const uint8_t *data, size_t size, const char *address,
+                            int port);
 
 #endif

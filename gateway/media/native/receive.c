@@ -49,7 +49,13 @@ static void latch(Leg *leg, const Address *from, uint32_t ssrc)
 
 static bool from_far_end(Leg *leg, const RtpPacket *packet, const Address *from, int64_t now)
 {
-    if (leg->locked && address_equal(from, &leg->source)) {
+    /* With ICE it is the key that tells whose a packet is, wherever it comes from. */
+    if (leg->ice && !leg->locked) {
+        leg->locked = true;
+        begin_stream(leg, packet->ssrc);
+        return true;
+    }
+    if (leg->locked && (leg->ice || address_equal(from, &leg->source))) {
         if (packet->ssrc == leg->reception.ssrc)
             return true;
         if (packet->ssrc == leg->former_ssrc && now < leg->former_ssrc_until)
@@ -74,6 +80,7 @@ void leg_receive_rtp(Engine *engine, Leg *leg, const uint8_t *data, size_t size,
 {
     MediaLegStatistics *statistics = &leg->statistics;
     RtpPacket packet;
+    _Alignas(8) uint8_t opened[PACKET_MAX];
     if (!leg->has_remote) {
         statistics->ignored++;
         return;
@@ -82,6 +89,11 @@ void leg_receive_rtp(Engine *engine, Leg *leg, const uint8_t *data, size_t size,
     if (leg->remote.rtcp_mux && size >= 2 && data[1] >= 192 && data[1] <= 223) {
         leg_receive_rtcp(engine, leg, data, size, from, now);
         return;
+    }
+    if (leg->srtp.required) {
+        if (!(size = srtp_open(leg, false, data, size, opened, now)))
+            return;
+        data = opened;
     }
     if (!rtp_parse(data, size, &packet)) {
         statistics->malformed++;

@@ -107,8 +107,9 @@ static uint8_t *source_description(const Leg *leg, uint8_t *packet)
 
 void rtcp_send(Engine *engine, Leg *leg, int64_t now, bool bye)
 {
-    uint8_t packet[256];
-    if (!leg->has_remote)
+    _Alignas(8) uint8_t packet[256], sealed[SEALED_MAX];
+    const uint8_t *bytes = packet;
+    if (!leg->has_remote || !leg_may_send(leg))
         return;
     uint8_t *at = source_description(leg, report(engine, leg, now, packet));
     if (bye) {
@@ -118,7 +119,12 @@ void rtcp_send(Engine *engine, Leg *leg, int64_t now, bool bye)
     }
     bool mux = leg->remote.rtcp_mux;
     const Address *to = mux ? &leg->destination : &leg->rtcp_destination;
-    if (sendto(mux ? leg->rtp_fd : leg->rtcp_fd, packet, (size_t)(at - packet), MSG_DONTWAIT | MSG_NOSIGNAL, &to->any,
+    size_t size = (size_t)(at - packet);
+    if (leg->srtp.required) {
+        size = srtp_seal(&leg->srtp, true, packet, size, sealed);
+        bytes = sealed;
+    }
+    if (!size || sendto(mux ? leg->rtp_fd : leg->rtcp_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL, &to->any,
                address_size(to))
         < 0)
         leg->statistics.send_errors++;
@@ -158,14 +164,20 @@ static bool valid(const uint8_t *data, size_t size)
 
 static bool from_far_end(const Leg *leg, const Address *from)
 {
-    return address_same_host(from, &leg->signalled) || (leg->locked && address_same_host(from, &leg->source));
+    return leg->ice || address_same_host(from, &leg->signalled) || (leg->locked && address_same_host(from, &leg->source));
 }
 
 void leg_receive_rtcp(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t now)
 {
+    _Alignas(8) uint8_t opened[PACKET_MAX];
     if (!leg->has_remote || !from_far_end(leg, from)) {
         leg->statistics.ignored++;
         return;
+    }
+    if (leg->srtp.required) {
+        if (!(size = srtp_open(leg, true, data, size, opened, now)))
+            return;
+        data = opened;
     }
     if (!valid(data, size)) {
         leg->statistics.malformed++;

@@ -34,7 +34,14 @@ void leg_send_packet(Leg *leg, int payload_type, bool marker, uint16_t sequence,
     put16(packet + 2, sequence);
     put32(packet + 4, timestamp);
     put32(packet + 8, leg->out.ssrc);
-    if (sendto(leg->rtp_fd, packet, RTP_HEADER + size, MSG_DONTWAIT | MSG_NOSIGNAL, &leg->destination.any,
+    _Alignas(8) uint8_t sealed[SEALED_MAX];
+    const uint8_t *bytes = packet;
+    size_t total = RTP_HEADER + size;
+    if (leg->srtp.required) {
+        total = srtp_seal(&leg->srtp, false, packet, total, sealed);
+        bytes = sealed;
+    }
+    if (!total || sendto(leg->rtp_fd, bytes, total, MSG_DONTWAIT | MSG_NOSIGNAL, &leg->destination.any,
                address_size(&leg->destination))
         < 0) {
         leg->statistics.send_errors++;
@@ -164,7 +171,7 @@ static void send_play(Engine *engine, Leg *leg, int64_t now, uint8_t *packet)
 void leg_send_due(Engine *engine, Leg *leg, int64_t now)
 {
     uint8_t packet[RTP_HEADER + FRAME_MAX];
-    if (!leg->has_remote || !leg->remote.send)
+    if (!leg->has_remote || !leg->remote.send || !leg_may_send(leg))
         return;
     leg->waited += leg->tick;
     if (leg->waited < leg->packet_samples)

@@ -17,7 +17,8 @@
 enum {
     READY_MAX = 64,     /* sockets served after one wake-up */
     PACKETS_AT_ONCE = 8,
-    ROUNDS_MAX = 8,     /* a flood at one port costs its turn no more than 64 packets */
+    ROUNDS_MAX = 8,     /* a flood at one port costs its turn no more than 64 packets, */
+    WAKES_MAX = 8,      /* and one that is waited for no more than this many times that until its turn */
     PRIORITY = 10,
 };
 
@@ -78,8 +79,7 @@ static bool leg_read(Engine *engine, Leg *leg, bool rtcp, Inbox *inbox, int64_t 
             else if (rtcp)
                 leg_receive_rtcp(engine, leg, inbox->bytes[i], size, &inbox->from[i], now);
             else
-                leg_receive_rtp(engine, leg, inbox->bytes[i], size, &inbox->from[i], arrival_of(engine, header, now),
-                                now);
+                leg_receive(engine, leg, inbox->bytes[i], size, &inbox->from[i], arrival_of(engine, header, now), now);
         }
         if (count > 0)
             inbox_clear(inbox, count);
@@ -128,6 +128,8 @@ static void leg_turn(Engine *engine, Leg *leg, Inbox *inbox, int64_t due, int64_
 {
     if (!leg->peer && !leg_read(engine, leg, false, inbox, now))
         return;
+    leg->wakes_left = WAKES_MAX;
+    leg_watch(engine, leg);
     listen_to(engine, leg);
     leg_send_due(engine, leg, due);
     if (!leg->has_remote)
@@ -187,8 +189,11 @@ static void serve(Engine *engine, const struct epoll_event *ready, int count, In
         }
         int64_t now = engine_make_way(engine);
         Leg *leg = leg_of(engine, (int64_t)(token & ~RTCP_FLAG));
-        if (leg)
-            leg_read(engine, leg, token & RTCP_FLAG, inbox, now);
+        if (!leg)
+            continue;
+        if (leg->ice && !leg->peer && leg->wakes_left-- <= 0)
+            leg_unwatch(engine, leg);
+        leg_read(engine, leg, token & RTCP_FLAG, inbox, now);
     }
 }
 
