@@ -18,7 +18,8 @@ from aioice.ice import CandidatePair, StunProtocol, server_reflexive_candidate
 from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 from aiortc.rtcdtlstransport import State as DtlsState
 
-from gateway.media.engine import MediaLeg, Srtp, SrtpProfile
+from gateway.media.engine import MediaLeg
+from gateway.media.srtp import Srtp, SrtpProfile
 from gateway.rtc.candidates import host_candidates
 from gateway.sdp import DtlsSrtp, Fingerprint
 from gateway.sdp.webrtc import Setup
