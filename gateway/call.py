@@ -59,7 +59,8 @@ KeySource = Literal["rfc4733", "info", "inband"]
 LegKind = Literal["sip", "pstn", "rtc"]
 LegRole = Literal["caller", "agent"]
 LegOutcome = Literal["busy", "refused", "no_answer", "offline", "failed"]
-DropReason = Literal["answered_elsewhere", "cancelled", "no_answer", "ended"]
+DropReason = Literal["answered_elsewhere", "cancelled", "no_answer", "refused", "ended"]
+"""``refused``: the party has answered and would not take the call."""
 
 
 @dataclass(frozen=True, slots=True)

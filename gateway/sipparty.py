@@ -30,6 +30,7 @@ _REASONS: dict[DropReason, str | None] = {
     "answered_elsewhere": 'SIP;cause=200;text="Call completed elsewhere"',
     "cancelled": None,
     "no_answer": None,
+    "refused": 'Q.850;cause=16;text="Normal call clearing"',
     "ended": 'Q.850;cause=16;text="Normal call clearing"',
 }
 

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.sip.events import SessionEnded, SessionReferEnded, SessionReferProgress
 from gateway.sip.message import Request
-from tests.sip.session_link import Network
-from tests.sip.test_session_changes import ANSWER, Caller
+from tests.sip.session_link import ANSWER, Network
+from tests.sip.test_session_changes import Caller
 
 TO = "sip:2001@192.0.2.7"
 
