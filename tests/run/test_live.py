@@ -81,8 +81,8 @@ class Telephone:
     def hangup(self, cause: str = "normal") -> None:
         self._ask(f"hangup {cause}")
 
-    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
-        self._ask(f"play {play_id}")
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False, leg_id: str | None = None) -> None:
+        self._ask(f"play {play_id}" + ("" if leg_id is None else f" to {leg_id}"))
 
     def stop_playing(self) -> None:
         self._ask("stop")
@@ -90,8 +90,18 @@ class Telephone:
     def ringback(self, on: bool) -> None:
         self._ask(f"ringback {on}")
 
-    def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None) -> None:
-        self._ask(f"dial {leg_id} {target}")
+    def dial(
+        self,
+        leg_id: str,
+        target: Target,
+        *,
+        caller_id: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._ask(" ".join([f"dial {leg_id} {target}", *(f"{name}={value}" for name, value in headers)]))
+
+    def refer(self, leg_id: str, target: Target, *, wait: bool = True, headers: Sequence[tuple[str, str]] = ()) -> None:
+        self._ask(f"refer {leg_id} {target}" + ("" if wait else " blind"))
 
     def drop(self, leg_id: str, reason: DropReason) -> None:
         self._ask(f"drop {leg_id} {reason}")

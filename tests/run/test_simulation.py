@@ -150,9 +150,7 @@ def test_a_saved_call_passes_as_a_test(inputs: tuple[str, ...], tmp_path: Path) 
     (tmp_path / "sample.yaml").write_text(HEAD + OFFICE, encoding="utf-8")
     file = tmp_path / "saved.test.yaml"
     file.write_text(played(office(), *inputs).as_test("saved"), encoding="utf-8")
-    around = Surroundings(
-        frozenset({"2001", "2002", "2003"}), {"front_desk": ("sip:2001", "sip:2002"), "nobody": ()}, known=True
-    )
+    around = Surroundings(frozenset({"2001", "2002", "2003"}), GROUPS, known=True)
     flows: FlowSet = load_flows([tmp_path / "sample.yaml"])
     suite = load_suite(file, flows, around)
     assert not suite.problems, "\n".join(map(str, suite.problems))

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.call import Target
 from ivr.flow.loader import load_flows
 from ivr.run.testing.acting import Result, act
 from ivr.run.testing.kinds import Surroundings
 from ivr.run.testing.loader import Suite, files_of_tests, load_suite
 from tests.run.flows import HEAD, OFFICE
 
-SITE = Surroundings(frozenset({"2001", "2002", "2003"}), {"front_desk": ("sip:2001", "sip:2002")}, known=True)
+FRONT_DESK = (Target("sip", "2001"), Target("sip", "2002"))
+SITE = Surroundings(frozenset({"2001", "2002", "2003"}), {"front_desk": FRONT_DESK}, known=True)
 
 
 def suite(folder: Path, tests: str, around: Surroundings = SITE, head: str = "flow: sample\n") -> Suite:
