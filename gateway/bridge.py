@@ -42,7 +42,7 @@ _HOLD = -2
 
 Headers = Sequence[tuple[str, str]]
 MakeParty = Callable[["BridgedCall", str, Target, str | None, Headers], Party | LegFailed]
-FindAddress = Callable[["BridgedCall", Target, Headers], str | LegFailed]
+FindAddress = Callable[[Target, Headers], str | LegFailed]
 """What the caller's own telephone would have to call; or why there is nothing."""
 Post = Callable[["BridgedCall", CallEvent], None]
 
@@ -82,6 +82,9 @@ class BridgedCall:
         self._caller: CallerParty | None = None
         self._legs: dict[str, Party] = {}
         self._connected: Party | None = None
+        self._members: list[Party] = []
+        """Who joined the two that talk: then all are mixed."""
+        self._mix: MediaMix | None = None
         self._held: set[str] = set()
         self._early: Party | None = None
         self._referral: str | None = None
@@ -198,7 +201,7 @@ class BridgedCall:
         caller = self._caller
         if self._over or caller is None:
             return
-        address = self._find_address(self, target, headers)
+        address = self._find_address(target, headers)
         if isinstance(address, LegFailed):
             self._tell(LegFailed(leg_id, address.outcome, address.status, address.text))
         else:
@@ -252,17 +255,14 @@ class BridgedCall:
         caller = self._caller
         if not on:
             self._part_early(party)
-        elif (
-            self._ringback
-            and caller is not None
-            and caller.answered
-            and self._connected is None
-            and self._early is None
-        ):
+        elif self._ringback and caller is not None and self._connected is None and self._early is None:
             # What the far end plays (an announcement, its own ring-back) is truer than our tone.
+            if not caller.answered and not caller.early():
+                return
             self._early = party
             caller.media.stop_playing()
             caller.media.bridge(party.media)
+            self._acted()
 
     def party_answered(self, party: Party) -> None:
         if party.role == "agent":

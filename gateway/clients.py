@@ -10,16 +10,17 @@ import asyncio
 import json
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from aiortc import RTCCertificate
 
 from gateway.bridge import BridgedCall
-from gateway.call import Arrival, LegFailed, Refusal
+from gateway.call import Arrival, LegFailed, Refusal, Target
 from gateway.config import Codec, RtcConfig
-from gateway.media.engine import Datagram, MediaLeg, NoPortsLeft
+from gateway.host import CallHost, Headers
+from gateway.media.engine import Datagram, MediaLeg
 from gateway.negotiation import Negotiation
-from gateway.party import CallerParty, Party
+from gateway.party import Party
 from gateway.rtc.agent import RtcAgent
 from gateway.rtc.candidates import reachable_addresses
 from gateway.rtc.events import (
@@ -39,7 +40,7 @@ from gateway.rtc.peer import PeerEvent, RtcPeer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
 from gateway.sip.token import new_token
 
-__all__ = ["CallHost", "RtcClients"]
+__all__ = ["RtcClients"]
 
 log = logging.getLogger(__name__)
 
@@ -47,27 +48,6 @@ log = logging.getLogger(__name__)
 _LISTEN_EVERY = 1.0
 _CERTIFICATE_RENEWED = timedelta(days=1)
 """Before it runs out: browsers that are connected keep the old one."""
-
-
-class CallHost(Protocol):
-    """What the gateway does for whoever brings it calls."""
-
-    def admits(self, arrival: Arrival) -> Refusal | None:
-        """Whether that call is taken, by the site's plan and the limits."""
-
-    def open_leg(self, *, ice: bool) -> MediaLeg:
-        """Raises NoPortsLeft or OSError."""
-
-    def new_call(self, *, did: str, caller: str, caller_name: str, account: str | None) -> BridgedCall: ...
-
-    def take(self, call: BridgedCall, party: CallerParty) -> None:
-        """The call is ready for its owner."""
-
-    def add(self, call: BridgedCall, party: Party) -> None:
-        """From now on what the media engine says of the party's leg is told to it and its call."""
-
-    def acted(self) -> None:
-        """Something happened outside of a pump: one must follow."""
 
 
 class RtcClients:
@@ -91,6 +71,7 @@ class RtcClients:
         """By invitation."""
         self._peers: dict[int, RtcPeer] = {}
         """By media leg."""
+        self._by_leg: dict[int, RtcParty] = {}
         self._channels: dict[str, BridgedCall] = {}
         self._listening: dict[str, asyncio.TimerHandle] = {}
         """Invitations of clients that do not signal for now."""
@@ -161,17 +142,26 @@ class RtcClients:
             rights=event.rights,
             pstn=bool(content.get("Pstn")),
         )
-        refusal = self._host.admits(arrival)
-        if refusal is not None:
-            log.info("call to %s from rtc:%s refused: %s %s", event.to, event.user, refusal.status, refusal.text)
-            self._agent.refuse(event.invitation, response_of(refusal.status), refusal.status)
+        verdict = self._host.admits(arrival)
+        if isinstance(verdict, Refusal):
+            log.info("call to %s from rtc:%s refused: %s %s", event.to, event.user, verdict.status, verdict.text)
+            self._agent.refuse(event.invitation, response_of(verdict.status), verdict.status)
+            return
+        if verdict == "authenticate":
+            # For telephones of the site only; who proved to be a client is none.
+            self._agent.refuse(event.invitation, "refused", 403)
+            return
+        if not self._host.has_room():
+            log.info("call to %s from rtc:%s refused: there are too many", event.to, event.user)
+            self._agent.refuse(event.invitation, "failed", 503)
             return
         name = str(content.get("DisplayName") or event.name)[:128]
-        call = self._host.new_call(did=event.to, caller=event.user, caller_name=name, account=event.user)
+        call = self._host.new_call(
+            did=event.to, caller=event.user, caller_name=name, account=event.user, find_address=_nowhere
+        )
         party = self._caller(call, event, leg_id="caller")
         if party is None:
             return
-        call.attach_caller(party)
         self._open_channel(event.channel, call)
         self._host.take(call, party)
 
@@ -183,10 +173,8 @@ class RtcClients:
             call.join(party)
 
     def _caller(self, call: BridgedCall, event: InvitationReceived, *, leg_id: str) -> RtcCaller | None:
-        try:
-            media = self._host.open_leg(ice=True)
-        except (NoPortsLeft, OSError) as error:
-            log.error("call of rtc:%s refused: no media port is left (%s)", event.user, error)
+        media = self._host.open_leg(event.to, ice=True)
+        if media is None:
             self._agent.refuse(event.invitation, "failed", 503)
             return None
         peer = self._new_peer(media)
@@ -200,11 +188,12 @@ class RtcClients:
             user=event.user,
             invitation=event.invitation,
         )
-        self._parties[event.invitation] = party
+        self._parties[event.invitation] = self._by_leg[media.id] = party
         refused = party.prepare(event.sdp)
         if refused is not None:
             log.info("call of rtc:%s refused: %s", event.user, refused.warning)
             del self._parties[event.invitation]
+            del self._by_leg[media.id]
             self._agent.refuse(event.invitation, "failed", refused.status)
             media.close()
             self._close_peer(media.id)
@@ -215,10 +204,9 @@ class RtcClients:
 
     def dial(self, call: BridgedCall, leg_id: str, user: str, caller_id: str | None) -> Party | LegFailed:
         """Invite a user. He may be one that only a site's own backend knows."""
-        try:
-            media = self._host.open_leg(ice=True)
-        except (NoPortsLeft, OSError) as error:
-            return LegFailed(leg_id, "failed", None, f"no media port is left ({error})")
+        media = self._host.open_leg(f"rtc:{user}", ice=True)
+        if media is None:
+            return LegFailed(leg_id, "failed", None, "no media port is left")
         peer = self._new_peer(media)
         spoken: list[Codec] = [codec for codec in self._config.codecs if codec == call.codec]
         codecs = [*spoken, *(codec for codec in self._config.codecs if codec not in spoken)]
@@ -237,7 +225,7 @@ class RtcClients:
             if outcome.reason == "not_allowed":
                 return LegFailed(leg_id, "refused", 403, f"rtc:{user} may not be called")
             return LegFailed(leg_id, "offline", 480, f"rtc:{user} is not logged in")
-        self._parties[party.invitation] = party
+        self._parties[party.invitation] = self._by_leg[media.id] = party
         self._host.add(call, party)
         return party
 
@@ -262,6 +250,7 @@ class RtcClients:
             if self._parties.get(party.invitation) is party:
                 del self._parties[party.invitation]
             self._heard(party.invitation)
+            self._by_leg.pop(party.media.id, None)
             self._close_peer(party.media.id)
 
     # Transports ---------------------------------------------------------------------------------------
@@ -274,10 +263,10 @@ class RtcClients:
 
     def _new_peer(self, media: MediaLeg) -> RtcPeer:
         def tell(event: PeerEvent) -> None:
-            party = next((each for each in self._parties.values() if each.media is media), None)
+            party = self._by_leg.get(media.id)
             if party is not None:
                 party.peer_event(event)
-                self._host.acted()
+                self._host.pump()
 
         if self._certificate.expires - datetime.now(UTC) < _CERTIFICATE_RENEWED:
             self._certificate = RTCCertificate.generateCertificate()
@@ -315,7 +304,7 @@ class RtcClients:
             return
         received = party.packets_received
         party.away(received == before)
-        self._host.acted()
+        self._host.pump()
         loop = asyncio.get_running_loop()
         self._listening[invitation] = loop.call_later(_LISTEN_EVERY, self._listen, invitation, received)
 
@@ -335,3 +324,7 @@ def _content(text: str | None) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def _nowhere(target: Target, headers: Headers) -> LegFailed:
+    return LegFailed("", "failed", None, f"a browser cannot call {target} in our place")

@@ -245,6 +245,13 @@ class RtcCaller(RtcParty):
             self._invitations.refuse(self.invitation, response_of(status), status)
             self._close("local")
 
+    def refer(self, leg_id: str, address: str, *, wait: bool) -> None:
+        # Never asked: a browser's call has no address that it could be sent to.
+        self.owner.referral_failed(leg_id, "failed", None, "a browser cannot be referred")
+
+    def forget_referral(self) -> None:
+        pass
+
     def end(self, reason: DropReason) -> None:
         if self._over:
             return
