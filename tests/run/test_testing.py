@@ -105,7 +105,7 @@ FAIL = {
         "steps: [{press: '0', after: main_menu}, {seat: '2003', does: answer}]",
         "waited for: 2003 rings",
     ),
-    "does not talk": ("steps: [{seat: '2001', does: hangup}]", "waited for: 2001 and the caller talk"),
+    "does not talk": ("steps: [{seat: '2001', does: hangup}]", "waited for: 2001 has answered"),
     "not cut": (
         "steps: [{press: '4', after: main_menu}, {prompt_cut: no}]",
         "the key cut 'main_menu'",
@@ -243,11 +243,11 @@ REFUSED = {
             "2:31 E011 no step is called 'pres' (did you mean 'press'?)",
             "2:44 E014 'rtc' is not in this version yet "
             "(there are at_block, bridged, hangup, hears, hears_text, max_silence, press, prompt_cut, rings, seat,"
-            " wait)",
+            " wait, whisper)",
             "2:70 E121 '1 2' cannot be pressed (write keys in quotes: '4' or '1234#')",
             "2:83 E021 '5' has no unit (write 5s or 5m)",
             "2:87 E012 'seat' needs 'does' "
-            "(add does: answer or busy or refuse or no_answer or offline or fail or hangup)",
+            "(add does: answer or accept or busy or refuse or no_answer or offline or fail or hangup)",
         ],
     ),
     "names of other files": (

@@ -67,7 +67,8 @@ class SipHeaders:
         name = _KNOWN.get(key.text.lower(), key.text)
         if name not in OPEN and not _OWN.fullmatch(name):
             help = f"write a name that begins with X-, or one of {', '.join(OPEN)}; all others are the program's"
-            reader.problem("E114", key, f"'{key.text[:40]}' is not a header that a flow can send", help)
+            shown = "".join(c if c.isprintable() else "?" for c in key.text[:40])
+            reader.problem("E114", key, f"'{shown}' is not a header that a flow can send", help)
             return None
         text = scalar(value, reader, "the text of the header")
         template = None if text is None else TemplateText().read(text, reader)
