@@ -358,3 +358,59 @@ def test_files_are_found_in_folders(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = files_of_tests([tmp_path, tmp_path / "b.test.yaml"])
     assert [str(path.relative_to(tmp_path)) for path in found] == ["b.test.yaml", "sub/a.test.yaml"]
+
+
+ASKED = """\
+blocks:
+  welcome:
+    - answer
+    - ring: {group: front_desk, whisper: [new_call, {say: 'Press 1.'}], accept_key: '1', max: 60s, answered: bye,
+             max_reached: enough, busy: sorry, no_answer: sorry, failed: sorry}
+  bye: [{say: 'Bye.'}, hangup]
+  enough: [{say: 'Enough.'}, hangup]
+  sorry: [{say: 'Sorry.'}, hangup]
+"""
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (
+            """
+steps:
+  - {seat: '2001', does: answer}
+  - {whisper: new_call, to: '2001'}
+  - {whisper: {say: 'Press 1.'}, to: '2001'}
+  - {seat: '2001', does: refuse}
+  - {seat: '2002', does: answer}
+  - {seat: '2002', does: accept}
+  - bridged: '2002'
+  - {seat: '2002', does: hangup}
+expect: {path: [welcome, bye], ended_by: flow}
+""",
+            None,
+        ),
+        (
+            "steps: [{seat: '2001', does: answer}, {seat: '2001', does: accept}, wait: 60s]\n"
+            "expect: {path: [welcome, enough]}",
+            None,
+        ),
+        (
+            "steps: [{seat: '2001', does: answer}, {seat: '2001', does: no_answer}, {seat: '2002', does: busy}]\n"
+            "expect: {path: [welcome, sorry]}",
+            None,
+        ),
+        ("steps: [{seat: '2001', does: answer}, {bridged: '2001'}]", "waited for: 2001 and the caller talk"),
+        ("steps: [{seat: '2001', does: accept}]", "waited for: 2001 is asked for a key"),
+        ("steps: [{whisper: new_call, to: '2001'}]", "waited for: 2001 hears 'new_call' alone"),
+    ],
+)
+def test_seats_that_are_asked_first(case: str, message: str | None, tmp_path: Path) -> None:
+    (tmp_path / "asked.yaml").write_text(HEAD + ASKED, encoding="utf-8")
+    file = tmp_path / "asked.test.yaml"
+    indented = "\n".join(f"    {line}" for line in case.strip().splitlines())
+    file.write_text(f"flow: sample\ntests:\n  - name: a\n{indented}\n", encoding="utf-8")
+    suite = load_suite(file, load_flows([tmp_path / "asked.yaml"]), SITE)
+    assert not suite.problems, "\n".join(map(str, suite.problems))
+    failure = act(suite.cases[0], SITE).failure
+    assert (failure.message if failure else None) == message
