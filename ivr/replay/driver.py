@@ -334,9 +334,7 @@ class _Driver:
         while self._events:
             self._handle(self._events.popleft())
 
-    def _same_party(
-        self, block: str, step: Step, recorded: RecordedStep, rung: Sequence[tuple[str, Target]]
-    ) -> None:
+    def _same_party(self, block: str, step: Step, recorded: RecordedStep, rung: Sequence[tuple[str, Target]]) -> None:
         then = {name for at, name in self._call.rung if recorded.from_ms - 50 <= at <= recorded.until_ms + 50}
         now = {str(target) for _, target in rung}
         if getattr(step.settings, "strategy", "") == "random":

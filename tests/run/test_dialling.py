@@ -144,9 +144,9 @@ def test_a_caller_who_leaves_stops_the_whisper() -> None:
 def test_a_call_that_was_not_taken_is_taken_when_the_key_is_pressed() -> None:
     call = called(transferring(KEY, answer=False))
     call.seat("2001").answers()
-    assert not call.run.answered
+    before = call.run.answered
     call.seat("2001").takes_call()
-    assert call.run.answered
+    assert (before, call.run.answered) == (False, True)
     assert call.talking == ["2001"]
 
 

@@ -18,7 +18,7 @@ OPEN: Final = ("Alert-Info", "Answer-Mode", "Call-Info", "Organization", "Priori
 """Headers of standards that tell the far end something and steer nothing: RFC 3261 20, RFC 5373, RFC 7433."""
 
 VALUE_LIMIT: Final = 256
-"""Characters: with ten of them an INVITE still fits into one datagram (RFC 3261 18.1.1)."""
+"""Characters: enough for names and numbers of orders; long ones would make datagrams that networks lose."""
 _HEADERS_LIMIT: Final = 10
 _OWN: Final = re.compile(r"[Xx]-[A-Za-z0-9][A-Za-z0-9-]{0,60}")
 _KNOWN: Final = {name.lower(): name for name in OPEN}
