@@ -254,7 +254,7 @@ class Telephones:
             caller="" if withheld else number_of(event.from_uri),
             caller_name="" if withheld else name_of(event.from_name),
             account=account,
-            find_address=lambda target, headers: self._address(target, account, event.hop, headers),
+            find_address=lambda target, headers: self._address(target, trunk, event.hop, headers),
         )
         party = SipCaller(
             session,
@@ -341,14 +341,14 @@ class Telephones:
             return LegFailed("", "failed", 404, f"there is no {target}")
         return ways_to_seat(seat, self._agent.registrar.bindings(seat.account), self._config.domain)
 
-    def _address(self, target: Target, account: str | None, hop: Hop, headers: Headers) -> str | LegFailed:
-        """What the telephone of a caller at that hop has to call to reach the target without us in between."""
+    def _address(self, target: Target, trunk: str | None, hop: Hop, headers: Headers) -> str | LegFailed:
+        """What a caller's own telephone, or the trunk he came through, has to call to reach the target without us."""
         uri: SipUri | LegFailed | None
         seat = self._config.seats.get(target.name) if target.scheme == "sip" else None
         try:
             if target.scheme == "tel":
                 # A carrier finds the number itself; a telephone of ours asks us, as it does when it dials.
-                uri = self._trunks.address_at(account, target.name)
+                uri = self._trunks.address_at(trunk, target.name)
                 if uri is None:
                     contact = self._contact(hop)
                     port = None if self._config.domain else contact.port
@@ -357,9 +357,9 @@ class Telephones:
                 uri = LegFailed("", "failed", 404, f"there is no {target}")
             else:
                 uri = address_of_seat(seat, self._agent.registrar.bindings(seat.account))
+            return uri if isinstance(uri, LegFailed) else with_headers(uri, headers)
         except ValueError as error:
             return LegFailed("", "failed", None, f"{target} cannot be called: {error}")
-        return uri if isinstance(uri, LegFailed) else with_headers(uri, headers)
 
     def _identity(self, number: str, name: str, hop: Hop) -> NameAddr:
         contact = self._contact(hop)

@@ -296,13 +296,17 @@ def _is(text: str | None) -> str:
 
 
 def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock]) -> Environment:
-    """What the flow can refer to. Tables that a mock stands in for are asked for outside."""
+    """What the flow can refer to. Tables that a mock stands in for are asked for outside.
+
+    Where chance decides who rings, it is the group's order.
+    """
     mocked = tables_of(mocks)
     return Environment(
         {**around.flows, flow.name: flow},
         around.groups,
         {name: table for name, table in around.tables.items() if name not in mocked},
         around.calendars,
+        shuffled=lambda targets: targets,
     )
 
 
