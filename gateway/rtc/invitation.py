@@ -36,13 +36,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, Literal
 
 __all__ = [
     "LOCAL",
     "REMOTE",
     "Act",
     "Error",
+    "ErrorWord",
     "Input",
     "Invitation",
     "LocalInvitation",
@@ -52,6 +53,9 @@ __all__ = [
     "State",
     "Times",
 ]
+
+
+ErrorWord = Literal["peer_offline", "no_response", "expired", "not_logged_in", "accept_failed"]
 
 
 class State(Enum):
@@ -78,6 +82,10 @@ class Error(Enum):
     EXPIRED = "expired"
     NOT_LOGGED_IN = "not_logged_in"
     ACCEPT_FAILED = "accept_failed"
+
+    @property
+    def word(self) -> ErrorWord:
+        return self.value
 
 
 class Input(Enum):
