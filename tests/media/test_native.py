@@ -94,7 +94,7 @@ def test_secure_legs(tmp_path: Path) -> None:
 
 
 def test_threads(tmp_path: Path) -> None:
-    program = compiled(tmp_path, "threads.c", "-fsanitize=thread", compilers=("clang", "gcc"))
+    program = compiled(tmp_path, "threads.c", "-fsanitize=thread", compilers=("clang", "gcc"), srtp=True)
     run(program, patience_s=60)
 
 

@@ -257,6 +257,32 @@ static void test_a_new_key_and_long_silence(void)
     call_end(&call);
 }
 
+/* Once it is known how the far end counts, what came one way cannot come again the other way. */
+static void test_replayed_under_a_new_key(void)
+{
+    Call call = call_begin(SRTP_AES_CM_128_HMAC_SHA1_80);
+    uint8_t packet[RTP_HEADER + FRAME] = {0x80}, sealed[SEALED_MAX];
+    Address from;
+    CHECK(address_parse("127.0.0.1", call.far_port, &from));
+    for (int packets = 0; packets < 1 << 16; packets += PACKETS_A_SECOND) {
+        sends(&call, call.far, PACKETS_A_SECOND);
+        reads(&call, call.near);
+    }
+    uint32_t ssrc = call.far->out.ssrc;
+    MediaSrtp fresh = fresh_keys(SRTP_AES_CM_128_HMAC_SHA1_80);
+    secure_near(&call, &fresh);
+    secure_far(&call, &fresh);
+    CHECK(call.far->out.ssrc != ssrc);
+    put32(packet + 8, call.far->out.ssrc);
+    size_t size = srtp_seal(&call.far->srtp, false, packet, sizeof packet, sealed);
+    int64_t before = call.near->statistics.packets_received;
+    for (int i = 0; i < 3; i++)
+        leg_receive(call.engine, call.near, sealed, size, &from, own_time, own_time);
+    CHECK(call.near->statistics.packets_received == before + 1);
+    CHECK(call.near->statistics.replayed == 2);
+    call_end(&call);
+}
+
 static void test_keys_in_quick_succession(void)
 {
     Call call = call_begin(SRTP_AES_CM_128_HMAC_SHA1_80);
@@ -445,6 +471,7 @@ int main(int count, char **arguments)
     test_the_same_keys_change_nothing();
     test_the_old_key_for_two_seconds();
     test_a_new_key_and_long_silence();
+    test_replayed_under_a_new_key();
     test_keys_in_quick_succession();
     test_reports_are_sealed_too();
     for (int profile = 0; profile < 4; profile++)
