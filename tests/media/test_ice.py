@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway.media.engine import (
     KeyReceived,
     MediaEngine,
     MediaLeg,
+    MediaLost,
     MediaStarted,
     NoPortsLeft,
     PlayEnded,
@@ -276,8 +278,9 @@ class TestMedia:
 
     def test_what_sdp_says_of_addresses_does_not_matter(self, leg: MediaLeg, browser: SrtpPeer) -> None:
         browser.talks_to(leg)
-        leg.set_remote(browser.description(address="0.0.0.0", port=9))
-        browser.receives(10, more=True)
+        for address, port in (("0.0.0.0", 9), ("::1", 0), ("3f1c-host.local", 9), ("é", 9)):
+            leg.set_remote(browser.description(address=address, port=port))
+            browser.receives(3, more=True)
 
     def test_in_the_clear(self, leg: MediaLeg, watch: Watch, browser: SrtpPeer, make_peer: PeerMaker) -> None:
         stranger = make_peer()
@@ -310,6 +313,21 @@ class TestMedia:
             browser.sends_raw(stun())
             watch.all_of(Datagram, count)
         assert not leg.statistics().malformed
+
+
+class TestLoss:
+    def test_nothing_is_missed_before_there_are_keys(self, make_engine: EngineMaker, browser: SrtpPeer) -> None:
+        """ICE and DTLS may take longer than the time-out, and the callee's answer longer still."""
+        engine = make_engine(media_timeout_s=0.5)
+        watch = Watch(engine)
+        early, phone = engine.open_leg(ice=True), engine.open_leg()
+        phone.set_remote(browser.description())
+        early.set_remote(browser.description())
+        assert watch.one(MediaLost).leg_id == phone.id
+        early.secure(browser.keys)
+        secured = time.monotonic()
+        assert watch.all_of(MediaLost, 2)[-1].leg_id == early.id
+        assert time.monotonic() - secured > 0.4
 
 
 class TestPorts:

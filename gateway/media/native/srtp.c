@@ -414,6 +414,8 @@ static void change_keys(Leg *leg, const Plan *plan, uint16_t sequence, LegSrtp *
     }
     if (!plan->receives)
         return;
+    if (!srtp->receive[0])
+        leg->last_valid = monotonic_now();
     swap_contexts(&srtp->receive[present(srtp)], &fresh->receive[SRTP_RECEIVE_MAX - 1]);
     for (int i = 0; i < SRTP_RECEIVE_MAX; i++)
         swap_contexts(&srtp->receive[i], &fresh->receive[i]);
