@@ -73,6 +73,23 @@ def dtls(content: int = 22, size: int = 100) -> bytes:
     return struct.pack("!BHHHIH", content, 0xFEFD, 0, 0, 0, size) + bytes(size)
 
 
+NEITHER = {
+    "nothing": b"",
+    "one byte": b"\x00",
+    "no cookie": bytes(20),
+    "short STUN": stun()[:-1],
+    "long STUN": stun() + b"1",
+    "beyond STUN": stun(0x0401),
+    "before DTLS": bytes([19]) + dtls()[1:],
+    "short DTLS": dtls()[:12],
+    "TURN channel": bytes([64]) + bytes(50),
+    "before RTP": bytes([127]) + bytes(50),
+    "after RTP": bytes([192]) + bytes(50),
+    "ones": b"\xff" * 1400,
+    "SIP keep-alive": b"\r\n\r\n",
+}
+
+
 class TestDatagrams:
     def test_stun_and_dtls_are_handed_up_as_they_came(self, leg: MediaLeg, watch: Watch, far: socket.socket) -> None:
         sent = [stun(), stun(0x0101, bytes(64)), stun(0x0011), dtls(), dtls(20, 1), dtls(63, 1487 - 13)]
@@ -86,24 +103,7 @@ class TestDatagrams:
             leg.send_datagram(data, *far.getsockname())
             assert far.recvfrom(2000) == (data, (leg.address, leg.port))
 
-    @pytest.mark.parametrize(
-        "data",
-        [
-            b"",
-            b"\x00",
-            bytes(20),
-            stun()[:-1],
-            stun() + b"1",
-            stun(0x0401),
-            bytes([19]) + dtls()[1:],
-            dtls()[:12],
-            bytes([64]) + bytes(50),
-            bytes([127]) + bytes(50),
-            bytes([192]) + bytes(50),
-            b"\xff" * 1400,
-            b"\r\n\r\n",
-        ],
-    )
+    @pytest.mark.parametrize("data", NEITHER.values(), ids=NEITHER)
     def test_anything_else_is_dropped_and_counted(
         self, leg: MediaLeg, watch: Watch, far: socket.socket, data: bytes
     ) -> None:
