@@ -268,13 +268,11 @@ class MediaLeg:
         range.
         """
         if not self.ice:
-            self._engine._check_address(remote.address)
+            self._check_reachable(remote)
         if remote.codec not in CODECS:
             raise ValueError(f"no codec {remote.codec!r}")
         if remote.ptime_ms not in range(10, 61, 10):
             raise ValueError(f"a packet cannot be {remote.ptime_ms} ms long")
-        if not 0 < remote.port < 65536 or not 0 < (remote.rtcp_port or 1) < 65536:
-            raise ValueError(f"no port {remote.port} or {remote.rtcp_port}")
         payload_type_in = remote.receive_payload_type
         event_out = remote.telephone_event
         event_in = remote.telephone_event_receive
@@ -284,7 +282,7 @@ class MediaLeg:
         if event_in is None:
             event_in = event_out
         native = binding.MediaRemote(
-            address=remote.address.encode("ascii"),
+            address=b"" if self.ice else remote.address.encode("ascii"),
             port=remote.port,
             rtcp_port=remote.port if remote.rtcp_mux else remote.rtcp_port or min(remote.port + 1, 65535),
             codec=CODECS[remote.codec],
@@ -408,6 +406,11 @@ class MediaLeg:
                 self._clips = ()
                 self._engine._leg_closed(self)
             return self._final
+
+    def _check_reachable(self, remote: RtpRemote) -> None:
+        self._engine._check_address(remote.address)
+        if not 0 < remote.port < 65536 or not 0 < (remote.rtcp_port or 1) < 65536:
+            raise ValueError(f"no port {remote.port} or {remote.rtcp_port}")
 
     def _call(self, name: str, *arguments: object) -> bool:
         """False if the leg is closed; raises ValueError or OSError for what else the engine refuses."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway.media.engine import (
     KeyReceived,
     MediaEngine,
     MediaLeg,
+    MediaLost,
     MediaStarted,
     NoPortsLeft,
     PlayEnded,
@@ -71,6 +73,23 @@ def dtls(content: int = 22, size: int = 100) -> bytes:
     return struct.pack("!BHHHIH", content, 0xFEFD, 0, 0, 0, size) + bytes(size)
 
 
+NEITHER = {
+    "nothing": b"",
+    "one byte": b"\x00",
+    "no cookie": bytes(20),
+    "short STUN": stun()[:-1],
+    "long STUN": stun() + b"1",
+    "beyond STUN": stun(0x0401),
+    "before DTLS": bytes([19]) + dtls()[1:],
+    "short DTLS": dtls()[:12],
+    "TURN channel": bytes([64]) + bytes(50),
+    "before RTP": bytes([127]) + bytes(50),
+    "after RTP": bytes([192]) + bytes(50),
+    "ones": b"\xff" * 1400,
+    "SIP keep-alive": b"\r\n\r\n",
+}
+
+
 class TestDatagrams:
     def test_stun_and_dtls_are_handed_up_as_they_came(self, leg: MediaLeg, watch: Watch, far: socket.socket) -> None:
         sent = [stun(), stun(0x0101, bytes(64)), stun(0x0011), dtls(), dtls(20, 1), dtls(63, 1487 - 13)]
@@ -84,24 +103,7 @@ class TestDatagrams:
             leg.send_datagram(data, *far.getsockname())
             assert far.recvfrom(2000) == (data, (leg.address, leg.port))
 
-    @pytest.mark.parametrize(
-        "data",
-        [
-            b"",
-            b"\x00",
-            bytes(20),
-            stun()[:-1],
-            stun() + b"1",
-            stun(0x0401),
-            bytes([19]) + dtls()[1:],
-            dtls()[:12],
-            bytes([64]) + bytes(50),
-            bytes([127]) + bytes(50),
-            bytes([192]) + bytes(50),
-            b"\xff" * 1400,
-            b"\r\n\r\n",
-        ],
-    )
+    @pytest.mark.parametrize("data", NEITHER.values(), ids=NEITHER)
     def test_anything_else_is_dropped_and_counted(
         self, leg: MediaLeg, watch: Watch, far: socket.socket, data: bytes
     ) -> None:
@@ -276,8 +278,9 @@ class TestMedia:
 
     def test_what_sdp_says_of_addresses_does_not_matter(self, leg: MediaLeg, browser: SrtpPeer) -> None:
         browser.talks_to(leg)
-        leg.set_remote(browser.description(address="0.0.0.0", port=9))
-        browser.receives(10, more=True)
+        for address, port in (("0.0.0.0", 9), ("::1", 0), ("3f1c-host.local", 9), ("é", 9)):
+            leg.set_remote(browser.description(address=address, port=port))
+            browser.receives(3, more=True)
 
     def test_in_the_clear(self, leg: MediaLeg, watch: Watch, browser: SrtpPeer, make_peer: PeerMaker) -> None:
         stranger = make_peer()
@@ -310,6 +313,21 @@ class TestMedia:
             browser.sends_raw(stun())
             watch.all_of(Datagram, count)
         assert not leg.statistics().malformed
+
+
+class TestLoss:
+    def test_nothing_is_missed_before_there_are_keys(self, make_engine: EngineMaker, browser: SrtpPeer) -> None:
+        """ICE and DTLS may take longer than the time-out, and the callee's answer longer still."""
+        engine = make_engine(media_timeout_s=0.5)
+        watch = Watch(engine)
+        early, phone = engine.open_leg(ice=True), engine.open_leg()
+        phone.set_remote(browser.description())
+        early.set_remote(browser.description())
+        assert watch.one(MediaLost).leg_id == phone.id
+        early.secure(browser.keys)
+        secured = time.monotonic()
+        assert watch.all_of(MediaLost, 2)[-1].leg_id == early.id
+        assert time.monotonic() - secured > 0.4
 
 
 class TestPorts:

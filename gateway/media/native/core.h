@@ -389,6 +389,9 @@ static inline bool leg_may_send(const Leg *leg)
     return (!leg->srtp.required || leg->srtp.send) && (!leg->ice || leg->has_path);
 }
 
+/* Without keys nothing can be heard, so nothing is missed. */
+static inline bool leg_may_receive(const Leg *leg) { return !leg->srtp.required || leg->srtp.receive[0]; }
+
 /* datagram.c */
 /* What came at the leg's RTP port, whatever it is. */
 void leg_receive(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t arrival,

@@ -96,7 +96,7 @@ static bool leg_read(Engine *engine, Leg *leg, bool rtcp, Inbox *inbox, int64_t 
 
 static void watch_for_loss(Engine *engine, Leg *leg, int64_t now)
 {
-    if (engine->media_timeout && leg->has_remote && leg->remote.receive && !leg->media_lost
+    if (engine->media_timeout && leg->has_remote && leg->remote.receive && leg_may_receive(leg) && !leg->media_lost
         && now - leg->last_valid > engine->media_timeout) {
         leg->media_lost = true;
         event_push(engine, leg, EVENT_MEDIA_LOST, 0, 0);
