@@ -7,22 +7,23 @@ asks for events until there are none, and then for what is to be sent.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 from aiortc import RTCCertificate
 
 from gateway.bridge import BridgedCall
 from gateway.call import Arrival, LegFailed, Refusal, Target
-from gateway.config import Codec, RtcConfig
+from gateway.config import Codec, RtcConfig, RtcListen
 from gateway.host import CallHost, Headers
 from gateway.media.engine import Datagram, MediaLeg
 from gateway.negotiation import Negotiation
 from gateway.party import Party
 from gateway.rtc.agent import RtcAgent
 from gateway.rtc.candidates import reachable_addresses
+from gateway.rtc.content import CallContent
 from gateway.rtc.events import (
     ClientBack,
     ClientOffline,
@@ -36,13 +37,20 @@ from gateway.rtc.events import (
     NotReachable,
     PresenceChanged,
 )
+from gateway.rtc.origins import Origins
+from gateway.rtc.passwords import Account, Passwords
 from gateway.rtc.peer import PeerEvent, RtcPeer
+from gateway.rtc.token import Tokens, secret_in
+from gateway.rtc.values import IceServerInfo
+from gateway.rtc.websocket import Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
 from gateway.sip.token import new_token
 
 __all__ = ["RtcClients"]
 
 log = logging.getLogger(__name__)
+
+_PAGES = Path(__file__).parent / "pages"
 
 # Seconds between looking whether a client that does not signal still sends sound.
 _LISTEN_EVERY = 1.0
@@ -53,18 +61,27 @@ _CERTIFICATE_RENEWED = timedelta(days=1)
 class RtcClients:
     """Owns the agent and the transport of every RTC party."""
 
-    def __init__(
-        self,
-        config: RtcConfig,
-        agent: RtcAgent,
-        host: CallHost,
-        *,
-        media_address: str,
-        advertise: str | None,
-    ) -> None:
+    def __init__(self, config: RtcConfig, host: CallHost, *, media_address: str, advertise: str | None) -> None:
+        """Raises SecretError if the key of the tokens is none, or cannot be kept; OriginError for an origin."""
         self._config = config
-        self._agent = agent
         self._host = host
+        tokens = Tokens(config.secret or secret_in(config.state / "rtc-secret"), clock=time.time)
+        servers = tuple(
+            IceServerInfo(urls=server.urls, username=server.username, credential=server.credential)
+            for server in config.ice_servers
+        )
+        self._agent = RtcAgent(
+            verify=tokens.verify, clock=asyncio.get_running_loop().time, ice_servers=lambda _: servers
+        )
+        self._server = RtcServer(
+            self._agent,
+            listen=[Listen(each.host, each.port) for each in config.listen],
+            pump=host.pump,
+            tokens=tokens,
+            passwords=Passwords(self._account),
+            origins=Origins(config.origins),
+            pages=_PAGES,
+        )
         self._addresses = reachable_addresses(media_address, advertise)
         self._certificate = RTCCertificate.generateCertificate()
         self._parties: dict[str, RtcParty] = {}
@@ -77,9 +94,40 @@ class RtcClients:
         """Invitations of clients that do not signal for now."""
         self._closing: set[asyncio.Task[None]] = set()
 
+    async def start(self) -> None:
+        """Raises OSError with the address that could not be had."""
+        await self._server.start()
+
+    @property
+    def addresses(self) -> tuple[RtcListen, ...]:
+        """Where it listens, with the ports it got."""
+        return tuple(RtcListen("https" if s == "https" else "http", h, p) for s, h, p in self._server.addresses)
+
+    def drain(self) -> None:
+        """New calls are refused."""
+        self._agent.draining = True
+
+    def take_next(self) -> bool:
+        """Hand on the next event; False if there is none."""
+        event = self._agent.next_event()
+        if event is None:
+            return False
+        try:
+            self._take(event)
+        except Exception:
+            # Whatever a client has found that we did not think of costs its own call.
+            log.exception("%s could not be taken", type(event).__name__)
+            self._fail(event)
+        return True
+
+    def flush(self) -> None:
+        """Send what is to be sent, and set the clock."""
+        self._server.flush()
+
     def sizes(self) -> dict[str, int]:
         """How much is remembered."""
         return {
+            **{f"rtc_{name}": size for name, size in {**self._agent.sizes(), **self._server.sizes()}.items()},
             "rtc_parties": len(self._parties),
             "rtc_peers": len(self._peers),
             "rtc_channels": len(self._channels),
@@ -94,11 +142,17 @@ class RtcClients:
         for leg_id in list(self._peers):
             self._close_peer(leg_id)
         await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._server.stop()
+
+    def _account(self, user: str) -> Account | None:
+        client = self._config.clients.get(user)
+        if client is None or client.password is None:
+            return None
+        return Account(client.user, client.password, name=client.name, rights=client.rights)
 
     # What clients do ----------------------------------------------------------------------------------
 
-    def take(self, event: Event) -> None:
-        """An event of the agent."""
+    def _take(self, event: Event) -> None:
         match event:
             case InvitationReceived():
                 self._invited(event)
@@ -121,8 +175,7 @@ class RtcClients:
                 if party is not None:
                     party.invitation_event(event)
 
-    def failed(self, event: Event) -> None:
-        """An event could not be taken: it costs its own call."""
+    def _fail(self, event: Event) -> None:
         invitation = getattr(event, "invitation", None)
         if invitation is not None:
             self._agent.refuse(invitation, "failed", 500)
@@ -133,14 +186,14 @@ class RtcClients:
         if channel is not None and not channel.over:
             self._join(channel, event)
             return
-        content = _content(event.content)
+        content = CallContent.parse(event.content)
         arrival = Arrival(
             did=event.to,
             caller=event.user,
             account=event.user,
             trunk=False,
             rights=event.rights,
-            pstn=bool(content.get("Pstn")),
+            pstn=content.pstn is not None,
         )
         verdict = self._host.admits(arrival)
         if isinstance(verdict, Refusal):
@@ -155,7 +208,7 @@ class RtcClients:
             log.info("call to %s from rtc:%s refused: there are too many", event.to, event.user)
             self._agent.refuse(event.invitation, "failed", 503)
             return
-        name = str(content.get("DisplayName") or event.name)[:128]
+        name = (content.display_name or event.name)[:128]
         call = self._host.new_call(
             did=event.to, caller=event.user, caller_name=name, account=event.user, find_address=_nowhere
         )
@@ -315,15 +368,6 @@ class RtcClients:
             party = self._parties.get(invitation)
             if party is not None:
                 party.away(False)
-
-
-def _content(text: str | None) -> dict[str, Any]:
-    """An invitation's content, where it is the JSON object that it usually is."""
-    try:
-        content = json.loads(text or "")
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _nowhere(target: Target, headers: Headers) -> LegFailed:

@@ -280,6 +280,7 @@ class Gateway:
             caller_name=caller_name,
             caller_account=account,
             make_party=self._dial,
+            open_mix=self._engine.open_mix,
             find_address=find_address,
             post=self._post,
             acted=self._acted,
