@@ -49,7 +49,7 @@ def build_engine(root: Path) -> Path:
     # A process may have the present library mapped: it keeps the old file while the new one takes its name.
     fresh = library.with_suffix(f".{os.getpid()}.tmp")
     try:
-        if subprocess.run([compiler, *FLAGS, "-o", str(fresh), *sources, "-lm"]).returncode:
+        if subprocess.run([compiler, *FLAGS, "-o", str(fresh), *sources, "-lm", "-ldl"]).returncode:
             raise SystemExit("the media engine does not compile; the compiler's messages are above")
         fresh.replace(library)
     finally:

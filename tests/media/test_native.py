@@ -30,7 +30,7 @@ def compiled(folder: Path, driver: str, *flags: str, compilers: tuple[str, ...])
     sources = [str(HERE / driver), *map(str, sorted(ENGINE.glob("*.c")))]
     warnings = ("-Wall", "-Wextra", "-Wshadow", "-Werror")
     command = [compiler, "-std=gnu11", "-g", "-O1", "-fno-omit-frame-pointer", *warnings, *flags, "-pthread"]
-    subprocess.run([*command, "-o", str(program), *sources, "-lm"], check=True)
+    subprocess.run([*command, "-o", str(program), *sources, "-lm", "-ldl"], check=True)
     return program
 
 

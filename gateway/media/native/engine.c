@@ -53,7 +53,7 @@ static bool allocate(Engine *engine)
     /* The lowest come out first. */
     for (int i = engine->max_legs - 1; i >= 0; i--)
         engine->free_legs[engine->free_count++] = i;
-    return events_allocate(engine);
+    return mixes_allocate(engine) && events_allocate(engine);
 }
 
 Engine *media_engine_new(const char *address, int max_legs, double media_timeout_s, int send_silence, int realtime)
@@ -121,6 +121,7 @@ void media_engine_free(Engine *engine)
     for (int i = 0; engine->legs && i < engine->max_legs; i++)
         if (engine->legs[i].open)
             media_leg_close(engine, engine->legs[i].id, NULL);
+    mixes_free(engine);
     close_fd(engine->epoll_fd);
     close_fd(engine->timer_fd);
     close_fd(engine->event_fd);
@@ -251,6 +252,8 @@ static void leg_begin(Engine *engine, Leg *leg, int index, int rtp_fd, int rtcp_
     leg->out.next_sequence = chance->sequence;
     leg->out.next_timestamp = leg->out.sent_timestamp = chance->timestamp;
     leg->out.sent_time = monotonic_now();
+    leg->codec = codec_at(CODEC_PCMU);
+    leg->out.scale = leg->codec->scale;
     leg->statistics.round_trip_ms = -1;
     for (size_t i = 0; i < sizeof chance->name; i++)
         snprintf(leg->rtcp.cname + 2 * i, 3, "%02x", chance->name[i]);
@@ -292,12 +295,12 @@ static void fill_statistics(const Leg *leg, MediaLegStatistics *out)
 {
     *out = leg->statistics;
     out->lost = leg->reception.lost_before + reception_lost(&leg->reception);
-    out->jitter_ms = leg->reception.jitter / SAMPLES_PER_MS;
+    out->jitter_ms = leg->reception.jitter / (SAMPLES_PER_MS * leg->codec->scale);
     out->audio_sent_ms = leg->samples_sent / SAMPLES_PER_MS;
     out->audio_received_ms = leg->samples_received / SAMPLES_PER_MS;
 }
 
-static void part(Engine *engine, Leg *leg)
+void leg_part(Engine *engine, Leg *leg)
 {
     if (!leg->peer)
         return;
@@ -315,8 +318,10 @@ int media_leg_close(Engine *engine, int64_t id, MediaLegStatistics *out)
     if (!leg)
         return -ENOENT;
     int rtp_fd = leg->rtp_fd, rtcp_fd = leg->rtcp_fd;
-    void *spans = leg->play.spans, *listener = leg->listener;
-    part(engine, leg);
+    Member *member = mix_leave(leg);
+    void *spans = leg->play.spans, *listener = leg->listener, *coder = leg->coder;
+    const Codec *codec = leg->codec;
+    leg_part(engine, leg);
     play_end(engine, leg, false);
     rtcp_send(engine, leg, monotonic_now(), true);
     if (out)
@@ -330,6 +335,9 @@ int media_leg_close(Engine *engine, int64_t id, MediaLegStatistics *out)
     close(rtcp_fd);
     free(spans);
     free(listener);
+    member_free(member);
+    if (coder)
+        codec->close(coder);
     return 0;
 }
 
@@ -342,6 +350,30 @@ int media_leg_statistics(Engine *engine, int64_t id, MediaLegStatistics *out)
     return unlock(engine);
 }
 
+/* From now on the leg speaks the codec, with this coder; the one to be freed by its codec when the engine is unlocked. */
+static void *take_codec(Leg *leg, const Codec *codec, void *coder)
+{
+    if (leg->codec == codec && (leg->coder || !codec->open))
+        return coder;
+    void *former = leg->coder;
+    /* Timestamps, and what is counted in them, have another unit. */
+    if (leg->codec->scale != codec->scale) {
+        leg->reception.transit_known = false;
+        leg->reception.jitter = 0;
+        leg->keys_in = (KeysIn){0};
+        if (leg->peer)
+            leg->peer->forward.based = false;
+        if (leg->listener)
+            leg->listener->running = false;
+    }
+    leg->codec = codec;
+    leg->coder = coder;
+    leg->out.scale = codec->scale;
+    leg->decoding = (Decoding){0};
+    leg->encoder_behind = false;
+    return former;
+}
+
 int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
 {
     Address signalled, rtcp;
@@ -351,9 +383,20 @@ int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
         return -EINVAL;
     rtcp = signalled;
     address_set_port(&rtcp, remote->rtcp_port);
+    const Codec *codec = codec_at(remote->codec), *former;
+    if (!codec)
+        return -EINVAL;
+    void *coder = codec->open ? codec->open() : NULL;
+    if (codec->open && !coder)
+        return -ENOMEM;
     Leg *leg = lock_leg(engine, id);
-    if (!leg)
+    if (!leg) {
+        if (coder)
+            codec->close(coder);
         return -ENOENT;
+    }
+    former = leg->codec;
+    coder = take_codec(leg, codec, coder);
     int64_t now = monotonic_now();
     if (!leg->has_remote || !address_equal(&signalled, &leg->signalled))
         leg_move(leg, &signalled, &rtcp, now);
@@ -371,7 +414,10 @@ int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
         if (leg->listener)
             leg->listener->filled = 0;
     }
-    return unlock(engine);
+    unlock(engine);
+    if (coder)
+        former->close(coder);
+    return 0;
 }
 
 int media_leg_play(Engine *engine, int64_t id, int64_t play_id, const uint8_t *const *clips, const size_t *sizes,
@@ -440,15 +486,19 @@ int media_leg_bridge(Engine *engine, int64_t id, int64_t other_id)
         unlock(engine);
         return -ENOENT;
     }
+    Member *members[2] = {mix_leave(leg), mix_leave(other)};
     if (leg->peer != other) {
-        part(engine, leg);
-        part(engine, other);
+        leg_part(engine, leg);
+        leg_part(engine, other);
         leg->peer = other;
         other->peer = leg;
         watch(engine, leg->rtp_fd, (uint64_t)leg->id);
         watch(engine, other->rtp_fd, (uint64_t)other->id);
     }
-    return unlock(engine);
+    unlock(engine);
+    member_free(members[0]);
+    member_free(members[1]);
+    return 0;
 }
 
 int media_leg_unbridge(Engine *engine, int64_t id)
@@ -456,7 +506,7 @@ int media_leg_unbridge(Engine *engine, int64_t id)
     Leg *leg = lock_leg(engine, id);
     if (!leg)
         return -ENOENT;
-    part(engine, leg);
+    leg_part(engine, leg);
     return unlock(engine);
 }
 
@@ -478,7 +528,7 @@ static int listen_for(Engine *engine, int64_t id, Use use, bool on)
         Listener *listener = leg->listener;
         if (listener) {
             *(use == DELIVER ? &listener->deliver : &listener->detect) = on;
-            if (!listener->deliver && !listener->detect) {
+            if (!listener_wanted(listener)) {
                 spare = listener;
                 leg->listener = NULL;
             }
