@@ -24,7 +24,7 @@ enum {
 enum {
     RATE = 8000,
     BITRATE = 20000,
-    /* Of 10: beyond it speech at 8,000 Hz gains nothing that is heard, and costs two to six times as much. */
+    /* Of 10: beyond it speech at 8,000 Hz gains little that is heard, and costs twice as much and more. */
     COMPLEXITY = 1,
     SHORTEST = 20,  /* samples of 2.5 ms: every frame's duration is a multiple of it */
     TEN_MS = 80,
