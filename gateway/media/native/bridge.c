@@ -11,6 +11,7 @@
 enum {
     JUMP = 8000,       /* samples off the stream's clock that no network makes: the sender has started anew */
     SEQUENCE_JUMP = 100,
+    REORDERED = 1000, /* packets; nothing is overtaken by more */
     PRESS_MAX = 60 * 8000, /* samples that nobody holds a key down for */
 };
 
@@ -114,6 +115,9 @@ void bridge_forward(Leg *from, Leg *to, const RtpPacket *packet, Sequence sequen
         return;
     if ((int16_t)(packet->sequence - forward->newest) > 0)
         forward->newest = packet->sequence;
+    /* It goes along, or half the numbers later every packet would seem to be from before the mapping. */
+    if ((uint16_t)(forward->newest - forward->first) > REORDERED)
+        forward->first = (uint16_t)(forward->newest - REORDERED);
     forward->last = now;
 
     uint16_t number = (uint16_t)(packet->sequence + forward->sequence_offset);
