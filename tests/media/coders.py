@@ -50,8 +50,8 @@ class G722Coder:
         self._encoder = av.CodecContext.create("g722", "w")
         self._decoder = av.CodecContext.create("g722", "r")
         for context in (self._encoder, self._decoder):
-            context.sample_rate, context.layout = self.rate, "mono"  # type: ignore[attr-defined]
-        self._encoder.format = "s16"  # type: ignore[attr-defined]
+            context.sample_rate, context.layout = self.rate, "mono"
+        self._encoder.format = "s16"
         self._down = soxr.ResampleStream(self.rate, RATE, 1, dtype="int16")
 
     def encode(self, samples: Samples, ptime_ms: int) -> list[bytes]:
@@ -62,8 +62,12 @@ class G722Coder:
         return [encoded(self._encoder, wide[at : at + 320], self.rate) for at in range(0, len(wide), 320)]
 
     def decode(self, payload: bytes) -> Samples:
-        down: Samples = self._down.resample_chunk(decoded(self._decoder, payload))
+        down: Samples = self._down.resample_chunk(self.decode_wide(payload))
         return down
+
+    def decode_wide(self, payload: bytes) -> Samples:
+        """At 16,000 Hz."""
+        return decoded(self._decoder, payload)
 
 
 class OpusCoder:
@@ -75,14 +79,14 @@ class OpusCoder:
         self._channels = channels
         self._encoders: dict[int, av.CodecContext] = {}
         self._decoder = av.CodecContext.create("libopus", "r")
-        self._decoder.sample_rate, self._decoder.layout = self.rate, "mono"  # type: ignore[attr-defined]
+        self._decoder.sample_rate, self._decoder.layout = self.rate, "mono"
         self._down = soxr.ResampleStream(self.rate, RATE, 1, dtype="int16")
 
     def _encoder(self, ptime_ms: int) -> av.CodecContext:
         if ptime_ms not in self._encoders:
             made = av.CodecContext.create("libopus", "w")
-            made.sample_rate, made.format = self.rate, "s16"  # type: ignore[attr-defined]
-            made.layout = "stereo" if self._channels == 2 else "mono"  # type: ignore[attr-defined]
+            made.sample_rate, made.format = self.rate, "s16"
+            made.layout = "stereo" if self._channels == 2 else "mono"
             made.bit_rate = 32000
             options = {"application": "voip", "frame_duration": str(ptime_ms), "fec": "1", "packet_loss": "10"}
             made.options = options

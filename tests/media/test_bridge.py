@@ -8,8 +8,8 @@ import pytest
 
 from gateway.media import tone
 from gateway.media.engine import KeyReceived, MediaEngine, MediaLeg, PlayEnded
-from tests.media.conftest import PeerMaker, Watch
 from tests.media.coders import PAYLOAD_TYPES, Codec
+from tests.media.conftest import PeerMaker, Watch
 from tests.media.rtp_peer import KeyEvent, RtpPacket, RtpPeer, assert_continuous
 from tests.media.spectrum import share_at, sine
 

@@ -27,6 +27,10 @@ def is_heard(peer: RtpPeer, frequency: float, *, ms: int = 400) -> None:
     peer.hears(lambda sound: len(sound) >= ms * 8 and share_at(sound[-ms * 8 :], frequency) > 0.95)
 
 
+def has_come(leg: MediaLeg, packets: int) -> None:
+    wait_until(lambda: leg.statistics().packets_received == packets)
+
+
 def of_type(packets: list[RtpPacket], payload_type: int) -> list[RtpPacket]:
     return [packet for packet in packets if packet.payload_type == payload_type]
 
@@ -215,7 +219,7 @@ class TestListening:
             peer.talks_to(leg)
             # Forty at once: each comes 20 ms before its time.
             peer.sends_all(peer.frames(sine(640, 800)))
-            wait_until(lambda leg=leg: leg.statistics().packets_received == 40)
+            has_come(leg, 40)
             jitters.append(leg.statistics().jitter_ms)
             assert leg.statistics().audio_received_ms == 800
         assert jitters[0] == pytest.approx(jitters[1], rel=0.05)
@@ -245,7 +249,7 @@ class TestBridging:
     @pytest.mark.parametrize("codec", WIDE)
     def test_our_own_sound_after_that_of_others(self, engine: MediaEngine, make_peer: PeerMaker, codec: Codec) -> None:
         caller, agent = make_peer(codec=codec), make_peer(codec=codec, ssrc=0x2000)
-        leg, other = bridged(engine, caller, agent)
+        leg, _ = bridged(engine, caller, agent)
         agent.says(sine(440, 3000))
         is_heard(caller, 440)
         leg.play(1, [tone.tone(1500, 3000)])
@@ -255,9 +259,7 @@ class TestBridging:
         assert_continuous(caller.packets, samples=160 * caller.scale)
 
     @pytest.mark.parametrize(("one", "other"), [("opus", "PCMU"), ("PCMU", "opus"), ("G722", "opus"), ("PCMA", "G722")])
-    def test_loss_is_carried_over(
-        self, engine: MediaEngine, make_peer: PeerMaker, one: Codec, other: Codec
-    ) -> None:
+    def test_loss_is_carried_over(self, engine: MediaEngine, make_peer: PeerMaker, one: Codec, other: Codec) -> None:
         caller, agent = make_peer(codec=one), make_peer(codec=other, ssrc=0x2000)
         bridged(engine, caller, agent)
         packets = caller.frames(sine(440, 2000))
@@ -412,9 +414,9 @@ class TestKeys:
         phone.sends_all(came)
         back = of_type(browser.waits_for(lambda packets: len(of_type(packets, 110)) == 152), 110)
         start = back[0].timestamp
-        assert [
-            ((p.timestamp - start) & 0xFFFFFFFF) + KeyEvent.parse(p.payload).duration for p in back
-        ] == [960 * n for n in range(1, 151)] + [144000] * 2
+        assert [((p.timestamp - start) & 0xFFFFFFFF) + KeyEvent.parse(p.payload).duration for p in back] == [
+            960 * n for n in range(1, 151)
+        ] + [144000] * 2
 
 
 def after(packets: list[RtpPacket], payload_type: int) -> int:

@@ -351,7 +351,7 @@ int media_leg_statistics(Engine *engine, int64_t id, MediaLegStatistics *out)
 }
 
 /* From now on the leg speaks the codec, with this coder; the one to be freed by its codec when the engine is unlocked. */
-static void *take_codec(Leg *leg, const Codec *codec, void *coder)
+static void *take_codec(Leg *leg, const Codec *codec, void *coder, int64_t now)
 {
     if (leg->codec == codec && (leg->coder || !codec->open))
         return coder;
@@ -361,6 +361,9 @@ static void *take_codec(Leg *leg, const Codec *codec, void *coder)
         leg->reception.transit_known = false;
         leg->reception.jitter = 0;
         leg->keys_in = (KeysIn){0};
+        leg->out.sent_timestamp = stream_clock(&leg->out, now);
+        leg->out.sent_time = now;
+        leg->keys_out.timestamp = leg->out.next_timestamp - leg->keys_out.elapsed * (uint32_t)codec->scale;
         if (leg->peer)
             leg->peer->forward.based = false;
         if (leg->listener)
@@ -395,9 +398,9 @@ int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
             codec->close(coder);
         return -ENOENT;
     }
-    former = leg->codec;
-    coder = take_codec(leg, codec, coder);
     int64_t now = monotonic_now();
+    former = leg->codec;
+    coder = take_codec(leg, codec, coder, now);
     if (!leg->has_remote || !address_equal(&signalled, &leg->signalled))
         leg_move(leg, &signalled, &rtcp, now);
     if (!leg->has_remote)

@@ -23,7 +23,7 @@ void halfband_down(Halfband *filter, const int16_t *wide, int count, int16_t *sa
     memcpy(filter->before, sound + 2 * count, WIDE_BEFORE * sizeof *sound);
     for (int i = 0; i < count; i++) {
         const int16_t *middle = sound + 2 * i + HALFBAND;
-        int64_t sum = (int64_t)*middle << BITS;
+        int64_t sum = *middle * (INT64_C(1) << BITS);
         for (int pair = 0; pair < PAIRS; pair++)
             sum += (int64_t)TAPS[pair] * (middle[-1 - 2 * pair] + middle[1 + 2 * pair]);
         samples[i] = rounded(sum, BITS + 1);
