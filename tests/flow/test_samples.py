@@ -1,4 +1,4 @@
-"""The sample flows: right, tested in full, the same in both spellings, and complete: one for everything flows can do."""
+"""The sample flows: right, tested in full, the same in both spellings, and one for everything that flows can do."""
 
 from __future__ import annotations
 
