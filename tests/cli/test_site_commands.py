@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import stat
 import sys
 from importlib import import_module
@@ -135,6 +137,18 @@ def test_flows_may_lie_beside_the_site_file(site: Path) -> None:
     # Something that begins as a flow does is one, whatever else is wrong with it.
     (site / "extension.yaml").write_text("blocks: {}\n")
     assert "E102 this flow has no name" in ivr("check").stdout
+
+
+def test_what_is_not_needed_of_the_samples_can_go(site: Path) -> None:
+    shutil.rmtree(site / "flows" / "features")
+    text = re.sub(r"^  (?:# Small flows|'13).*\n", "", (site / "site.yaml").read_text(), flags=re.M)
+    (site / "site.yaml").write_text(text)
+    assert ivr("check").stdout == "no mistakes\n"
+    for name in ("company.flow", "company.yaml", "company.test.yaml", "repairs.csv"):
+        (site / "flows" / name).unlink()
+    text = re.sub(r"^  '120.*\n|^  repairs: .*\n|^tables:\n", "", text, flags=re.M)
+    (site / "site.yaml").write_text(text)
+    assert ivr("check").stdout == "no mistakes\n"
 
 
 def test_recordings_and_seats_are_checked_in_flows_with_other_mistakes_too(site: Path) -> None:
