@@ -18,7 +18,6 @@ from gateway.rtc.events import (
     InvitationAccepted,
     InvitationCancelled,
     InvitationDelivered,
-    InvitationError,
     InvitationFailed,
     InvitationRefused,
     KeysReceived,
@@ -26,6 +25,7 @@ from gateway.rtc.events import (
     MediaOffered,
     NotReachable,
 )
+from gateway.rtc.invitation import ErrorWord
 from gateway.rtc.peer import LocalCandidate, PeerConnected, PeerEvent, PeerLost, RtcPeer
 from gateway.rtc.values import Candidate
 from gateway.sdp import Refused
@@ -49,7 +49,7 @@ _RESPONSES: dict[int, RefuseResponse] = {
 }
 
 # What became of an invitation of ours: its outcome, and the SIP status that says the same.
-_FAILURES: dict[InvitationError, tuple[LegOutcome, int]] = {
+_FAILURES: dict[ErrorWord, tuple[LegOutcome, int]] = {
     "peer_offline": ("offline", 480),
     "no_response": ("no_answer", 408),
     "expired": ("no_answer", 480),

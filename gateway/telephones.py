@@ -390,6 +390,7 @@ class Telephones:
             if settings.name not in self._agent.registrations:
                 self._agent.register_trunk(settings)
 
+
 @lru_cache(maxsize=1024)
 def _own_address(transport: str, host: str, port: int) -> SipUri:
     return SipUri.build("ivr", host, port, {} if transport == "udp" else {"transport": transport})

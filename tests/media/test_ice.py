@@ -23,6 +23,7 @@ from gateway.media.engine import (
     PlayEnded,
 )
 from gateway.media.tone import tone
+from tests.media.coders import Codec
 from tests.media.conftest import EngineMaker, PeerMaker, Watch, wait_until
 from tests.media.rtp_peer import assert_continuous
 from tests.media.spectrum import share_at, sine
@@ -305,6 +306,39 @@ class TestMedia:
         browser.hears(lambda sound: len(sound) >= 4000 and share_at(sound[-4000:], 1040) > 0.95)
         leg.unbridge()
         browser.receives(10, more=True)
+
+    @pytest.mark.parametrize("codec", ["opus", "G722"])
+    def test_codecs_of_browsers(
+        self, engine: MediaEngine, leg: MediaLeg, make_browser: BrowserMaker, make_peer: PeerMaker, codec: Codec
+    ) -> None:
+        browser, phone, other = make_browser(codec=codec), make_peer(), engine.open_leg()
+        browser.talks_to(leg)
+        phone.talks_to(other)
+        leg.bridge(other)
+        browser.says(sine(440, 10_000))
+        phone.says(sine(1040, 10_000))
+        phone.hears(lambda sound: len(sound) >= 4000 and share_at(sound[-4000:], 440) > 0.95)
+        browser.hears(lambda sound: len(sound) >= 4000 and share_at(sound[-4000:], 1040) > 0.95)
+        assert not browser.refused
+
+    def test_several_and_a_phone_in_one_mix(
+        self, engine: MediaEngine, make_browser: BrowserMaker, make_peer: PeerMaker
+    ) -> None:
+        browsers, phone = [make_browser(), make_browser(codec="opus")], make_peer(codec="PCMA")
+        mix = engine.open_mix()
+        for peer in (*browsers, phone):
+            leg = engine.open_leg(ice=peer is not phone)
+            peer.talks_to(leg)
+            mix.add(leg)
+        for peer, frequency in zip((*browsers, phone), (440, 1040, 1640), strict=True):
+            peer.says(sine(frequency, 10_000, peak=4000))
+        for peer, heard in ((browsers[0], (1040, 1640)), (browsers[1], (440, 1640)), (phone, (440, 1040))):
+            peer.hears(
+                lambda sound, heard=heard: (  # type: ignore[misc]
+                    len(sound) >= 4000 and all(share_at(sound[-4000:], frequency) > 0.4 for frequency in heard)
+                )
+            )
+        assert not browsers[0].refused + browsers[1].refused
 
     def test_datagrams_beside_media(self, leg: MediaLeg, watch: Watch, browser: SrtpPeer) -> None:
         browser.talks_to(leg)

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.media import opus
 from gateway.media.srtp import find_libsrtp
+from tests.media.coders import OpusCoder
+from tests.media.spectrum import sine
 
 HERE = Path(__file__).parent / "native"
 ENGINE = Path(__file__).parents[2] / "gateway" / "media" / "native"
@@ -62,7 +65,12 @@ def run(program: Path, *arguments: str, patience_s: float) -> str:
         errors="replace",
         timeout=patience_s,
         cwd=program.parent,
-        env=os.environ | {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1", "LIBSRTP": str(find_libsrtp())},
+        env=os.environ
+        | {
+            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+            "LIBSRTP": str(find_libsrtp()),
+            "OPUS_LIBRARY": opus.library() or "",
+        },
     )
     assert done.returncode == 0, done.stdout[-5000:]
     return done.stdout
@@ -93,9 +101,27 @@ def test_secure_legs(tmp_path: Path) -> None:
     assert "every part did what it should" in run(program, str(find_libsrtp()), patience_s=100)
 
 
+def opus_library() -> str:
+    path = opus.library()
+    assert path is not None
+    return path
+
+
+def test_the_codecs(tmp_path: Path) -> None:
+    program = compiled(
+        tmp_path,
+        "test_codecs.c",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=all",
+        "-Wl,--wrap=monotonic_now",
+        compilers=("clang", "gcc"),
+    )
+    assert "every codec did what it should" in run(program, opus_library(), patience_s=100)
+
+
 def test_threads(tmp_path: Path) -> None:
     program = compiled(tmp_path, "threads.c", "-fsanitize=thread", compilers=("clang", "gcc"), srtp=True)
-    run(program, patience_s=60)
+    run(program, opus_library(), patience_s=60)
 
 
 def rtp(payload_type: int, sequence: int, timestamp: int, payload: bytes, *, first: int = 0x80) -> bytes:
@@ -108,6 +134,24 @@ def step(how: int, packet: bytes) -> bytes:
 
 
 def seeds() -> dict[str, bytes]:
+    return {
+        name + kind: bytes([legs]) + steps for name, steps in calls().items() for kind, legs in LEGS.items()
+    } | opuses()
+
+
+LEGS = {"": 0b0_0100, "-g722": 0b0_0110, "-mixed": 0b1_0100}
+"""How the two legs of an input are made: two bits each for their codecs, and whether they are mixed."""
+
+
+def opuses() -> dict[str, bytes]:
+    frames = OpusCoder().encode(sine(440, 120), 20)
+    sound = b"".join(step(0, rtp(111, n + n // 3, n * 960, payload)) for n, payload in enumerate(frames))
+    keys = b"".join(step(0, rtp(101, n, 9, bytes([5, 10, 0, n * 16]))) for n in range(4))
+    legs = {"": 0b0_0011, "-g722": 0b0_1011, "-mixed": 0b1_0111, "-untouched": 0b0_1111}
+    return {f"opus{kind}": bytes([how]) + sound + keys + sound for kind, how in legs.items()}
+
+
+def calls() -> dict[str, bytes]:
     sound = b"".join(step(0, rtp(0, n, n * 160, bytes(160))) for n in range(4))
     other = b"".join(step(1, rtp(8, n, n * 160, bytes(160))) for n in range(4))
     keys = b"".join(step(0, rtp(101, n, 9, bytes([5, 10, 0, n * 16]))) for n in range(4))

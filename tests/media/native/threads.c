@@ -11,6 +11,7 @@
 enum { CALLERS = 4, THREADS = 6, PORTS_EACH = 200, SECONDS = 2, FLOOD = 24 };
 
 static Engine *engine;
+static int64_t mix;
 static int first_port;
 
 static int64_t open_leg(int thread)
@@ -45,8 +46,10 @@ static void *caller(void *argument)
     while (monotonic_now() < end) {
         int64_t one = open_leg(thread), other = open_leg(thread);
         /* Each is the other's far end: their own packets are what they receive. */
-        MediaRemote remote = {.address = "127.0.0.1", .codec = thread % 2, .payload_type = thread % 2 ? 8 : 0,
-                              .payload_type_in = thread % 2 ? 8 : 0, .telephone_event = 101,
+        static const int PAYLOAD_TYPES[CODECS] = {0, 8, 9, 111};
+        int codec = thread % CODECS;
+        MediaRemote remote = {.address = "127.0.0.1", .codec = codec, .payload_type = PAYLOAD_TYPES[codec],
+                              .payload_type_in = PAYLOAD_TYPES[codec], .telephone_event = 101,
                               .telephone_event_in = 101, .ptime_ms = 20, .send = 1, .receive = 1};
         for (int i = 0; i < 2; i++) {
             int port = port_of(i ? one : other);
@@ -61,6 +64,15 @@ static void *caller(void *argument)
         nanosleep(&moment, NULL);
         media_leg_bridge(engine, one, other);
         nanosleep(&moment, NULL);
+        /* All threads meet in one mix, and each makes one of its own. */
+        int64_t own = media_mix_open(engine);
+        media_mix_add(engine, mix, one);
+        media_mix_add(engine, mix, other);
+        nanosleep(&moment, NULL);
+        media_mix_add(engine, own, one);
+        media_mix_remove(engine, mix, other);
+        media_mix_close(engine, own);
+        media_mix_add(engine, mix, one);
         media_leg_statistics(engine, one, &statistics);
         media_leg_stop_playing(engine, one);
         media_leg_listen(engine, one, 0);
@@ -130,7 +142,7 @@ static void *flooder(void *argument)
     return argument;
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
     pthread_t threads[THREADS], flood;
     const uint8_t *events;
@@ -138,10 +150,11 @@ int main(void)
     first_port = 26000 + (int)(getpid() % 500) * 2;
     engine = media_engine_new("127.0.0.1", 64, 0.05, 1, 0);
     const char *problem = engine ? media_engine_use_srtp(engine, getenv("LIBSRTP")) : "no engine";
-    if (problem || media_engine_start(engine)) {
-        fprintf(stderr, "%s\n", problem ? problem : "no thread");
+    if (problem || count != 2 || media_load_opus(arguments[1]) || media_engine_start(engine)) {
+        fprintf(stderr, "%s\n", problem ? problem : "no libopus or no thread");
         return 1;
     }
+    mix = media_mix_open(engine);
     for (intptr_t i = 0; i < THREADS; i++)
         pthread_create(&threads[i], NULL, i < CALLERS ? caller : browser, (void *)i);
     pthread_create(&flood, NULL, flooder, NULL);
