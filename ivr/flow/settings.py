@@ -213,7 +213,10 @@ def read_record(
     written = {key.text: value for key, value in node.entries}
     kind: Any = record
     known = _names_of(kind)
-    complete = written.keys() <= known or _unknown(node, reader, what, [*known, *others], later)
+    # Most of what is no setting is an exit: the names are only put together for what is neither.
+    complete = all(name in known or name in others for name in written) or _unknown(
+        node, reader, what, [*known, *others], later
+    )
     for field, one in settings_of(record):
         value_node = written.get(one.name)
         if value_node is not None:
@@ -247,12 +250,13 @@ def _unknown(node: MappingNode, reader: Reader, what: str, known: Collection[str
     return complete
 
 
-def scalar(node: Node, reader: Reader, wanted: str) -> ScalarNode | None:
+def scalar(node: Node, reader: Reader, wanted: str | Callable[[], str]) -> ScalarNode | None:
     """The node if it is a word or text that is not empty, else None after reporting."""
-    if not isinstance(node, ScalarNode):
-        reader.problem("E020", node, f"a list or mapping stands where {wanted} should", f"write {wanted}")
-        return None
-    if not node.text and node.plain:
+    if isinstance(node, ScalarNode) and (node.text or not node.plain):
+        return node
+    wanted = wanted if isinstance(wanted, str) else wanted()
+    if isinstance(node, ScalarNode):
         reader.problem("E020", node, "the value is missing", f"write {wanted}")
-        return None
-    return node
+    else:
+        reader.problem("E020", node, f"a list or mapping stands where {wanted} should", f"write {wanted}")
+    return None

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -29,8 +29,9 @@ NODES_LIMIT = 100_000
 """Words, lists and mappings of one file: each takes a hundred times the memory of its letters."""
 
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-_BEGINNING = yaml.Mark("", 0, 0, 0, None, 0)
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_new: Final[Any] = tuple.__new__
+"""Makes a named tuple of a tuple in a third of the time: a file has a few for each of its words."""
 
 
 class ScalarNode(NamedTuple):
@@ -145,7 +146,7 @@ def parse_source(content: bytes | str, file: str) -> Source:
 
 
 def lines_of(text: str) -> tuple[str, ...]:
-    return tuple(_LINE_BREAK.split(text))
+    return tuple(text.split("\n") if text.isascii() and "\r" not in text else _LINE_BREAK.split(text))
 
 
 def decode(content: bytes | str, file: str) -> str | Source:
@@ -187,16 +188,20 @@ def _unreadable(file: str, message: str, help: str, line: int = 1, content: byte
     return Source(file, lines, None, tuple(with_lines([problem], {file: lines})), complete=False)
 
 
-@dataclass(slots=True)
 class _Open:
     """A collection that is being read."""
 
-    place: Place
-    is_mapping: bool
-    items: list[Node] = field(default_factory=list)
-    entries: dict[str, tuple[ScalarNode, Node]] = field(default_factory=dict)
-    key: ScalarNode | None = None
-    key_expected: bool = True
+    __slots__ = ("entries", "is_mapping", "items", "key", "key_expected", "place", "unsure")
+
+    def __init__(self, place: Place, is_mapping: bool) -> None:
+        self.place = place
+        self.is_mapping = is_mapping
+        self.items: list[Node] = []
+        self.entries: dict[str, tuple[ScalarNode, Node]] = {}
+        self.key: ScalarNode | None = None
+        self.key_expected = True
+        self.unsure = False
+        """Whether an entry has no value, for want of a space perhaps."""
 
 
 class _Composer:
@@ -207,79 +212,81 @@ class _Composer:
         self.complete = False
         self._file = file
         self._spelling = spelling
+        self._moved = bool(spelling.inserted)
+        """Whether a mended line can have its words elsewhere than the operator's."""
         self._line_count = line_count
         self._stack: list[_Open] = []
-        self._nodes = 0
         self._root: Node | None = None
         self._long_text: tuple[Place, int] | None = None
         """Where the last quoted text of several lines begins, and the line it ends in."""
 
     def compose(self) -> Node | None:
-        documents = 0
+        parser = _YAML_LOADER("\n".join(self._spelling.lines))
         try:
-            for event in self._events():
-                if isinstance(event, yaml.DocumentStartEvent):
-                    documents += 1
-                    if documents > 1:
-                        self._problem("E010", event, "a second document starts here", "remove the line ---", 3)
-                        break
-                elif not self._take(event):
-                    break
-            else:
-                self.complete = True
+            self.complete = self._read(iter(parser.get_event, None))
         except yaml.YAMLError as error:
             self._explain(error)
+        finally:
+            parser.dispose()
         while self._stack:
             self._close()
         return self._root
 
-    def _events(self) -> Iterator[yaml.Event]:
-        return yaml.parse("\n".join(self._spelling.lines), Loader=_YAML_LOADER)
-
-    def _take(self, event: yaml.Event) -> bool:
-        if isinstance(event, yaml.CollectionEndEvent):
-            self._close()
-        if not isinstance(event, yaml.NodeEvent):
-            return True
-        self._nodes += 1
-        if self._nodes > NODES_LIMIT:
-            help = "split it into several files"
-            self._problem("E010", event, f"more than {NODES_LIMIT} words and values in one file", help)
-            return False
-        if isinstance(event, yaml.AliasEvent):
-            help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
-            self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)
-            self._add(ScalarNode(f"*{event.anchor}", self._place(event), "'"))
-            return True
-        if event.anchor is not None or event.tag is not None:  # type: ignore[attr-defined]
-            self._refuse_marks(event)
-        if isinstance(event, yaml.ScalarEvent):
-            self._add(self._scalar(event))
-        else:
-            if len(self._stack) >= DEPTH_LIMIT:
-                help = "nothing in these files needs that; a bracket is probably not closed"
-                self._problem("E010", event, f"more than {DEPTH_LIMIT} levels deep", help)
+    def _read(self, events: Iterator[Any]) -> bool:
+        """Whether everything was read. The most frequent events come first: a file has thousands of words."""
+        documents = nodes = 0
+        for event in events:
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                nodes += 1
+                if event.anchor is not None or event.tag is not None:
+                    self._refuse_marks(event)
+                self._add(self._scalar(event))
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                self._close()
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                nodes += 1
+                if event.anchor is not None or event.tag is not None:
+                    self._refuse_marks(event)
+                if len(self._stack) >= DEPTH_LIMIT:
+                    help = "nothing in these files needs that; a bracket is probably not closed"
+                    self._problem("E010", event, f"more than {DEPTH_LIMIT} levels deep", help)
+                    return False
+                self._stack.append(_Open(self._place(event.start_mark), kind is yaml.MappingStartEvent))
+            elif kind is yaml.AliasEvent:
+                nodes += 1
+                help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
+                self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)
+                self._add(ScalarNode(f"*{event.anchor}", self._place(event.start_mark), "'"))
+            elif kind is yaml.DocumentStartEvent:
+                documents += 1
+                if documents > 1:
+                    self._problem("E010", event, "a second document starts here", "remove the line ---", 3)
+                    return False
+            if nodes > NODES_LIMIT:
+                help = "split it into several files"
+                self._problem("E010", event, f"more than {NODES_LIMIT} words and values in one file", help)
                 return False
-            self._stack.append(_Open(self._place(event), isinstance(event, yaml.MappingStartEvent)))
         return True
 
-    def _refuse_marks(self, event: yaml.NodeEvent) -> None:
+    def _refuse_marks(self, event: Any) -> None:
         if event.anchor is not None:
             help = f"write it in quotes if it is text: '&{event.anchor}'"
             self._problem("E009", event, "'&' before a name marks a place to refer to; that is not used here", help)
-        tag = getattr(event, "tag", None)
-        if tag is not None and tag != "!":
+        if event.tag is not None and event.tag != "!":
             self._problem("E009", event, "'!' before a word names a type; types are not written here", "remove it")
 
-    def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
-        start, end = event.start_mark or _BEGINNING, event.end_mark or _BEGINNING
-        quote = event.style or ""
-        place = self._place(event)
-        if start.line == end.line:
-            return ScalarNode(event.value, place, quote, end.column - start.column or 1)
-        if quote in ("'", '"'):
+    def _scalar(self, event: Any) -> ScalarNode:
+        start, end = event.start_mark, event.end_mark
+        line, column, quote = start.line, start.column, event.style or ""
+        place: Place = self._place(start) if self._moved else _new(Place, (self._file, line + 1, column + 1))
+        one_line = end.line == line
+        if not one_line and quote in ("'", '"'):
             self._long_text = (place, end.line)
-        return ScalarNode(event.value, place, quote)
+        made: ScalarNode = _new(
+            ScalarNode, (event.value, place, quote, (end.column - column or 1) if one_line else 1, None)
+        )
+        return made
 
     def _add(self, node: Node) -> None:
         if not self._stack:
@@ -290,35 +297,36 @@ class _Composer:
             top.items.append(node)
         elif top.key_expected:
             top.key_expected = False
-            top.key = self._key(node, top)
+            if type(node) is ScalarNode and node.text not in top.entries:
+                top.key = node
+            else:
+                top.key = None
+                self._refuse_key(node, top)
         else:
             top.key_expected = True
             if top.key is not None:
                 top.entries[top.key.text] = (top.key, node)
-            top.key = None
+                top.unsure = top.unsure or not node[0]
 
-    def _key(self, node: Node, mapping: _Open) -> ScalarNode | None:
+    def _refuse_key(self, node: Node, mapping: _Open) -> None:
         if not isinstance(node, ScalarNode):
             help = "write a name before the colon"
             self.problems.append(Problem("E001", node.place, "a list or mapping stands where a name should", help))
-            return None
-        if node.text in mapping.entries:
-            first = mapping.entries[node.text][0].place.line
-            message = f"'{node.text}' is there twice (first at line {first})"
-            help = "only one of the two can hold: remove or rename one"
-            self.problems.append(Problem("E003", node.place, message, help, node.length))
-            return None
-        return node
+            return
+        first = mapping.entries[node.text][0].place.line
+        message = f"'{node.text}' is there twice (first at line {first})"
+        help = "only one of the two can hold: remove or rename one"
+        self.problems.append(Problem("E003", node.place, message, help, node.length))
 
     def _close(self) -> None:
         closed = self._stack.pop()
         if closed.is_mapping:
-            entries = closed.entries.values()
-            if any(not value.text for _, value in entries if isinstance(value, ScalarNode)):
-                entries = [self._missing_space(key, value) for key, value in entries]  # type: ignore[assignment]
-            self._add(MappingNode(tuple(entries), closed.place))
+            entries = tuple(closed.entries.values())
+            if closed.unsure:
+                entries = tuple(self._missing_space(key, value) for key, value in entries)
+            self._add(_new(MappingNode, (entries, closed.place, 1)))
         else:
-            self._add(SequenceNode(tuple(closed.items), closed.place))
+            self._add(_new(SequenceNode, (tuple(closed.items), closed.place, 1)))
 
     def _missing_space(self, key: ScalarNode, value: Node) -> tuple[ScalarNode, Node]:
         """``{to:main}`` is, to YAML, the key 'to:main' without a value: report it, and take it apart."""
@@ -331,14 +339,13 @@ class _Composer:
             key = ScalarNode(glued[1], key.place, length=len(glued[1]))
         return key, value
 
-    def _place(self, event: yaml.Event) -> Place:
-        mark = event.start_mark or _BEGINNING
-        if self._spelling.inserted:
+    def _place(self, mark: Any) -> Place:
+        if self._moved:
             return self._spelling.place(self._file, mark.line, mark.column)
         return Place(self._file, mark.line + 1, mark.column + 1)
 
-    def _problem(self, code: str, event: yaml.Event, message: str, help: str, length: int = 1) -> None:
-        self.problems.append(Problem(code, self._place(event), message, help, length))
+    def _problem(self, code: str, event: Any, message: str, help: str, length: int = 1) -> None:
+        self.problems.append(Problem(code, self._place(event.start_mark), message, help, length))
 
     def _explain(self, error: yaml.YAMLError) -> None:
         """One problem for the syntax error, in words an operator can use; none if its cause is known already."""

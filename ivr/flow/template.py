@@ -48,7 +48,7 @@ class Template:
 
     @property
     def holes(self) -> tuple[Hole, ...]:
-        return tuple(part for part in self.parts if isinstance(part, Hole))
+        return tuple([part for part in self.parts if isinstance(part, Hole)])
 
     def fill(self, scope: Mapping[str, object]) -> str:
         """The text with every value written in, formats aside: for logs, tags and addresses.
