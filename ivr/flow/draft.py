@@ -44,9 +44,9 @@ class DraftStep:
     @property
     def continues(self) -> bool:
         """Whether the step after it can be reached."""
-        if any([name not in self.wires for name in self.verb.going_on]):
+        if any(name not in self.wires for name in self.verb.going_on):
             return True
-        return any([node.text == CONTINUE for node in self.wires.values()])
+        return any(node.text == CONTINUE for node in self.wires.values())
 
 
 def inner(step: Step) -> DraftStep:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -188,24 +188,8 @@ def _unreadable(file: str, message: str, help: str, line: int = 1, content: byte
     return Source(file, lines, None, tuple(with_lines([problem], {file: lines})), complete=False)
 
 
-class _Open:
-    """A collection that is being read."""
-
-    __slots__ = ("entries", "is_mapping", "items", "key", "key_expected", "place", "unsure")
-
-    def __init__(self, place: Place, is_mapping: bool) -> None:
-        self.place = place
-        self.is_mapping = is_mapping
-        self.items: list[Node] = []
-        self.entries: dict[str, tuple[ScalarNode, Node]] = {}
-        self.key: ScalarNode | None = None
-        self.key_expected = True
-        self.unsure = False
-        """Whether an entry has no value, for want of a space perhaps."""
-
-
 class _Composer:
-    """Makes nodes of the parser's events, with an explicit stack: depth costs no recursion."""
+    """Makes nodes of the parser's events. It goes no deeper than DEPTH_LIMIT."""
 
     def __init__(self, file: str, spelling: Spelling, line_count: int) -> None:
         self.problems: list[Problem] = []
@@ -213,61 +197,108 @@ class _Composer:
         self._file = file
         self._spelling = spelling
         self._moved = bool(spelling.inserted)
-        """Whether a mended line can have its words elsewhere than the operator's."""
+        """Whether a word of a mended line can stand elsewhere in the operator's."""
         self._line_count = line_count
-        self._stack: list[_Open] = []
-        self._root: Node | None = None
+        self._events = self._parsed()
+        self._depth = 0
+        self._nodes = 0
         self._long_text: tuple[Place, int] | None = None
         """Where the last quoted text of several lines begins, and the line it ends in."""
 
     def compose(self) -> Node | None:
+        root = None
+        documents = 0
+        for event in self._events:
+            if isinstance(event, yaml.NodeEvent):
+                root = self._node(event)
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._stop("E010", event, "a second document starts here", "remove the line ---", 3)
+        return root
+
+    def _parsed(self) -> Generator[Any, None, None]:
+        """Ends where the file, or what can be read of it, ends: what is open then is taken as it is."""
         parser = _YAML_LOADER("\n".join(self._spelling.lines))
         try:
-            self.complete = self._read(iter(parser.get_event, None))
+            yield from iter(parser.get_event, None)
+            self.complete = True
         except yaml.YAMLError as error:
             self._explain(error)
         finally:
             parser.dispose()
-        while self._stack:
-            self._close()
-        return self._root
 
-    def _read(self, events: Iterator[Any]) -> bool:
-        """Whether everything was read. The most frequent events come first: a file has thousands of words."""
-        documents = nodes = 0
-        for event in events:
-            kind = type(event)
-            if kind is yaml.ScalarEvent:
-                nodes += 1
-                if event.anchor is not None or event.tag is not None:
-                    self._refuse_marks(event)
-                self._add(self._scalar(event))
-            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                self._close()
-            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
-                nodes += 1
-                if event.anchor is not None or event.tag is not None:
-                    self._refuse_marks(event)
-                if len(self._stack) >= DEPTH_LIMIT:
-                    help = "nothing in these files needs that; a bracket is probably not closed"
-                    self._problem("E010", event, f"more than {DEPTH_LIMIT} levels deep", help)
-                    return False
-                self._stack.append(_Open(self._place(event.start_mark), kind is yaml.MappingStartEvent))
-            elif kind is yaml.AliasEvent:
-                nodes += 1
-                help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
-                self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)
-                self._add(ScalarNode(f"*{event.anchor}", self._place(event.start_mark), "'"))
-            elif kind is yaml.DocumentStartEvent:
-                documents += 1
-                if documents > 1:
-                    self._problem("E010", event, "a second document starts here", "remove the line ---", 3)
-                    return False
-            if nodes > NODES_LIMIT:
-                help = "split it into several files"
-                self._problem("E010", event, f"more than {NODES_LIMIT} words and values in one file", help)
-                return False
-        return True
+    def _stop(self, code: str, event: Any, message: str, help: str, length: int = 1) -> None:
+        self._problem(code, event, message, help, length)
+        self._events.close()
+
+    def _node(self, event: Any) -> Node | None:
+        """What begins with the event; None if there is too much of it."""
+        self._nodes += 1
+        if self._nodes > NODES_LIMIT:
+            message = f"more than {NODES_LIMIT} words and values in one file"
+            self._stop("E010", event, message, "split it into several files")
+            return None
+        kind = type(event)
+        if kind is yaml.AliasEvent:
+            help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
+            self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)
+            return ScalarNode(f"*{event.anchor}", self._place(event.start_mark), "'")
+        if event.anchor is not None or event.tag is not None:
+            self._refuse_marks(event)
+        start = event.start_mark
+        line, column = start.line, start.column
+        place = self._place(start) if self._moved else _new(Place, (self._file, line + 1, column + 1))
+        if kind is yaml.ScalarEvent:
+            end, quote = event.end_mark, event.style or ""
+            length = end.column - column or 1
+            if end.line != line:
+                length = 1
+                if quote in ("'", '"'):
+                    self._long_text = (place, end.line)
+            word: ScalarNode = _new(ScalarNode, (event.value, place, quote, length, None))
+            return word
+        if self._depth >= DEPTH_LIMIT:
+            help = "nothing in these files needs that; a bracket is probably not closed"
+            self._stop("E010", event, f"more than {DEPTH_LIMIT} levels deep", help)
+            return None
+        self._depth += 1
+        made = self._mapping(place) if kind is yaml.MappingStartEvent else self._sequence(place)
+        self._depth -= 1
+        return made
+
+    def _sequence(self, place: Place) -> SequenceNode:
+        items: list[Node] = []
+        for event in self._events:
+            if type(event) is yaml.SequenceEndEvent:
+                break
+            item = self._node(event)
+            if item is not None:
+                items.append(item)
+        made: SequenceNode = _new(SequenceNode, (tuple(items), place, 1))
+        return made
+
+    def _mapping(self, place: Place) -> MappingNode:
+        entries: dict[str, tuple[ScalarNode, Node]] = {}
+        unsure = False
+        for event in self._events:
+            if type(event) is yaml.MappingEndEvent:
+                break
+            key = self._node(event)
+            if key is not None and (not isinstance(key, ScalarNode) or key.text in entries):
+                self._refuse_key(key, entries)
+                key = None
+            for its in self._events:
+                value = self._node(its)
+                if key is not None and value is not None:
+                    entries[key.text] = (key, value)
+                    unsure = unsure or not value[0]
+                break
+        read = tuple(entries.values())
+        if unsure:
+            read = tuple(self._missing_space(*one) for one in read)
+        made: MappingNode = _new(MappingNode, (read, place, 1))
+        return made
 
     def _refuse_marks(self, event: Any) -> None:
         if event.anchor is not None:
@@ -276,57 +307,15 @@ class _Composer:
         if event.tag is not None and event.tag != "!":
             self._problem("E009", event, "'!' before a word names a type; types are not written here", "remove it")
 
-    def _scalar(self, event: Any) -> ScalarNode:
-        start, end = event.start_mark, event.end_mark
-        line, column, quote = start.line, start.column, event.style or ""
-        place: Place = self._place(start) if self._moved else _new(Place, (self._file, line + 1, column + 1))
-        one_line = end.line == line
-        if not one_line and quote in ("'", '"'):
-            self._long_text = (place, end.line)
-        made: ScalarNode = _new(
-            ScalarNode, (event.value, place, quote, (end.column - column or 1) if one_line else 1, None)
-        )
-        return made
-
-    def _add(self, node: Node) -> None:
-        if not self._stack:
-            self._root = node
-            return
-        top = self._stack[-1]
-        if not top.is_mapping:
-            top.items.append(node)
-        elif top.key_expected:
-            top.key_expected = False
-            if type(node) is ScalarNode and node.text not in top.entries:
-                top.key = node
-            else:
-                top.key = None
-                self._refuse_key(node, top)
-        else:
-            top.key_expected = True
-            if top.key is not None:
-                top.entries[top.key.text] = (top.key, node)
-                top.unsure = top.unsure or not node[0]
-
-    def _refuse_key(self, node: Node, mapping: _Open) -> None:
+    def _refuse_key(self, node: Node, entries: Mapping[str, tuple[ScalarNode, Node]]) -> None:
         if not isinstance(node, ScalarNode):
             help = "write a name before the colon"
             self.problems.append(Problem("E001", node.place, "a list or mapping stands where a name should", help))
             return
-        first = mapping.entries[node.text][0].place.line
+        first = entries[node.text][0].place.line
         message = f"'{node.text}' is there twice (first at line {first})"
         help = "only one of the two can hold: remove or rename one"
         self.problems.append(Problem("E003", node.place, message, help, node.length))
-
-    def _close(self) -> None:
-        closed = self._stack.pop()
-        if closed.is_mapping:
-            entries = tuple(closed.entries.values())
-            if closed.unsure:
-                entries = tuple(self._missing_space(key, value) for key, value in entries)
-            self._add(_new(MappingNode, (entries, closed.place, 1)))
-        else:
-            self._add(_new(SequenceNode, (tuple(closed.items), closed.place, 1)))
 
     def _missing_space(self, key: ScalarNode, value: Node) -> tuple[ScalarNode, Node]:
         """``{to:main}`` is, to YAML, the key 'to:main' without a value: report it, and take it apart."""

@@ -17,6 +17,7 @@ TEMPLATE_LIMIT: Final = 5_000
 """Characters of a text with holes."""
 
 _BRACE: Final = re.compile("[{}]")
+_QUOTE: Final = re.compile("['\"]")
 _FORMAT: Final = re.compile(r"(?P<name>[^\s(]*)(?:\s*\((?P<in_brackets>.*)\)|\s+(?P<behind>.*))?", re.DOTALL)
 """``money CNY``, ``plural(call,calls)``"""
 
@@ -145,6 +146,9 @@ class _Reader:
 
     def _bounds(self, at: int) -> tuple[int, int]:
         """Where the hole ends and where its format begins, quoted text aside; -1 for none."""
+        end = self._text.find("}", at)
+        if end >= 0 and not _QUOTE.search(self._text, at, end):
+            return end, self._text.find(":", at, end)
         quote = ""
         colon = -1
         for offset in range(at, len(self._text)):
