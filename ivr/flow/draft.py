@@ -203,16 +203,14 @@ def _compared(kind: type[Any]) -> tuple[str, ...] | None:
     return tuple(one.name for one in fields if one.name not in ("title", "digest", "renamed_from"))
 
 
-_EMPTY = frozenset({"str", "int", "bool", "float", "None", "Place", "Step", "InputSettings", "KeyPatterns", "tuple"})
+_EMPTY = frozenset({"str", "int", "bool", "float", "None", "Place", "InputSettings", "KeyPatterns", "tuple"})
 """Types that have no texts, expressions and recordings in them."""
 
 
 @lru_cache(maxsize=500)
-def _parts(kind: type[Any]) -> tuple[str, ...]:
-    """The fields of a dataclass that can hold texts, expressions and recordings; none for what is none."""
-    if not dataclasses.is_dataclass(kind) or kind.__name__ in _EMPTY:
-        return ()
-    fields = dataclasses.fields(kind)
+def parts_of(kind: Any) -> tuple[str, ...]:
+    """The fields of a dataclass that can hold texts, expressions, recordings and steps; none for what is none."""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
     return tuple(one.name for one in fields if not _EMPTY.issuperset(re.findall(r"\w+", str(one.type))))
 
 
@@ -235,7 +233,7 @@ def _add_contents(one: object, found: list[Expression | Template | Recording]) -
         found += [part.expression for part in one.parts if isinstance(part, Hole)]
     elif isinstance(one, Expression | Recording):
         found.append(one)
-    else:
+    elif not isinstance(one, Step):
         kind: Any = type(one)
-        for name in _parts(kind):
+        for name in parts_of(kind):
             _add_contents(getattr(one, name), found)

@@ -90,10 +90,13 @@ def flow_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     return list(files.values()), problems
 
 
-def load_sources(texts: Mapping[str, bytes], problems: Iterable[Problem] = ()) -> FlowSet:
-    """Flows from texts that were read already, by the names of their files."""
+def load_sources(
+    texts: Mapping[str, bytes], problems: Iterable[Problem] = (), before: FlowSet | None = None
+) -> FlowSet:
+    """Flows from texts that were read already, by the names of their files; ``before`` as for :func:`load_flows`."""
+    known = {} if before is None else before.files
     with _collector_at_rest():
-        return _together([check_file(_parse(text, file)) for file, text in texts.items()], list(problems))
+        return _together([_known_or_checked(text, file, known) for file, text in texts.items()], list(problems))
 
 
 def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:
@@ -116,8 +119,10 @@ def _collector_at_rest() -> Iterator[None]:
 def _read_file(path: Path, known: Mapping[str, FlowFile]) -> FlowFile:
     file = shown(path)
     content = read_content(path, file)
-    if isinstance(content, Source):
-        return check_file(content)
+    return check_file(content) if isinstance(content, Source) else _known_or_checked(content, file, known)
+
+
+def _known_or_checked(content: bytes, file: str, known: Mapping[str, FlowFile]) -> FlowFile:
     mark = hashlib.sha256(content).digest()
     same = known.get(file)
     return same if same is not None and same.mark == mark else check_file(_parse(content, file), mark)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import pickle
 import struct
 import sys
 from typing import Final
 
-from ivr.live.candidate import Candidate, Wanted, make_candidate
+from ivr.live.candidate import Candidate, CandidateMaker, Wanted
 
 _PATIENCE: Final = 120.0
 """Seconds that making one candidate may take."""
@@ -93,11 +94,17 @@ def main() -> None:
     # What a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    maker = CandidateMaker()
+    # What is read stays, and goes without circles: it is looked through once, and then no more.
+    gc.disable()
     while len(head := sys.stdin.buffer.read(_LENGTH.size)) == _LENGTH.size:
         wanted = pickle.loads(sys.stdin.buffer.read(_LENGTH.unpack(head)[0]))
-        reply = pickle.dumps(make_candidate(wanted))
+        reply = pickle.dumps(maker.make(wanted))
         answers.write(_LENGTH.pack(len(reply)) + reply)
         answers.flush()
+        del wanted, reply
+        gc.collect()
+        gc.freeze()
 
 
 if __name__ == "__main__":
