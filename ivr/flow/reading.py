@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
@@ -67,7 +66,7 @@ def read_flow(source: Source) -> Draft | None:
     if root is None or not isinstance(root, MappingNode):
         return _no_flow(source, root)
     reader = Reader()
-    reader.step = partial(_step, reader=reader)
+    reader.step = _step
     head = {name: _head(root, name, kind, reader) for name, (kind, _) in HEAD.items()}
     draft = Draft(_flow_name(root, head["flow"], reader))
     draft.title = head["title"] or ""

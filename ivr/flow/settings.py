@@ -31,7 +31,7 @@ class Reader:
         """Key patterns of the step being read, and where they stand."""
         self.input = input or InputSettings()
         """The flow's defaults for waiting for keys."""
-        self.step: Callable[[Node], Any] | None = None
+        self.step: Callable[[Node, Reader], Any] | None = None
         """Reads a step that stands within the settings of another."""
 
     def problem(self, code: str, node: Node, message: str, help: str = "") -> None:

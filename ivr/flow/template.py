@@ -136,7 +136,9 @@ class _Reader:
         if not inside.strip():
             self._problem("E136", start, "nothing stands between the braces", "write a name: {order}", end + 1 - start)
             return end + 1
-        expression = parse_expression(inside, lambda offset: self._locate(start + 1 + offset))
+        locate = self._locate
+        # Not of self: an expression that leads back to what made it would be freed by nobody but the collector.
+        expression = parse_expression(inside, lambda offset: locate(start + 1 + offset))
         if isinstance(expression, Problem):
             self.problems.append(expression)
             return end + 1

@@ -11,6 +11,7 @@ import struct
 import sys
 from typing import Final
 
+from ivr.collector import at_rest
 from ivr.live.candidate import Candidate, CandidateMaker, Wanted
 
 _PATIENCE: Final = 120.0
@@ -95,14 +96,13 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     maker = CandidateMaker()
-    # What is read stays, and goes without circles: it is looked through once, and then no more.
-    gc.disable()
     while len(head := sys.stdin.buffer.read(_LENGTH.size)) == _LENGTH.size:
         wanted = pickle.loads(sys.stdin.buffer.read(_LENGTH.unpack(head)[0]))
-        reply = pickle.dumps(maker.make(wanted))
+        with at_rest():
+            reply = pickle.dumps(maker.make(wanted))
         answers.write(_LENGTH.pack(len(reply)) + reply)
         answers.flush()
-        del wanted, reply
+        # What was read is kept for the next time: it is looked through once.
         gc.collect()
         gc.freeze()
 

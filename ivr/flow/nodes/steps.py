@@ -34,7 +34,7 @@ class Steps:
         return good if len(good) == len(steps) else None
 
     def _step(self, node: Node, reader: Reader) -> Step | None:
-        read = None if reader.step is None else reader.step(node)
+        read = None if reader.step is None else reader.step(node, reader)
         if read is None:
             return None
         verb = read.verb
