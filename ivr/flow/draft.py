@@ -136,12 +136,16 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 
 def digest(flow: Flow) -> str:
     """SHA-256 of all that a caller could notice: titles, places, spelling and order of names do not count."""
-    return hashlib.sha256(_normal_text(flow, {}).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(normal_text(flow).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def normal_text(value: object) -> str:
+    """:func:`normal` as JSON, names sorted, without making it first."""
+    return _normal_text(value, {})
 
 
 def _normal_text(value: Any, known: dict[int, str]) -> str:
-    """:func:`normal` as JSON, names sorted, without making it first. ``known``: what was written before, by id; one
-    expression stands in many places."""
+    """``known``: what was written before, by id; one expression stands in many places."""
     kind: Any = type(value)
     if kind is tuple:
         return f"[{','.join([_normal_text(item, known) for item in value])}]"

@@ -232,7 +232,10 @@ class Publisher:
         new = [version for name, version in found.items() if before.get(name) != version]
         removed = tuple(sorted(before.keys() - found.keys()))
         old_flows = live.flows if live is not None else {}
-        differences = {one.flow: changes(old_flows.get(one.flow), flows[one.flow]) for one in new}
+        differences = {}
+        for one in new:
+            differences[one.flow] = changes(old_flows.get(one.flow), flows[one.flow])
+            await asyncio.sleep(0)
         outcome = Outcome(
             tuple(str(one) for one in new), removed, differences, candidate.tests_passed, candidate.restart_for
         )
