@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields
@@ -13,7 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ivr.live import candidate as candidates
+from ivr.flow import loader
+from ivr.flow.loader import shown
+from ivr.flow.source import Source, parse_source
 from ivr.live.candidate import Candidate, CandidateMaker, Pin, Wanted, unpacked
 from ivr.site import Site, load_site
 from tests.peers.sound import write_tone
@@ -100,8 +103,8 @@ def do(folder: Path, pins: dict[str, Pin], kind: str, first: str, second: Any) -
         case "unrecord":
             sound.unlink(missing_ok=True)
         case "pin":
-            over = candidates.hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
-            pins[candidates.shown(file)] = Pin(second, over)
+            over = hashlib.sha256(file.read_bytes()).hexdigest() if file.exists() else ""
+            pins[shown(file)] = Pin(second, over)
 
 
 def same(one: Candidate, other: Candidate) -> Iterator[str]:
@@ -136,12 +139,12 @@ def test_only_what_changed_is_read_again(running: Site, monkeypatch: pytest.Monk
     folder = running.file.parent
     begin_anew(folder)
     read: list[str] = []
-    parse = candidates.load_sources.__globals__["_parse"]
-    monkeypatch.setitem(
-        candidates.load_sources.__globals__,
-        "_parse",
-        lambda text, file: (read.append(Path(file).name), parse(text, file))[1],
-    )
+
+    def parse(content: bytes | str, file: str) -> Source:
+        read.append(Path(file).name)
+        return parse_source(content, file)
+
+    monkeypatch.setattr(loader, "_parse", parse)
     maker = CandidateMaker()
     maker.make(Wanted(running))
     assert sorted(read) == ["one.yaml", "three.yaml", "two.yaml"]
