@@ -10,6 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any, Final, Literal
 
 from gateway.call import (
@@ -28,7 +29,8 @@ from ivr.flow.model import Flow, Step
 from ivr.flow.nodes import VERBS
 from ivr.flow.nodes.questions import InputGroup
 from ivr.flow.settings import groups_of
-from ivr.replay.recorded import RecordedCall, RecordedStep
+from ivr.records.recorded import RecordedCall, RecordedStep
+from ivr.records.way import way
 from ivr.run.actions import Action, Answer, Dial, Play, Request, StepDone, StepRecord, StopPlaying
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
@@ -119,8 +121,10 @@ class _Driver:
         environment = replace(environment, closings=_AsItWas(call), counts=self._chances, random=self._chances.random)
         self._run = FlowRun(flow, facts, environment=environment)
         self._now = 0.0
-        self._visits = _visits(call, former_names(flow))
-        self._visit: deque[RecordedStep] = deque()
+        self._flow = flow
+        self._coming = _visits(call, former_names(flow))
+        self._visits: dict[str, deque[RecordedStep]] = {}
+        """By block: what is left of the last visit."""
         self._matched = False
         """The last try that was taken from this visit ended the question then."""
         self._entered = 0
@@ -143,12 +147,8 @@ class _Driver:
         return Replayed(self._way(), "unknown", "it goes round in circles")
 
     def _way(self) -> tuple[tuple[str, StepRecord | None], ...]:
-        led = [row for row in self._rows if row.next_block is not None]
-        way: list[tuple[str, StepRecord | None]] = []
-        for number, block in enumerate(self._run.path):
-            by = led[number - 1] if 0 < number <= len(led) and led[number - 1].next_block == block else None
-            way.append((block, by))
-        return tuple(way)
+        led = [visit.led for visit in way(self._rows, self._flow.name)]
+        return tuple(zip_longest(self._run.path, led[: len(self._run.path)]))
 
     # One thing after the other. -------------------------------------------------------------------------
 
@@ -199,10 +199,14 @@ class _Driver:
                 case _:
                     pass
         for block in self._run.path[self._entered :]:
-            visits = self._visits[block]
-            self._visit = visits.popleft() if visits else deque()
+            visits = self._coming[block]
+            self._visits[block] = visits.popleft() if visits else deque()
             self._matched = False
             self._entered += 1
+
+    @property
+    def _visit(self) -> deque[RecordedStep]:
+        return self._visits.setdefault(self._run.block, deque())
 
     def _taken(self, verbs: frozenset[str]) -> RecordedStep | None:
         """The next recorded step of this visit that is one of these verbs; those before it were passed."""
@@ -354,10 +358,6 @@ def former_names(flow: Flow) -> dict[str, str]:
 def _visits(call: RecordedCall, renamed: Mapping[str, str]) -> defaultdict[str, deque[deque[RecordedStep]]]:
     """The recorded steps, visit by visit, for each block by its present name."""
     visits: defaultdict[str, deque[deque[RecordedStep]]] = defaultdict(deque)
-    here: tuple[str, str] | None = None
-    for step in call.steps:
-        if (step.flow, step.block) != here:
-            visits[renamed.get(step.block, step.block)].append(deque())
-        visits[renamed.get(step.block, step.block)][-1].append(step)
-        here = None if step.next_block is not None else (step.flow, step.block)
+    for visit in call.way:
+        visits[renamed.get(visit.block, visit.block)].append(deque(visit.steps))
     return visits
