@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from gateway.call import (
     Answered,
@@ -24,24 +24,17 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
-from ivr.calendar.model import Closing
 from ivr.flow.model import Flow, Step
-from ivr.flow.nodes import VERBS
-from ivr.flow.nodes.questions import InputGroup
-from ivr.flow.settings import groups_of
 from ivr.records.recorded import RecordedCall, RecordedStep
 from ivr.records.way import way
+from ivr.replay.world import ASKS, RINGS, AsItWas, Chances, is_complete, reply_of, same_question
 from ivr.run.actions import Action, Answer, Dial, Play, Request, StepDone, StepRecord, StopPlaying
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.events import Event, RequestDone
 from ivr.run.flow_run import FlowRun
-from ivr.run.requests import Delivered, HttpResponse, NoReply, Notification, PluginResult, Reply, TableRow
+from ivr.run.requests import Delivered, NoReply, Notification, Reply
 
-_ASKS: Final = frozenset(
-    verb.name for verb in VERBS.values() if any(isinstance(group, InputGroup) for _, group in groups_of(verb.settings))
-)
-_RINGS: Final = frozenset(["transfer", "ring"])
 _OUTCOMES: Final[dict[str, LegOutcome]] = {
     "busy": "busy",
     "refused": "refused",
@@ -82,43 +75,13 @@ def replay(call: RecordedCall, flow: Flow, environment: Environment) -> Replayed
     return _Driver(call, flow, environment).result()
 
 
-class _AsItWas:
-    """What was closed by hand while the call lasted."""
-
-    def __init__(self, call: RecordedCall) -> None:
-        self._since = datetime.fromtimestamp(call.arrived_ms / 1000, UTC)
-        self._closed = {step.detail.get("calendar") for step in call.steps if step.detail.get("state") == "emergency"}
-
-    def closing(self, calendar: str) -> Closing | None:
-        return Closing(self._since, "as recorded") if calendar in self._closed else None
-
-
-class _Chances:
-    """What was left to chance, and to what other callers did: limits decide as they did, the rest is not known."""
-
-    def __init__(self, call: RecordedCall) -> None:
-        self._limits = deque(step.exit for step in call.steps if step.verb == "limit")
-        self.unknown = False
-        """Something was asked for that the recording does not have."""
-
-    def take(self, key: str, count: int, per: float, now: float) -> bool:
-        if not self._limits:
-            self.unknown = True
-            return True
-        return self._limits.popleft() != "over"
-
-    def random(self) -> float:
-        self.unknown = True
-        return 0.0
-
-
 class _Driver:
     def __init__(self, call: RecordedCall, flow: Flow, environment: Environment) -> None:
         self._call = call
         arrived = datetime.fromtimestamp(call.arrived_ms / 1000, UTC).astimezone()
         facts = CallFacts(call.call_id, call.caller, call.caller_name, None, call.did, arrived)
-        self._chances = _Chances(call)
-        environment = replace(environment, closings=_AsItWas(call), counts=self._chances, random=self._chances.random)
+        self._chances = Chances(call)
+        environment = replace(environment, closings=AsItWas(call), counts=self._chances, random=self._chances.random)
         self._run = FlowRun(flow, facts, environment=environment)
         self._now = 0.0
         self._flow = flow
@@ -159,9 +122,9 @@ class _Driver:
         step = self._run.step
         if step is None:
             raise _Stopped("unknown", f"nothing goes on in block {self._run.last_block}")
-        if step.verb in _ASKS:
+        if step.verb in ASKS:
             self._ask()
-        elif step.verb in _RINGS:
+        elif step.verb in RINGS:
             self._ring(step)
         elif self._playing is not None and self._playing.loop and self._run.next_timer() is None:
             raise _Stopped("unknown", f"block {self._run.last_block} plays until a key is pressed")
@@ -228,7 +191,7 @@ class _Driver:
     def _play(self, play: Play) -> None:
         self._playing = play
         step = self._run.step
-        if step is not None and step.verb in _ASKS:
+        if step is not None and step.verb in ASKS:
             return
         if step is not None and any(one.verb == step.verb for one in self._visit):
             recorded = self._taken(frozenset([step.verb]))
@@ -248,7 +211,7 @@ class _Driver:
 
     def _ask(self) -> None:
         block = self._run.last_block
-        recorded = self._taken(_ASKS)
+        recorded = self._taken(ASKS)
         if recorded is None and self._matched:
             raise _Stopped("asked_again", f"block {block} does not take what was pressed there")
         if recorded is None:
@@ -278,7 +241,7 @@ class _Driver:
         if not rung:
             self._timer()
             return
-        recorded = self._visit[0] if self._visit and self._visit[0].verb in _RINGS else self._taken(_RINGS)
+        recorded = self._visit[0] if self._visit and self._visit[0].verb in RINGS else self._taken(RINGS)
         if recorded is None:
             raise _Stopped("unknown", f"block {block} rings {rung[0][1]}, who was not rung then")
         if recorded.exit == "answered" or recorded.exit is None:
@@ -311,43 +274,16 @@ class _Driver:
         assert step is not None
         recorded = self._taken(frozenset([step.verb]))
         what = f"block {self._run.last_block}: what {step.verb} was answered"
-        if recorded is None or not _same_question(step, recorded):
+        if recorded is None or not same_question(step, recorded):
             raise _Stopped("unknown", f"{what} is not recorded")
         self._at(recorded.until_ms)
         if recorded.exit is None:
             self._leave()
             return NoReply("the caller has left")
-        detail: dict[str, Any] = dict(recorded.detail)
-        needed = getattr(step.settings, "into", None) is not None
-        missing = needed and "result" not in detail
-        result = detail.get("result")
-        if step.verb == "http" and "status" in detail:
-            if missing and 200 <= int(detail["status"]) < 300:
-                raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
-            return HttpResponse(int(detail["status"]), result)
-        if step.verb == "lookup" and recorded.exit in ("hit", "next") and recorded.error is None:
-            if missing:
-                raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
-            return TableRow(result if isinstance(result, dict) else {"value": result})
-        if step.verb == "lookup" and recorded.exit == "miss":
-            return TableRow(None)
-        if step.verb == "plugin" and "exit" in detail:
-            return PluginResult(str(detail["exit"]), result)
-        return NoReply(recorded.error or "as recorded")
-
-
-def _same_question(step: Step, recorded: RecordedStep) -> bool:
-    settings, detail = step.settings, recorded.detail
-    match step.verb:
-        case "http":
-            asking = settings.asking
-            return (asking.method, asking.address.template.text) == (detail.get("method"), detail.get("url"))
-        case "lookup":
-            return bool(settings.table == detail.get("table"))
-        case "plugin":
-            return bool(settings.name == detail.get("plugin"))
-        case _:
-            return True
+        reply = reply_of(recorded)
+        if getattr(step.settings, "into", None) is not None and not is_complete(recorded):
+            raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
+        return reply
 
 
 def former_names(flow: Flow) -> dict[str, str]:

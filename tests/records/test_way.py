@@ -45,7 +45,14 @@ blocks:
   gone: [hangup]
   tidy: [{log: 'tidied'}, end]
 """
-INNER = "flow: inner\nstart: only\non_hangup: tidy\nblocks:\n  only: [{say: 'In.'}, return]\n  tidy: [{log: 'tidied'}, end]\n"
+INNER = """\
+flow: inner
+start: only
+on_hangup: tidy
+blocks:
+  only: [{say: 'In.'}, return]
+  tidy: [{log: 'tidied'}, end]
+"""
 
 Flows = Mapping[str, Flow]
 

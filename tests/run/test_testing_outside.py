@@ -9,10 +9,12 @@ import pytest
 from ivr.flow.loader import load_flows
 from ivr.run.requests import Asked, HttpRequest, HttpResponse, NoReply, Notification, PluginCall, TableLookup, TableRow
 from ivr.run.testing.acting import Result, act
+from ivr.run.testing.chances import chances
 from ivr.run.testing.coverage import coverage
 from ivr.run.testing.kinds import Surroundings
 from ivr.run.testing.loader import load_suite
-from ivr.run.testing.mocks import Given, HttpMock, HttpReply, LookupMock, answer, as_yaml, chances, fits, remedy
+from ivr.run.testing.mocks import Given, HttpMock, HttpReply, LookupMock, fits
+from ivr.run.testing.writing import as_yaml, remedy
 from ivr.table import Table
 
 ORDERS = """\
@@ -201,7 +203,7 @@ def test_patterns_of_addresses() -> None:
 def test_bodies_are_what_the_flow_wanted() -> None:
     def body(reply: HttpReply, wants: str) -> object:
         asked = HttpRequest("GET", "u", wants="text" if wants == "text" else "json" if wants == "json" else "nothing")
-        found = answer([HttpMock("*", reply)], asked)
+        found = HttpMock("*", reply).answer(asked)
         assert found is not None
         return found[1]
 

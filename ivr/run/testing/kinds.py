@@ -19,6 +19,7 @@ from ivr.flow.settings import Reader, Schema, scalar, schema_of, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.table import Table
 
+_SHARE: Final = r"([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%"
 _FILLED: Final[Schema] = {"pattern": r"\{[^{}]+\}"}
 HOLE: Final[Schema] = {
     "anyOf": [
@@ -45,6 +46,10 @@ class Surroundings:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
     """Every flow of the site that has no errors."""
+
+    def reaches(self, name: str) -> bool:
+        """Whether it is a seat, or a number that the trunks reach: what a test can name."""
+        return name in self.seats or bool(self.numbers and re.fullmatch(r"\+?[0-9*#]{1,32}", name))
 
 
 class CaseReader(Reader):
@@ -250,8 +255,7 @@ class PartyName:
         name, around = text.text, reader.around
         if self.groups and name in around.groups:
             return Party(name, tuple(target.partition(":")[2] for target in around.groups[name]))
-        reachable = around.numbers and re.fullmatch(r"\+?[0-9*#]{1,32}", name)
-        if name in around.seats or reachable:
+        if around.reaches(name):
             return Party(name, (name,))
         if not around.known:
             message = f"there is no site file to look up '{name[:60]}' in"
@@ -389,11 +393,14 @@ class Share:
         text = scalar(node, reader, self.describe())
         if text is None:
             return None
-        found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%", text.text)
+        found = re.fullmatch(_SHARE, text.text)
         if found is None or float(found[1]) > 100:
             reader.problem("E022", text, f"'{text.text[:40]}' is no share", f"write {self.describe()}")
             return None
         return float(found[1])
+
+    def schema(self) -> Schema:
+        return text_schema(_SHARE)
 
     def describe(self) -> str:
         return "0% to 100%"

@@ -24,7 +24,7 @@ ENDING: Final = ".test.yaml"
 _HEAD: Final = ("flow", "gate", "defaults", "tests", "properties", "coverage")
 _HEAD_LATER: Final = ()
 _DEFAULTS: Final = ("call", "prompts", *KINDS)
-_CASE: Final = ("name", "gate", "call", "each", "steps", "expect", *KINDS)
+_CASE: Final = ("name", "gate", "call", "each", "steps", "expect", "properties", *KINDS)
 _CASE_LATER: Final = ("queue",)
 _STEPS_LATER: Final = ("agent", "rtc", "http", "queue")
 _EXPECT_LATER: Final = ("queue_exit", "callbacks")
@@ -211,11 +211,12 @@ class _Loading:
             expect = read_record(
                 Expect, expect_node, reader, "expect", later=_EXPECT_LATER, given={"place": expect_node.place}
             )
-        elif node.get("steps") is None:
+        properties = _properties(node.get("properties"), reader)
+        if expect_node is None and not properties and node.get("steps") is None:
             reader.problem("E012", node, "this test looks at nothing", "add steps: or expect:")
         if name is None or reader.problems:
             return None
-        return Case(name, reader.flow, caller, lengths, tuple(steps), expect, node.place, mocks, gate)
+        return Case(name, reader.flow, caller, lengths, tuple(steps), expect, node.place, mocks, gate, properties)
 
     def _steps(self, node: Node | None, reader: CaseReader) -> list[Step]:
         if node is None:

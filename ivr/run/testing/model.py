@@ -44,6 +44,7 @@ class Caller:
     number: str = setting(Text("a number", 64), "the caller's number; '' hides it", name="from", default="4930123456")
     did: str = setting(Text("a number", 64), "the number called", name="to", default="1000")
     at: datetime = setting(Moment(), "when the call comes", default=datetime(2026, 3, 2, 10, 0, tzinfo=UTC))
+    chance: float = setting(Share(), "where chance puts the call in every split; 0% is the first variant", default=0.0)
 
 
 # Steps ------------------------------------------------------------------------------------------------
@@ -159,6 +160,36 @@ STEPS: Mapping[str, type[Step]] = {
 """The word a step begins with, and what it is."""
 
 
+# What holds for every call --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """What no call may do."""
+
+    place: Place = field(compare=False)
+    silence_longer_than: float | None = setting(Duration(0.1, 3600), "no caller hears nothing for longer", default=None)
+    speak_after: Literal["hangup"] | None = setting(
+        OneOf(("hangup",)), "nothing is said to a caller who has gone", default=None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """What every call does."""
+
+    place: Place = field(compare=False)
+    end_within: float | None = setting(Duration(1, 86_400), "every call is over by then", default=None)
+    every_call_has: Literal["ended_by"] | None = setting(
+        OneOf(("ended_by",)), "it is known who ended each call", default=None
+    )
+
+
+Property = Never | Always
+
+PROPERTIES: Mapping[str, type[Property]] = {"never": Never, "always": Always}
+
+
 # Tests ------------------------------------------------------------------------------------------------
 
 
@@ -201,36 +232,8 @@ class Case:
     """What answers for the world outside, the first that fits; those of ``defaults`` come last."""
     gate: bool = False
     """Whether a reload that would break it must not happen."""
-
-
-# What holds for every call --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Never:
-    """What no call may do."""
-
-    place: Place = field(compare=False)
-    silence_longer_than: float | None = setting(Duration(0.1, 3600), "no caller hears nothing for longer", default=None)
-    speak_after: Literal["hangup"] | None = setting(
-        OneOf(("hangup",)), "nothing is said to a caller who has gone", default=None
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Always:
-    """What every call does."""
-
-    place: Place = field(compare=False)
-    end_within: float | None = setting(Duration(1, 86_400), "every call is over by then", default=None)
-    every_call_has: Literal["ended_by"] | None = setting(
-        OneOf(("ended_by",)), "it is known who ended each call", default=None
-    )
-
-
-Property = Never | Always
-
-PROPERTIES: Mapping[str, type[Property]] = {"never": Never, "always": Always}
+    properties: tuple[Property, ...] = ()
+    """What must hold of the whole call besides."""
 
 
 @dataclass(frozen=True, slots=True)
