@@ -20,9 +20,10 @@ from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, HttpRequest, NoReply, Notification, PluginCall, Reply, TableLookup
 from ivr.run.script import Deed, DidNotHappen, Script
-from ivr.run.testing.mocks import Mock, mock_of
+from ivr.run.testing.mocks import Mock
 from ivr.run.testing.model import Caller
 from ivr.run.testing.moves import HangingUp, Made, Move, Pressing, SeatDoing, make
+from ivr.run.testing.retelling import mock_of
 from ivr.run.testing.writing import as_file, remedy
 
 _KEPT = 4

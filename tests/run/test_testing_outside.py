@@ -25,7 +25,8 @@ from ivr.run.testing.chances import chances
 from ivr.run.testing.coverage import coverage
 from ivr.run.testing.kinds import Surroundings
 from ivr.run.testing.loader import load_suite
-from ivr.run.testing.mocks import Answers, Given, HttpMock, HttpReply, LookupMock, fits, in_order, mock_of
+from ivr.run.testing.mocks import Answers, Given, HttpMock, HttpReply, LookupMock, fits
+from ivr.run.testing.retelling import in_order, mock_of
 from ivr.run.testing.writing import as_yaml, remedy, word_of
 from ivr.table import Table
 

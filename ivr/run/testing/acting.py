@@ -15,7 +15,8 @@ from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, NoReply, Reply, TableLookup, TableRow
 from ivr.run.script import DidNotHappen, Heard, Script
-from ivr.run.testing.kinds import Party, Sound, Surroundings, folded
+from ivr.run.testing.hearing import Sound, folded
+from ivr.run.testing.kinds import Party, Surroundings
 from ivr.run.testing.mocks import Answers, Mock, tables_of
 from ivr.run.testing.model import (
     AtBlock,

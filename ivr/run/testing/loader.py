@@ -15,7 +15,8 @@ from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, listed, with_lines
 from ivr.flow.settings import read_record
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, read_source
-from ivr.run.testing.kinds import CaseReader, Lengths, Surroundings
+from ivr.run.testing.hearing import Lengths
+from ivr.run.testing.kinds import CaseReader, Surroundings
 from ivr.run.testing.mocks import KINDS, Mock, read_mocks
 from ivr.run.testing.model import PROPERTIES, STEPS, Caller, Case, Expect, Floor, Property, Step
 

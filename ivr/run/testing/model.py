@@ -17,21 +17,8 @@ from ivr.flow.kinds import Duration, ListOf, Name, OneOf, Text, YesNo
 from ivr.flow.model import Flow, Place
 from ivr.flow.settings import setting
 from ivr.run.actions import EndedBy
-from ivr.run.testing.kinds import (
-    BlockName,
-    BlockTries,
-    Cue,
-    Keys,
-    Moment,
-    Party,
-    PartyName,
-    Share,
-    Sound,
-    SoundName,
-    Texts,
-    VariableTexts,
-    Words,
-)
+from ivr.run.testing.hearing import Cue, Sound, SoundName, Words
+from ivr.run.testing.kinds import BlockName, BlockTries, Keys, Moment, Party, PartyName, Share, Texts, VariableTexts
 from ivr.run.testing.mocks import Mock
 
 Deed = Literal["answer", "busy", "refuse", "no_answer", "offline", "fail", "hangup"]

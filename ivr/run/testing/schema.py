@@ -8,7 +8,8 @@ from typing import Any
 from ivr.flow.kinds import ListOf, Text, YesNo
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Schema, record_schema, schema_of, text_schema
-from ivr.run.testing.kinds import HOLE, Lengths
+from ivr.run.testing.hearing import Lengths
+from ivr.run.testing.kinds import HOLE
 from ivr.run.testing.mocks import KINDS
 from ivr.run.testing.model import PROPERTIES, STEPS, Caller, Expect, Floor
 

@@ -16,9 +16,10 @@ from ivr.flow.settings import settings_of
 from ivr.run.requests import Asked, HttpRequest, Notification, PluginCall, TableLookup
 from ivr.run.script import Script
 from ivr.run.testing.kinds import Share
-from ivr.run.testing.mocks import KINDS, Given, HttpReply, Mock, in_order
+from ivr.run.testing.mocks import KINDS, Given, HttpReply, Mock
 from ivr.run.testing.model import PROPERTIES, Caller, Property
 from ivr.run.testing.moves import HangingUp, Made, Move, Pressing, SeatDoing, Waiting, in_time
+from ivr.run.testing.retelling import in_order
 
 
 def as_test(
