@@ -15,7 +15,7 @@ from typing import Final
 from ivr.flow.model import Flow, Step
 from ivr.flow.nodes import choosing, questions
 from ivr.records.recorded import RecordedCall, RecordedStep
-from ivr.replay.world import ASKS, RINGS, is_complete, reply_of
+from ivr.replay.world import ASKS, RINGS, AsItWas, is_complete, reply_of
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, HttpRequest, NoReply, Notification, PluginCall, Reply, TableLookup
@@ -37,13 +37,16 @@ def as_test(call: RecordedCall, flow: Flow, environment: Environment, *, signed_
     """A file of tests with this call. The caller's number is masked. It passes with the flow it is made with."""
     at = datetime.fromtimestamp(call.arrived_ms / 1000, UTC).replace(microsecond=0)
     caller = Caller(masked(call.caller), call.did, at, _chance(call, environment.flows))
+    closings = AsItWas(call)
+    environment = replace(environment, closings=closings)
     again = _Again(call, flow, caller, environment, signed_in)
     again.plays()
     remarks = [
         "From a recorded call. Prompts last 2 s here, the caller's number is masked, talks last 10 s.",
         *dict.fromkeys(again.remarks),
     ]
-    test = as_file(flow.name, f"as on {at:%Y-%m-%d at %H.%M}", again.script, caller, again.mocks, again.made)
+    name = f"as on {at:%Y-%m-%d at %H.%M}"
+    test = as_file(flow.name, name, again.script, caller, again.mocks, again.made, closings.closed)
     return "".join(f"# {remark[:300]}\n" for remark in remarks) + test
 
 

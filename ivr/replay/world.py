@@ -27,10 +27,12 @@ class AsItWas:
 
     def __init__(self, call: RecordedCall) -> None:
         self._since = datetime.fromtimestamp(call.arrived_ms / 1000, UTC)
-        self._closed = {step.detail.get("calendar") for step in call.steps if step.detail.get("state") == "emergency"}
+        self.closed = {
+            str(step.detail.get("calendar")) for step in call.steps if step.detail.get("state") == "emergency"
+        }
 
     def closing(self, calendar: str) -> Closing | None:
-        return Closing(self._since, "as recorded") if calendar in self._closed else None
+        return Closing(self._since, "as recorded") if calendar in self.closed else None
 
 
 class Chances:

@@ -41,7 +41,7 @@ def call(flow: str = "main", outside: Callable[[Asked], tuple[float, Reply]] = n
     return Script(flows.flows[flow], FACTS, groups=groups, prompt_seconds=5.0, outside=outside)
 
 
-def recorded(played: Script, *agents: str, flow: str = "main") -> str:
+def recorded(played: Script, *agents: str, flow: str = "main", folder: str = "flows") -> str:
     """What the program makes of the call, once it stands in the records."""
     story = Story("c1")
     story.at(0, "call.arrived", **{**arrived(), "flow": flow}).at(0.1, "call.answered")
@@ -56,8 +56,8 @@ def recorded(played: Script, *agents: str, flow: str = "main") -> str:
     write(open_database(site.records), story.events)
     result = ivr("test", "--record", "c1", "--site", "site.yaml")
     assert result.exit_code == 0, result.stderr
-    Path("flows/recorded.test.yaml").write_text(result.stdout, encoding="utf-8")
-    tested = ivr("test", "flows/recorded.test.yaml")
+    Path(folder, "recorded.test.yaml").write_text(result.stdout, encoding="utf-8")
+    tested = ivr("test", f"{folder}/recorded.test.yaml")
     assert tested.stdout.startswith(f"{flow}: 1 passed"), f"{result.stdout}\n{tested.stdout}"
     return result.stdout
 
@@ -182,14 +182,17 @@ blocks:
   sorry: [hangup]
 """
 SITE = """\
+flows: own
+numbers: {'1000': asking}
 webhooks: {crm: {url: 'https://crm.example/hook'}}
 tables: {customers: {sql: 'select :key', url: 'sqlite:///customers.db'}}
 """
 
 
 def test_every_answer_comes_again_in_its_turn(site: Path) -> None:
-    Path("flows/asking.yaml").write_text(ASKING, encoding="utf-8")
-    Path("site.yaml").write_text(Path("site.yaml").read_text(encoding="utf-8") + SITE, encoding="utf-8")
+    Path("own").mkdir()
+    Path("own/asking.yaml").write_text(ASKING, encoding="utf-8")
+    Path("site.yaml").write_text(SITE, encoding="utf-8")
     answers: list[Reply] = [
         HttpResponse(404),
         HttpResponse(404),
@@ -212,7 +215,7 @@ def test_every_answer_comes_again_in_its_turn(site: Path) -> None:
         asked.append(one)
         return 0.25, next(coming)
 
-    flows = load_flows([Path("flows")])
+    flows = load_flows([Path("own")])
     played = Script(flows.flows["asking"], FACTS, environment=Environment(random=lambda: 0.2), outside=outside)
     played.presses("1", after="Go on?")
     played.presses("1", after="Zoë, again?")
@@ -220,7 +223,7 @@ def test_every_answer_comes_again_in_its_turn(site: Path) -> None:
     played.waits(0.5)
     played.hangs_up()
     assert len(asked) == len(answers)
-    text = recorded(played, flow="asking")
+    text = recorded(played, flow="asking", folder="own")
     assert "went another way" not in text
     assert "leave], ended_by: caller" in text
     assert "3456" not in text

@@ -203,6 +203,13 @@ REFUSED = {
             "3:30 E011 a test has no setting 'stepps' (did you mean 'steps'?)",
         ],
     ),
+    "calendars": (
+        "tests: [{name: a, closed: [shopp], steps: []}, {name: b, closed: [], steps: []}]",
+        [
+            "2:28 E170 the site has no calendar 'shopp' (calendars stand in the site file)",
+            "2:66 E025 this list is empty (write 1 to 1000 items)",
+        ],
+    ),
     "mocks": (
         "tests:\n"
         "  - name: a\n"

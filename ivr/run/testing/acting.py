@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from gateway.call import Target
+from ivr.calendar.model import Closing
 from ivr.flow.model import Flow, Place
 from ivr.flow.values import as_text
 from ivr.run.actions import StepRecord
@@ -78,6 +79,16 @@ def act(case: Case, around: Surroundings) -> Result:
     return _Acting(case, around).result()
 
 
+class _Closed:
+    """What a test says is closed by hand, since its call came."""
+
+    def __init__(self, case: Case) -> None:
+        self._names, self._since = case.closed, case.caller.at
+
+    def closing(self, calendar: str) -> Closing | None:
+        return Closing(self._since, "as the test says") if calendar in self._names else None
+
+
 class _Acting:
     """One call of one test."""
 
@@ -92,7 +103,7 @@ class _Acting:
         self._script = Script(
             case.flow,
             facts,
-            environment=environment_of(case.flow, around, case.mocks, caller.chance),
+            environment=replace(environment_of(case.flow, around, case.mocks, caller.chance), closings=_Closed(case)),
             outside=self._outside,
             lengths=case.lengths,
             signed_in=around.seats if around.known else None,

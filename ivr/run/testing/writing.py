@@ -27,6 +27,7 @@ def as_test(
     *,
     caller: Caller | None = None,
     usual: Caller | None = None,
+    closed: Collection[str] = (),
     mocks: Iterable[Mock] = (),
     moves: Iterable[Move] = (),
     properties: Sequence[Property] = (),
@@ -36,6 +37,8 @@ def as_test(
     lines = [f"  - name: {name}"]
     if caller is not None and caller != usual:
         lines.append(f"    call: {_mapping(caller, usual, () if usual else ('number', 'did', 'at'))}")
+    if closed:
+        lines.append(f"    closed: [{', '.join(sorted(closed))}]")
     by_word: dict[str, list[Mock]] = {}
     for mock in mocks:
         by_word.setdefault(word_of(mock), []).append(mock)
@@ -50,13 +53,21 @@ def as_test(
     return "\n".join(lines) + "\n"
 
 
-def as_file(flow: str, name: str, script: Script, caller: Caller, mocks: Iterable[Mock], made: Sequence[Made]) -> str:
+def as_file(
+    flow: str,
+    name: str,
+    script: Script,
+    caller: Caller,
+    mocks: Iterable[Mock],
+    made: Sequence[Made],
+    closed: Collection[str] = (),
+) -> str:
     """A file of tests with one that has been played: answers and moves as they came. It passes as it was played."""
     path = ", ".join(script.path)
     end = f"ended_by: {script.ended_by}" if script.run.finished else f"at_block: {script.run.last_block}"
     expect = f"path: [{path}], {end}"
     moves = in_time(made, script.now)
-    test = as_test(name, caller=caller, mocks=in_order(mocks), moves=moves, expect=expect)
+    test = as_test(name, caller=caller, closed=closed, mocks=in_order(mocks), moves=moves, expect=expect)
     return f"flow: {flow}\ntests:\n{test}"
 
 
