@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.call import Target
+from ivr.calendar.model import Closing
 from ivr.flow.loader import load_flows
 from ivr.records.database import open_database
 from ivr.records.events import RecordEvent
@@ -228,6 +229,32 @@ def test_every_answer_comes_again_in_its_turn(site: Path) -> None:
     assert "leave], ended_by: caller" in text
     assert "3456" not in text
     assert "times: 2" in text
+
+
+def test_closed_by_hand_then(site: Path) -> None:
+    Path("own").mkdir()
+    Path("own/asking.yaml").write_text(
+        "flow: asking\nstart: begin\non_error: bye\nblocks:\n"
+        "  begin: [answer, {hours: {calendar: shop, open: bye, closed: bye, emergency: drill}}]\n"
+        "  drill: [{say: 'A drill.'}, {goto: bye}]\n  bye: [hangup]\n",
+        encoding="utf-8",
+    )
+    calendars = "calendars: {shop: {zone: Europe/Berlin, open: ['Mon-Sun 09:00-18:00']}}\n"
+    Path("site.yaml").write_text(f"flows: own\nnumbers: {{'1000': asking}}\n{calendars}", encoding="utf-8")
+    found = load_site(Path("site.yaml")).site
+    assert found is not None
+
+    class Shut:
+        def closing(self, calendar: str) -> Closing | None:
+            return Closing(A_CALLER.at, "drill")
+
+    environment = Environment(calendars=found.calendars, closings=Shut())
+    played = Script(load_flows([Path("own")]).flows["asking"], FACTS, environment=environment)
+    played.until_over()
+    assert played.path == ("begin", "drill", "bye")
+    text = recorded(played, flow="asking", folder="own")
+    assert "went another way" not in text
+    assert "closed: [shop]" in text
 
 
 def test_nobody_answers_and_the_caller_leaves_while_it_rings(site: Path) -> None:
