@@ -128,6 +128,7 @@ class _Again:
         name = self._answered.pop(0) if self._answered else ringing[0]
         name = name if name in ringing else ringing[0]
         self._make(SeatDoing(name, "answer"))
+        self._make(SeatDoing(name, "accept"))
         self.script.waits(_TALK)
         return name
 

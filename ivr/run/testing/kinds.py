@@ -17,6 +17,7 @@ from ivr.flow.model import Flow, Recording
 from ivr.flow.problem import did_you_mean
 from ivr.flow.settings import Reader, Schema, scalar, schema_of, text_schema
 from ivr.flow.source import MappingNode, Node
+from ivr.run.hunt import Member, members_of
 from ivr.table import Table
 
 _SHARE: Final = r"([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%"
@@ -35,8 +36,7 @@ class Surroundings:
     """What of the site a test can name and a flow can ring."""
 
     seats: Collection[str] = ()
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names of groups to ``sip:SEAT`` and ``tel:NUMBER``."""
+    groups: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
     numbers: bool = False
     """Whether there is a trunk, so that any number can be rung."""
     known: bool = False
@@ -163,7 +163,7 @@ class PartyName:
             return None
         name, around = text.text, reader.around
         if self.groups and name in around.groups:
-            return Party(name, tuple(target.partition(":")[2] for target in around.groups[name]))
+            return Party(name, tuple(target.name for target in members_of(around.groups[name])))
         if around.reaches(name):
             return Party(name, (name,))
         if not around.known:

@@ -64,7 +64,9 @@ def make(script: Script, move: Move) -> Move | None:
             script.hangs_up()
         case SeatDoing(name, deed):
             seat = script.seat(name)
-            if not (seat.talking if deed == "hangup" else seat.ringing):
+            asked = seat.asked and script.accept_key is not None
+            fits = {"hangup": seat.talking or seat.asked, "accept": asked, "refuse": seat.ringing or asked}
+            if not fits.get(deed, seat.ringing):
                 return None
             seat.does(deed)
     return move

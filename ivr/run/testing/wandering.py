@@ -37,6 +37,8 @@ _MOVES: Final = 30
 _WEEK: Final = 7 * 24
 
 _DEEDS: Final[tuple[Deed, ...]] = ("answer", "answer", "busy", "refuse", "offline", "fail")
+_ASKED_DEEDS: Final[tuple[Deed, ...]] = ("accept", "accept", "refuse", "hangup")
+"""Of one who has answered and does not have the caller yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,8 @@ class _Wanderer:
             return HangingUp()
         if ringing and dice.random() < 0.7:
             return SeatDoing(dice.choice(ringing), dice.choice(_DEEDS))
+        if script.asked_parties and dice.random() < 0.7:
+            return SeatDoing(dice.choice(script.asked_parties), dice.choice(_ASKED_DEEDS))
         if script.talking and dice.random() < 0.5:
             return SeatDoing(script.talking[0], "hangup")
         wanted = sorted(key_patterns(script.run.step))
