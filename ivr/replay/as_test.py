@@ -15,7 +15,7 @@ from typing import Final
 from ivr.flow.model import Flow, Step
 from ivr.flow.nodes import choosing, questions
 from ivr.records.recorded import RecordedCall, RecordedStep
-from ivr.replay.world import ASKS, RINGS, AsItWas, is_complete, reply_of
+from ivr.replay.world import ASKS, RINGS, AsItWas, is_complete, reply_of, was_handed_over
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, HttpRequest, NoReply, Notification, PluginCall, Reply, TableLookup
@@ -115,7 +115,9 @@ class _Again:
         script = self.script
         while not self._done(number):
             script.until(lambda: bool(script.ringing) or self._done(number), "it rings")
-            if row.exit == "answered" and script.ringing:
+            if was_handed_over(row) and script.ringing:
+                self._make(SeatDoing(script.ringing[0], "answer"))
+            elif row.exit == "answered" and script.ringing:
                 self._make(SeatDoing(self._talks(), "hangup"))
             elif script.ringing and (deed := _DEEDS.get(row.exit or "")) is not None:
                 self._make(SeatDoing(script.ringing[0], deed))
@@ -135,7 +137,7 @@ class _Again:
     def _left_at(self, row: RecordedStep) -> bool:
         """Whether the caller left while this was done."""
         cut = row.exit is None and row.next_block is None and row.verb != "return"
-        return cut and self._call.ended_by in ("caller", "network")
+        return cut and not was_handed_over(row) and self._call.ended_by in ("caller", "network")
 
     def _leaves(self, number: int, row: RecordedStep) -> None:
         self._until_in(number, row)

@@ -27,7 +27,7 @@ from gateway.call import (
 from ivr.flow.model import Flow, Step
 from ivr.records.recorded import RecordedCall, RecordedStep
 from ivr.records.way import way
-from ivr.replay.world import ASKS, RINGS, AsItWas, Chances, is_complete, reply_of, same_question
+from ivr.replay.world import ASKS, RINGS, AsItWas, Chances, is_complete, reply_of, same_question, was_handed_over
 from ivr.run.actions import Action, Answer, Dial, Play, Refer, Request, StepDone, StepRecord, StopPlaying, Whisper
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
@@ -259,7 +259,7 @@ class _Driver:
         took = recorded.exit in (*_TALKED, None)
         if took:
             self._same_party(block, step, recorded, rung)
-        if took and ("talk_ms" in recorded.detail or recorded.exit is not None or _was_handed_over(recorded)):
+        if took and ("talk_ms" in recorded.detail or recorded.exit is not None or was_handed_over(recorded)):
             self._talk(block, step, recorded, rung[0][0])
             return
         self._at(recorded.until_ms)
@@ -273,7 +273,7 @@ class _Driver:
 
     def _talk(self, block: str, step: Step, recorded: RecordedStep, leg: str) -> None:
         """The party takes the call, as it did then; then one of the two leaves, or the time is over."""
-        handed_over = _was_handed_over(recorded)
+        handed_over = was_handed_over(recorded)
         if handed_over and getattr(step.settings, "mode", "bridge") == "bridge":
             raise _Stopped("unknown", f"block {block} connects whom the caller's own telephone called then")
         talk_ms = int(recorded.detail.get("talk_ms") or 0)
@@ -326,11 +326,6 @@ class _Driver:
         if getattr(step.settings, "into", None) is not None and not is_complete(recorded):
             raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
         return reply
-
-
-def _was_handed_over(recorded: RecordedStep) -> bool:
-    """Whether the caller's own telephone made the call, and reached somebody."""
-    return "mode" in recorded.detail and recorded.detail.get("outcome") == "answered"
 
 
 def former_names(flow: Flow) -> dict[str, str]:

@@ -95,3 +95,8 @@ def reply_of(recorded: RecordedStep) -> Reply:
         case "notify" if recorded.error is None:
             return Delivered()
     return NoReply(recorded.error or "as recorded")
+
+
+def was_handed_over(recorded: RecordedStep) -> bool:
+    """Whether the caller's own telephone made the call, and reached somebody."""
+    return "mode" in recorded.detail and recorded.detail.get("outcome") == "answered"

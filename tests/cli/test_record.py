@@ -257,6 +257,34 @@ def test_closed_by_hand_then(site: Path) -> None:
     assert "closed: [shop]" in text
 
 
+@pytest.mark.parametrize(
+    "settings", ["whisper: {say: 'Press 1.'}, accept_key: '1'", "ring: 20s", "max: 5s", "mode: refer"]
+)
+def test_whoever_takes_the_call_takes_it_again(settings: str, site: Path) -> None:
+    Path("own").mkdir()
+    ends = "answered: bye, busy: bye, refused: bye, no_answer: bye, offline: bye, failed: bye"
+    ends += ", max_reached: bye" if "max" in settings else ""
+    Path("own/asking.yaml").write_text(
+        "flow: asking\nstart: begin\nblocks:\n  begin:\n    - answer\n"
+        f"    - transfer: {{to: 'sip:2001', {settings}, {ends}}}\n  bye: [hangup]\n",
+        encoding="utf-8",
+    )
+    Path("site.yaml").write_text(
+        "flows: own\nnumbers: {'1000': asking}\nseats: {'2001': {password: abcdefgh1}}\n", encoding="utf-8"
+    )
+    played = Script(load_flows([Path("own")]).flows["asking"], FACTS)
+    played.waits(3)
+    seat = played.seat("2001")
+    seat.answers()
+    if "accept_key" in settings:
+        seat.takes_call()
+    played.waits(30)
+    if not played.run.finished:
+        seat.hangs_up()
+    played.until_over()
+    assert "went another way" not in recorded(played, "2001", flow="asking", folder="own")
+
+
 def test_nobody_answers_and_the_caller_leaves_while_it_rings(site: Path) -> None:
     played = call()
     played.presses("1", after="Welcome to the demonstration line.")
