@@ -41,7 +41,7 @@ class SoundName:
                 return None
             words = Text("the text", 5_000).read(text, reader)
             return None if words is None else Sound(folded(words), spoken=True)
-        name = scalar(node, reader, self.describe())
+        name = scalar(node, reader, self.describe)
         if name is None or not isinstance(reader, CaseReader):
             return None
         if name.text not in reader.recordings:

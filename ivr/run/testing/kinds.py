@@ -91,7 +91,7 @@ class Keys:
     """What is pressed, key by key."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if not re.fullmatch(r"[0-9*#A-D]{1,64}", text.text):
@@ -111,7 +111,7 @@ class BlockName:
     """A block the flow has."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None or not isinstance(reader, CaseReader):
             return None
         if text.text not in reader.flow.blocks:
@@ -158,7 +158,7 @@ class PartyName:
     groups: bool = False
 
     def read(self, node: Node, reader: Reader) -> Party | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None or not isinstance(reader, CaseReader):
             return None
         name, around = text.text, reader.around
@@ -187,7 +187,7 @@ class CalendarName:
     """A calendar of the site."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None or not isinstance(reader, CaseReader):
             return None
         known = reader.around.calendars
@@ -209,7 +209,7 @@ class Moment:
     """``2026-03-02 10:00 Asia/Shanghai``; without a zone it is UTC."""
 
     def read(self, node: Node, reader: Reader) -> datetime | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?)(?: +(\S+))?", text.text)
@@ -293,7 +293,7 @@ class Share:
     """``90%`` as 90.0."""
 
     def read(self, node: Node, reader: Reader) -> float | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(_SHARE, text.text)

@@ -78,7 +78,7 @@ class AnyText:
     """A text of one line or of many."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is not None and len(text.text) > 5_000:
             reader.problem("E025", text, "this text is too long", "at most 5000 characters")
             return None
