@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ivr.cli.loading import errors, site_or_exit
 from ivr.records.database import RecordsError, open_database
-from ivr.records.query import CallSummary, finished_calls
+from ivr.records.query import CallSummary, LegSummary, finished_calls
 
 
 def calls(
@@ -24,6 +24,9 @@ def calls(
     last: Annotated[
         int | None, typer.Option("--last", "-n", min=1, help="Only so many, the latest. Table: 50 unless given.")
     ] = None,
+    legs: Annotated[
+        bool, typer.Option("--legs", help="Say of every party what became of it: who was rung, and how that ended.")
+    ] = False,
 ) -> None:
     """List finished calls, the newest last, with their way through the flow."""
     try:
@@ -33,13 +36,13 @@ def calls(
             for summary in summaries:
                 typer.echo(json.dumps(summary.as_json(), ensure_ascii=False))
         else:
-            _show(list(summaries))
+            _show(list(summaries), with_legs=legs)
     except RecordsError as error:
         errors.print(str(error), style="bold red")
         raise typer.Exit(1) from None
 
 
-def _show(summaries: list[CallSummary]) -> None:
+def _show(summaries: list[CallSummary], *, with_legs: bool = False) -> None:
     """A line for each call; its path stands behind it where there is room for all of them, else below it."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     if not summaries:
@@ -53,6 +56,19 @@ def _show(summaries: list[CallSummary]) -> None:
     for number, (line, path) in enumerate(zip(lines, paths, strict=True)):
         text = f"{line}  {path}" if beside else line.rstrip() if number == 0 else f"{line.rstrip()}\n    {path}"
         console.print(Text(text, style="" if number else "bold"))
+        if with_legs and number:
+            for leg in summaries[number - 1].legs:
+                console.print(f"    {_leg(leg)}")
+
+
+def _leg(leg: LegSummary) -> str:
+    """``agent rtc alice: refused: busy, busy, 486``"""
+    who = " ".join(word for word in (leg.role, leg.kind, leg.account) if word)
+    became = "answered" if leg.answered_at is not None else leg.outcome or "not answered"
+    facts = [became, *(str(fact) for fact in (leg.sip_status, leg.codec) if fact is not None)]
+    if leg.invitation_end is not None:
+        facts.append(f"invitation {leg.invitation_end}")
+    return f"{who}: {', '.join(facts)}"
 
 
 def _row(call: CallSummary) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from gateway.call import (
     LegAnswered,
     LegEnded,
     LegFailed,
+    LegKind,
     LegReport,
     LegRinging,
     PlayEnded,
@@ -59,6 +60,8 @@ class Telephone:
     """The call as the gateway would hold it; writes down what it is asked for."""
 
     call_id, caller, caller_name, caller_account, did = "c1", "anna", "", None, "1000"
+    caller_kind: LegKind = "sip"
+    pstn = False
 
     def __init__(self) -> None:
         self.asked: list[str] = []
