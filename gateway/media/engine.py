@@ -309,8 +309,9 @@ class MediaLeg:
         """SRTP and SRTCP under these keys from now on, or new keys; None: there are none yet, or no longer.
 
         From the first call on, with ICE from the beginning, nothing is sent or taken in the clear; without keys the
-        leg is as if held. So it comes before :meth:`set_remote`. A direction whose key stays the same is not disturbed. What the old key opens is taken for
-        2 s more. Keys that were given up must not be used again (RFC 3711 9.1). Raises SrtpUnavailable.
+        leg is as if held. So it comes before :meth:`set_remote`. A direction whose key stays the same is not disturbed;
+        what an old key opens is taken for 2 s more. Keys that were given up must not be used again (RFC 3711 9.1).
+        Raises SrtpUnavailable.
         """
         native = None if srtp is None else ctypes.byref(srtp.native())
         self._engine._check_srtp()
