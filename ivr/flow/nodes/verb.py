@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ivr.flow.model import VariableType
 
-Unwired = Literal["next", "must", "on_error", "failed", "closed", "error"]
+Unwired = Literal["next", "must", "on_error", "failed", "closed", "answered", "error"]
 
 CONTINUE: Final = "continue"
 """Where the name of a block stands: the next step, whatever the exit. No block has this name."""
@@ -18,8 +19,8 @@ class Exit:
     """One way out of a step.
 
     ``unwired`` says what becomes of it where the flow names no block: ``next`` goes on with the next step; ``must``
-    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed`` and
-    ``closed`` take the exit of that name; ``error`` goes to ``on_error`` if there is one, else ends the call.
+    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed``, ``closed`` and ``answered``
+    take the exit of that name; ``error`` goes to ``on_error`` if there is one, else ends the call.
     """
 
     name: str
@@ -27,6 +28,13 @@ class Exit:
     unwired: Unwired = "must"
     needs_caller: bool = False
     """Taken only because the caller or the party called did something: a loop through it cannot run on its own."""
+    never: tuple[str, tuple[str, ...]] = ("", ())
+    """A setting, and the values with which this exit is never taken and need not be wired."""
+
+    def possible(self, settings: object) -> bool:
+        """Whether a step with these settings can leave by it."""
+        name, values = self.never
+        return not name or getattr(settings, name, None) not in values
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +89,37 @@ class Verb:
     example: str = ""
     later: tuple[str, ...] = ()
     """Settings of the language that this version does not have yet."""
+    by_name: Mapping[str, Exit] = field(init=False, repr=False, compare=False)
+    """The exits."""
+    wired: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of exits that stand beside the settings; the others stand within ``failed``."""
+    within_failed: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    going_on: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of exits after which the next step comes, where they are not wired."""
+    needed: tuple[Exit, ...] = field(init=False, repr=False, compare=False)
+    """Exits that must be wired, some of them only if the flow has no ``on_error``."""
+
+    def __post_init__(self) -> None:
+        # Asked of every step of every flow.
+        object.__setattr__(self, "by_name", {exit.name: exit for exit in self.exits})
+        for name, within in (("wired", False), ("within_failed", True)):
+            names = tuple(exit.name for exit in self.exits if (exit.unwired == "failed") is within)
+            object.__setattr__(self, name, names)
+        object.__setattr__(self, "going_on", tuple(exit.name for exit in self.exits if exit.unwired == "next"))
+        needed = tuple(exit for exit in self.exits if exit.unwired in ("must", "on_error"))
+        object.__setattr__(self, "needed", needed)
 
     def exit(self, name: str) -> Exit | None:
-        return next((exit for exit in self.exits if exit.name == name), None)
+        return self.by_name.get(name)
 
     def parts(self, exit: str) -> tuple[str, ...]:
         """The exits that ``failed`` is divided into."""
-        return tuple(one.name for one in self.exits if one.unwired == exit) if exit == "failed" else ()
+        return self.within_failed if exit == "failed" else ()
 
     @property
     def continues(self) -> bool:
         """Whether the next step can follow."""
-        return any(exit.unwired == "next" for exit in self.exits)
+        return bool(self.going_on)
 
 
 NEXT = Exit("next", "done", "next")
