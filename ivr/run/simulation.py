@@ -47,10 +47,11 @@ from ivr.run.testing.wandering import (
     listened_for,
 )
 
-Deed = Literal["answer", "busy", "refuse", "no_answer", "offline", "hangup"]
+Deed = Literal["answer", "accept", "busy", "refuse", "no_answer", "offline", "hangup"]
 
 DEEDS: Final[Mapping[str, Deed]] = {
     "a": "answer",
+    "k": "accept",
     "b": "busy",
     "r": "refuse",
     "n": "no_answer",
@@ -58,6 +59,7 @@ DEEDS: Final[Mapping[str, Deed]] = {
     "h": "hangup",
 }
 _CHOICES: Final = "[a]nswer [b]usy [r]efuse [n]o answer [o]ffline"
+_ASKED_CHOICES: Final = "[k]ey taken: {key}, [r]efuse by another, [n]o key, [h]angs up"
 _SPAN: Final = re.compile(r"\+?([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_INPUTS: Final = 1_000
@@ -66,6 +68,7 @@ HELP: Final = (
     "1 or 0 0 3          press keys",
     "(empty)             let time pass until something happens",
     f"a b r n o           what rings: {_CHOICES}; h: who talks hangs up",
+    "k r n h             who is asked for a key: presses it, another one or none, hangs up",
     "2002 b              the same for one of several that ring",
     "/wait 6s            let time pass",
     "/hangup             the caller hangs up",
@@ -168,10 +171,11 @@ class Simulation:
         signed_in: Collection[str] | None = None,
         seats: Mapping[str, Deed] | None = None,
     ) -> None:
-        """``seats`` say beforehand what those that ring do; for others it is asked."""
+        """``seats`` say beforehand what those that ring do; for others it is asked. Who answers takes the call too."""
         self._flow = flow
         self._facts = facts
-        self._environment = environment
+        # What is taken back must happen again as it was.
+        self._environment = replace(environment, shuffled=lambda targets: targets)
         self._signed_in = signed_in
         self._plans = dict(seats or {})
         self._inputs: list[str] = []
@@ -205,8 +209,12 @@ class Simulation:
         script = self._script
         if script.run.finished:
             return f"ended by {script.ended_by} after {script.now:.1f} s   path {' > '.join(script.path)}"
+        asked = self._asked
         if script.ringing:
-            return f"{', '.join(script.ringing)} rings   {_CHOICES}"
+            others = f"   {', '.join(asked)} is asked: {self._asked_choices}" if asked else ""
+            return f"{', '.join(script.ringing)} rings   {_CHOICES}{others}"
+        if asked:
+            return f"{', '.join(asked)} is asked   {self._asked_choices}"
         if script.talking:
             return f"{script.talking[0]} talks to the caller   [h]angs up, or /hangup"
         wanted = listened_for(script.run.step)
@@ -345,12 +353,29 @@ class Simulation:
     def _deed(self, line: str) -> None:
         *seat, letter = line.split()
         deed = DEEDS[letter]
-        there = self._script.talking if deed == "hangup" else self._script.ringing
+        script = self._script
+        there = {
+            "hangup": [*script.talking, *script.asked_parties],
+            "accept": self._asked,
+            "refuse": [*script.ringing, *self._asked],
+            "no_answer": [*script.ringing, *self._asked],
+        }.get(deed, script.ringing)
         name = seat[0] if seat else next(iter(there), "")
         if name not in there:
+            if deed == "accept":
+                raise NotUnderstood(f"{name} is not asked for a key now" if name else "nobody is asked for a key now")
             what = "talk" if deed == "hangup" else "ring"
             raise NotUnderstood(f"{name} does not {what} now" if name else f"nobody {what}s now")
         self._seat_does(name, deed)
+
+    @property
+    def _asked(self) -> list[str]:
+        """Those who are to press a key."""
+        return self._script.asked_parties if self._script.accept_key is not None else []
+
+    @property
+    def _asked_choices(self) -> str:
+        return _ASKED_CHOICES.format(key=self._script.accept_key)
 
     def _seat_does(self, name: str, deed: Deed) -> None:
         seat = self._script.seat(name)
@@ -359,14 +384,16 @@ class Simulation:
                 self._moved(seat.answers, SeatDoing(name, deed))
             case "busy":
                 self._moved(seat.busy, SeatDoing(name, deed))
+            case "accept":
+                self._moved(seat.takes_call, SeatDoing(name, deed))
             case "refuse":
-                self._moved(seat.refuses, SeatDoing(name, deed))
+                self._moved(seat.passes_up if seat.asked else seat.refuses, SeatDoing(name, deed))
             case "offline":
                 self._moved(seat.offline, SeatDoing(name, deed))
             case "hangup":
                 self._moved(seat.hangs_up, SeatDoing(name, deed))
             case "no_answer":
-                while seat.ringing and self._script.next_thing():
+                while (seat.ringing or seat.asked) and self._script.next_thing():
                     pass
 
     def _set(self, text: str) -> None:
@@ -401,14 +428,20 @@ class Simulation:
             script.catch_up()
             planned = next((name for name in script.ringing if name in self._plans), None)
             if planned is not None:
-                self._seat_does(planned, self._plans[planned])
+                deed = self._plans[planned]
+                self._seat_does(planned, "answer" if deed == "accept" else deed)
+                continue
+            asked = next((name for name in self._asked if self._plans.get(name) in ("answer", "accept")), None)
+            if asked is not None:
+                self._seat_does(asked, "accept")
                 continue
             block = script.run.last_block
             if block in self._breaks and block not in self._broke:
                 self._broke.add(block)
                 script.tell(f"stopped at {block}")
                 return
-            if script.ringing or script.talking or listened_for(script.run.step) or not script.next_thing():
+            waits = script.ringing or self._asked or script.talking or listened_for(script.run.step)
+            if waits or not script.next_thing():
                 return
 
     def _outside(self, asked: Asked) -> tuple[float, Reply]:
