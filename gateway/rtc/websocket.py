@@ -66,6 +66,8 @@ class EdgeLimits:
     connections: int = 12_000
     patience: float = 10.0
     """From connecting to a complete request."""
+    keepalive: float = 15.0
+    """Until the next request on a connection is complete."""
     requests_per_second: float = 50.0
     requests_at_once: float = 500.0
     """Of one address: a page is a handful of files."""
@@ -118,7 +120,9 @@ class RtcServer:
         Raises:
             OSError: an address cannot be had.
         """
-        self._web = server = web.Server(self._serve, access_log=None, keepalive_timeout=15.0, lingering_time=1.0)
+        self._web = server = web.Server(
+            self._serve, access_log=None, keepalive_timeout=self._limits.keepalive, lingering_time=1.0
+        )
         limits = self._limits
         self._doors = Doors(
             server,

@@ -242,6 +242,20 @@ def test_who_connects_and_says_nothing_is_put_out(run: Run) -> None:
     run(story)
 
 
+def test_who_stops_in_the_middle_of_a_second_request_is_put_out(run: Run) -> None:
+    async def story() -> None:
+        async with serving(edge=EdgeLimits(keepalive=0.3)) as edge:
+            reader, writer = await asyncio.open_connection("127.0.0.1", edge.port)
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"GET / HTTP/1.1\r\nHo")
+            async with asyncio.timeout(5):
+                await reader.read()
+            writer.close()
+
+    run(story)
+
+
 def test_requests_of_one_address_are_counted(run: Run) -> None:
     async def story() -> None:
         edge_limits = EdgeLimits(requests_at_once=5, requests_per_second=0.001)
