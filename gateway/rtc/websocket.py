@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -111,6 +112,8 @@ class RtcServer:
         self._web: web.Server | None = None
         self._doors: Doors | None = None
         self._timer: asyncio.TimerHandle | None = None
+        # Kept here: what uvloop returns for a moment that is over does not know it.
+        self._timer_at = math.inf
         self._stopping = False
 
     # Life -----------------------------------------------------------------------------------------------
@@ -190,13 +193,13 @@ class RtcServer:
                 line.close(closing)
         due = self.agent.next_timer()
         # One that is early does no harm, and most deadlines are put off or dropped before they come.
-        if due is not None and not self._stopping and (self._timer is None or due < self._timer.when()):
+        if due is not None and due < self._timer_at and not self._stopping:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_at(due, self._timer_due)
+            self._timer, self._timer_at = asyncio.get_running_loop().call_at(due, self._timer_due), due
 
     def _timer_due(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, math.inf
         self.agent.handle_timer(asyncio.get_running_loop().time())
         self._pump()
 
@@ -300,9 +303,11 @@ class RtcServer:
             pass
         finally:
             del self._lines[line.number]
-            self.agent.connection_lost(line.number, loop.time())
-            self._pump()
-            await line.end()
+            try:
+                self.agent.connection_lost(line.number, loop.time())
+                self._pump()
+            finally:
+                await line.end()
         return socket
 
 

@@ -102,6 +102,20 @@ def test_clients_call_each_other_by_way_of_the_gateway(run: Run) -> None:
     run(story)
 
 
+def test_a_timer_that_is_late_already(run: Run) -> None:
+    async def story() -> None:
+        async with serving() as edge:
+            # A busy loop comes to it only now: the login of this one is over.
+            edge.agent.connection_opened(1_000_000, asyncio.get_running_loop().time() - 100)
+            edge.pump()
+            edge.pump()
+            await until(lambda: not edge.agent.sizes()["connections"])
+            async with connected(edge, "alice"):
+                pass
+
+    run(story)
+
+
 def test_a_connection_that_breaks_is_resumed(run: Run) -> None:
     async def story() -> None:
         async with serving() as edge:
