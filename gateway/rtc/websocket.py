@@ -267,7 +267,7 @@ class RtcServer:
     async def _websocket(self, request: web.BaseRequest) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if not self._origins.allows(origin, request.headers.get("Host")):
-            log.info("a page of %.80s wanted to connect from %s; it is not in rtc.origins", origin, request.remote)
+            log.info("a page of %.80r wanted to connect from %s; it is not in rtc.origins", origin, request.remote)
             return _plain(403, f"pages of {origin} may not connect here; add it to rtc.origins")
         if self._stopping:
             return _plain(503, "the gateway stops")
