@@ -31,6 +31,7 @@ __all__ = [
     "Clip",
     "Codec",
     "DropReason",
+    "EarlyMedia",
     "GatewayConfig",
     "KeyPressed",
     "KeySource",
@@ -105,6 +106,14 @@ class LegReport:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The caller's leg is up: the answer has been sent and media may flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyMedia:
+    """Sound before the answer has begun: the caller (``leg_id`` None) hears what is played although the call is not
+    taken, or a dialled party sends sound before it answers."""
+
+    leg_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +212,7 @@ class CallEnded:
 
 CallEvent = (
     Answered
+    | EarlyMedia
     | MediaStarted
     | KeyPressed
     | PlayEnded
@@ -250,6 +260,7 @@ class Call(Protocol):
 
     def early(self) -> None:
         """Let the caller hear what is played before the call is taken (183 with SDP). No effect once answered.
+        :class:`EarlyMedia` follows.
 
         A caller who made no offer cannot hear it: what is played before the answer is over at once.
         """
@@ -276,7 +287,7 @@ class Call(Protocol):
         """
 
     def ringback(self, on: bool) -> None:
-        """Let the caller hear that somebody is being rung: the tone if answered, 180 if not."""
+        """Let the caller hear that somebody is being rung: the tone if he hears what is played, 180 if not."""
 
     def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None) -> None:
         """Start a leg. It rings until answered, failed or dropped: ring time belongs to the owner."""
