@@ -58,6 +58,7 @@ CODES: Final[Mapping[str, str]] = {
     "E135": "There is no function of this name, or it is used wrongly.",
     "E136": "A text with braces is not well-formed.",
     "E137": "A language of the flow cannot say a value in this format.",
+    "E138": "A country that there is not; countries are two capital letters, as in ISO 3166.",
     # What flows need of the site.
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
     "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",

@@ -71,7 +71,9 @@ def _numbers(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
             needed = [one for one in flow.variables.values() if one.param and one.default is None]
             if needed:
                 names, place = listed([one.name for one in needed]), needed[0].place
-                message = f"number '{rule.number}' starts flow '{rule.flow}', which needs {names} from a flow that calls it"
+                message = (
+                    f"number '{rule.number}' starts flow '{rule.flow}', which needs {names} from a flow that calls it"
+                )
                 help = f"start a flow that calls '{rule.flow}', or give a default in {place.file}:{place.line}"
                 yield Problem("E208", rule.place, message, help, len(rule.number))
 

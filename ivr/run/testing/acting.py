@@ -285,6 +285,7 @@ def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock]) -> E
         {name: tuple(targets_of(members)) for name, members in around.groups.items()},
         {name: table for name, table in around.tables.items() if name not in mocked},
         around.calendars,
+        country=around.country,
     )
 
 
