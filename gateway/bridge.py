@@ -41,7 +41,10 @@ log = logging.getLogger(__name__)
 _RINGBACK = -1
 _HOLD = -2
 
-MakeParty = Callable[["BridgedCall", str, Target, str | None], Party | LegFailed]
+Headers = Sequence[tuple[str, str]]
+MakeParty = Callable[["BridgedCall", str, Target, str | None, Headers], Party | LegFailed]
+FindAddress = Callable[["BridgedCall", Target, Headers], str | LegFailed]
+"""What the caller's own telephone would have to call; or why there is nothing."""
 Post = Callable[["BridgedCall", CallEvent], None]
 
 
@@ -57,6 +60,7 @@ class BridgedCall:
         caller_name: str,
         caller_account: str | None,
         make_party: MakeParty,
+        find_address: FindAddress,
         post: Post,
         acted: Callable[[], None],
         forget: Callable[[Party], None],
@@ -70,6 +74,7 @@ class BridgedCall:
         self.caller_account = caller_account
         self.owner: CallOwner | None = None
         self._make_party = make_party
+        self._find_address = find_address
         self._post = post
         self._acted = acted
         self._forget = forget
@@ -80,6 +85,8 @@ class BridgedCall:
         self._connected: Party | None = None
         self._held: set[str] = set()
         self._early: Party | None = None
+        self._referral: str | None = None
+        """The name under which the caller's telephone calls somebody in our place."""
         self._ringback = False
         self._heard_early = False
         """The caller hears what is played although the call is not taken."""
@@ -144,7 +151,12 @@ class BridgedCall:
         log.debug("call %s: hang up (%s)", self.call_id, cause)
         self._end_all("ended", cause)
 
-    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False, leg_id: str | None = None) -> None:
+        if leg_id is not None:
+            party = self._legs.get(leg_id)
+            if party is not None and party.answered and party is not self._connected:
+                party.media.play(play_id, clips, loop=loop)
+            return
         caller = self._caller
         if caller is None:
             return
@@ -182,17 +194,33 @@ class BridgedCall:
             caller.ring()
             self._acted()
 
-    def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None) -> None:
+    def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None, headers: Headers = ()) -> None:
         if self._over or leg_id in self._legs:
             return
-        party = self._make_party(self, leg_id, target, caller_id)
+        party = self._make_party(self, leg_id, target, caller_id, headers)
         self._acted()
         if isinstance(party, LegFailed):
             self._tell(party)
         else:
             self._legs[leg_id] = party
 
+    def refer(self, leg_id: str, target: Target, *, wait: bool = True, headers: Headers = ()) -> None:
+        caller = self._caller
+        if self._over or caller is None:
+            return
+        address = self._find_address(self, target, headers)
+        if isinstance(address, LegFailed):
+            self._tell(LegFailed(leg_id, address.outcome, address.status, address.text))
+        else:
+            self._referral = leg_id
+            caller.refer(leg_id, address, wait=wait)
+        self._acted()
+
     def drop(self, leg_id: str, reason: DropReason) -> None:
+        if leg_id == self._referral:
+            self._referral = None
+            if self._caller is not None:
+                self._caller.forget_referral()
         party = self._legs.pop(leg_id, None)
         if party is None:
             return
@@ -213,7 +241,8 @@ class BridgedCall:
             self.disconnect()
         self._ringback = False
         self._early = None
-        caller.media.stop_playing()
+        for media in (caller.media, party.media):
+            media.stop_playing()
         self._connected = party
         self._rejoin()
 
@@ -269,6 +298,20 @@ class BridgedCall:
             self._report(party)
             self._tell(LegEnded(party.leg_id, "network" if network else "agent"))
 
+    def referral_ringing(self, leg_id: str) -> None:
+        if leg_id == self._referral:
+            self._tell(LegRinging(leg_id))
+
+    def referral_taken(self, leg_id: str) -> None:
+        if leg_id == self._referral:
+            self._referral = None
+            self._tell(LegAnswered(leg_id))
+
+    def referral_failed(self, leg_id: str, outcome: LegOutcome, status: int | None, text: str) -> None:
+        if leg_id == self._referral:
+            self._referral = None
+            self._tell(LegFailed(leg_id, outcome, status, text))
+
     def party_held(self, party: Party, held: bool) -> None:
         if held == (party.leg_id in self._held):
             return
@@ -292,8 +335,8 @@ class BridgedCall:
         self._key(party, key, "inband" if inband else "rfc4733")
 
     def media_play_ended(self, party: Party, play_id: int, heard_ms: int, completed: bool) -> None:
-        if play_id > 0 and party is self._caller:
-            self._tell(PlayEnded(play_id, heard_ms, completed))
+        if play_id > 0:
+            self._tell(PlayEnded(play_id, heard_ms, completed, self._leg_name(party)))
 
     # --------------------------------------------------------------------------------------------------
 
@@ -353,6 +396,7 @@ class BridgedCall:
         """The caller has left; legs stay until the owner drops them, which it does on CallerLeft."""
         self.disconnect()
         self._ringback = False
+        self._referral = None
         self._report(party)
         self._caller = None
         self._status = self._reports[-1].status

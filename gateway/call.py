@@ -60,7 +60,8 @@ KeySource = Literal["rfc4733", "info", "inband"]
 LegKind = Literal["sip", "pstn", "rtc"]
 LegRole = Literal["caller", "agent"]
 LegOutcome = Literal["busy", "refused", "no_answer", "offline", "failed"]
-DropReason = Literal["answered_elsewhere", "cancelled", "no_answer", "ended"]
+DropReason = Literal["answered_elsewhere", "cancelled", "no_answer", "refused", "ended"]
+"""``refused``: the party has answered and would not take the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,8 @@ class PlayEnded:
     play_id: int
     heard_ms: int
     completed: bool
+    leg_id: str | None = None
+    """Who heard it: the caller (None), or the party of that leg."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,8 +277,12 @@ class Call(Protocol):
     def hangup(self, cause: str = "normal") -> None:
         """End the caller's leg and every other leg. :class:`CallEnded` follows."""
 
-    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
-        """Play clips one after the other to the caller; replaces what is playing. :class:`PlayEnded` follows."""
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False, leg_id: str | None = None) -> None:
+        """Play clips one after the other to the caller; replaces what is playing. :class:`PlayEnded` follows.
+
+        With ``leg_id`` they are played to the party of that leg, which has answered and is not connected: what
+        the caller hears goes on. No effect on any other leg; :meth:`connect` and :meth:`drop` end it.
+        """
 
     def stop_playing(self) -> None:
         """Stop at once. :class:`PlayEnded` tells how much was heard."""
@@ -289,8 +296,27 @@ class Call(Protocol):
     def ringback(self, on: bool) -> None:
         """Let the caller hear that somebody is being rung: the tone if he hears what is played, 180 if not."""
 
-    def dial(self, leg_id: str, target: Target, *, caller_id: str | None = None) -> None:
-        """Start a leg. It rings until answered, failed or dropped: ring time belongs to the owner."""
+    def dial(
+        self,
+        leg_id: str,
+        target: Target,
+        *,
+        caller_id: str | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        """Start a leg. It rings until answered, failed or dropped: ring time belongs to the owner.
+
+        ``headers`` are sent to the party beside the usual ones, where its protocol has such.
+        """
+
+    def refer(self, leg_id: str, target: Target, *, wait: bool = True, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Ask the caller's own telephone, or the trunk he came through, to call ``target`` in our place.
+
+        What comes of it is told as of a dialled leg: :class:`LegRinging`; :class:`LegAnswered` once the caller is in
+        good hands and can be hung up; :class:`LegFailed` with what the telephone met, or ``failed`` if it cannot or
+        will not do that. Without ``wait`` it is enough that it takes the task. :meth:`drop` gives up waiting: the
+        telephone may still succeed. A caller who is not answered yet is redirected, which ends his leg at once.
+        """
 
     def drop(self, leg_id: str, reason: DropReason) -> None:
         """End a leg in whatever state it is; nothing more is heard of it but its report in CallEnded."""

@@ -46,6 +46,15 @@ class CallerParty(Party, Protocol):
     def reject(self, status: int, text: str) -> None:
         """Refuse the call that is not answered yet."""
 
+    def refer(self, leg_id: str, address: str, *, wait: bool) -> None:
+        """Ask him to call that address himself, once answered; what comes of it the owner is told under that name.
+
+        Before the answer he is redirected there, and gone.
+        """
+
+    def forget_referral(self) -> None:
+        """What comes of it does not matter any more."""
+
 
 class PartyOwner(Protocol):
     """The call, as its parties see it."""
@@ -57,6 +66,15 @@ class PartyOwner(Protocol):
     def party_answered(self, party: Party) -> None: ...
     def party_failed(self, party: Party, outcome: LegOutcome, status: int | None, text: str) -> None:
         """A dialled party ended before it answered."""
+
+    def referral_ringing(self, leg_id: str) -> None:
+        """Whom the caller's telephone calls in our place rings."""
+
+    def referral_taken(self, leg_id: str) -> None:
+        """The caller is in good hands."""
+
+    def referral_failed(self, leg_id: str, outcome: LegOutcome, status: int | None, text: str) -> None:
+        """The caller's telephone cannot, will not, or met this."""
 
     def party_left(self, party: Party, *, network: bool, cause: str) -> None:
         """An answered party, or a caller at any time, is gone."""

@@ -16,6 +16,9 @@ from gateway.sip.registration import TrunkSettings
 from gateway.sip.settings import Credentials
 from gateway.sip.uri import SipUri
 
+# A contact that only its own connection to us leads to (RFC 7118).
+_OURS_ALONE = ("ws", "wss")
+
 log = logging.getLogger(__name__)
 
 
@@ -44,6 +47,17 @@ def ways_to_seat(seat: Seat, bindings: list[Binding], domain: str | None) -> Way
         codecs=seat.codecs,
         address_of_record=SipUri.build(seat.account, domain or bindings[0].hop.host),
     )
+
+
+def address_of_seat(seat: Seat, bindings: list[Binding]) -> SipUri | LegFailed:
+    """Where somebody else's telephone reaches a seat without us: the telephone that signed in last."""
+    ways = ways_to_seat(seat, bindings, None)
+    if isinstance(ways, LegFailed):
+        return ways
+    contact, hop = ways.hops[-1]
+    if hop.transport in _OURS_ALONE or contact.host.endswith(".invalid"):
+        return LegFailed("", "failed", None, f"seat {seat.account} can only be reached through us")
+    return contact.as_request_uri()
 
 
 class _Route:
@@ -107,6 +121,11 @@ class Trunks:
                     credentials=route.digest,
                 )
         return LegFailed("", "failed", None, "no trunk can be reached")
+
+    def address_at(self, name: str | None, number: str) -> SipUri | None:
+        """How a trunk itself is asked for a number; None if there is no such trunk. ValueError: that is no number."""
+        route = self._routes.get(name) if name is not None else None
+        return None if route is None else SipUri.build(number, route.trunk.host, route.port)
 
     def registrations(self) -> Iterator[TrunkSettings]:
         """Where we are to register, and as whom."""

@@ -46,7 +46,7 @@ from gateway.media.engine import (
 from gateway.media.tone import ringback
 from gateway.negotiation import Negotiation
 from gateway.party import Party
-from gateway.routing import Trunks, Ways, ways_to_seat
+from gateway.routing import Trunks, Ways, address_of_seat, ways_to_seat
 from gateway.sip.agent import UserAgent
 from gateway.sip.events import (
     Event,
@@ -65,7 +65,7 @@ from gateway.sip.session import Session
 from gateway.sip.settings import Challenge, Refuse, UserAgentConfig
 from gateway.sip.token import new_token
 from gateway.sip.transport import SipTransports
-from gateway.sip.uri import SipUri
+from gateway.sip.uri import SipUri, with_headers
 from gateway.sipparty import SipCallee, SipCaller
 
 log = logging.getLogger(__name__)
@@ -373,7 +373,7 @@ class Gateway:
             self._tell_no_port(event.request_uri, error)
             session.reject(503, headers=(("Retry-After", str(_RETRY_AFTER)),))
             return
-        call = self._new_call(event, account)
+        call = self._new_call(event, account, trunk)
         party = SipCaller(
             session,
             call,
@@ -411,7 +411,7 @@ class Gateway:
         log.error("call to %s refused%s: no media port is left (%s)", uri, besides, error)
         self._without_port, self._without_port_told = 0, now
 
-    def _new_call(self, event: IncomingCall, account: str | None) -> BridgedCall:
+    def _new_call(self, event: IncomingCall, account: str | None, trunk: str | None) -> BridgedCall:
         withheld = is_withheld(event.from_uri)
         return BridgedCall(
             call_id=new_call_id(),
@@ -420,6 +420,7 @@ class Gateway:
             caller_name="" if withheld else name_of(event.from_name),
             caller_account=account,
             make_party=self._dial,
+            find_address=lambda _, target, headers: self._address(target, trunk, event.hop, headers),
             post=self._post,
             acted=self._acted,
             forget=self._forget,
@@ -440,7 +441,14 @@ class Gateway:
 
     # Calls that go out --------------------------------------------------------------------------------
 
-    def _dial(self, call: BridgedCall, leg_id: str, target: Target, caller_id: str | None) -> Party | LegFailed:
+    def _dial(
+        self,
+        call: BridgedCall,
+        leg_id: str,
+        target: Target,
+        caller_id: str | None,
+        headers: Sequence[tuple[str, str]],
+    ) -> Party | LegFailed:
         try:
             ways = self._ways(target)
         except ValueError as error:
@@ -473,6 +481,7 @@ class Gateway:
                     to=NameAddr.build(ways.address_of_record or uri),
                     sdp=sdp,
                     credentials=ways.credentials,
+                    headers=headers,
                 )
                 self._parties[session] = party
                 yield session
@@ -494,6 +503,28 @@ class Gateway:
         if seat is None:
             return LegFailed("", "failed", 404, f"there is no {target}")
         return ways_to_seat(seat, self._agent.registrar.bindings(seat.account), self._config.domain)
+
+    def _address(
+        self, target: Target, trunk: str | None, hop: Hop, headers: Sequence[tuple[str, str]]
+    ) -> str | LegFailed:
+        """What a caller's own telephone, or the trunk he came through, has to call to reach the target without us."""
+        uri: SipUri | LegFailed | None
+        seat = self._config.seats.get(target.name) if target.scheme == "sip" else None
+        try:
+            if target.scheme == "tel":
+                # A carrier finds the number itself; a telephone of ours asks us, as it does when it dials.
+                uri = self._trunks.address_at(trunk, target.name)
+                if uri is None:
+                    contact = self._contact(hop)
+                    port = None if self._config.domain else contact.port
+                    uri = SipUri.build(target.name, self._config.domain or contact.host, port)
+            elif seat is None:
+                uri = LegFailed("", "failed", 404, f"there is no {target}")
+            else:
+                uri = address_of_seat(seat, self._agent.registrar.bindings(seat.account))
+            return uri if isinstance(uri, LegFailed) else with_headers(uri, headers)
+        except ValueError as error:
+            return LegFailed("", "failed", None, f"{target} cannot be called: {error}")
 
     def _identity(self, number: str, name: str, hop: Hop) -> NameAddr:
         contact = self._contact(hop)

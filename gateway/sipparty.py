@@ -20,6 +20,8 @@ from gateway.sip.events import (
     SessionOffer,
     SessionOfferAnswered,
     SessionProgress,
+    SessionReferEnded,
+    SessionReferProgress,
 )
 from gateway.sip.session import Session
 
@@ -28,6 +30,7 @@ _REASONS: dict[DropReason, str | None] = {
     "answered_elsewhere": 'SIP;cause=200;text="Call completed elsewhere"',
     "cancelled": None,
     "no_answer": None,
+    "refused": 'Q.850;cause=16;text="Normal call clearing"',
     "ended": 'Q.850;cause=16;text="Normal call clearing"',
 }
 
@@ -204,6 +207,9 @@ class SipCaller(SipParty):
         """Our answer has gone out in a 183, and the caller hears what is played."""
         self._awaits_answer = False
         """We made the offer, in our 200: the answer comes in the ACK."""
+        self._referral: str | None = None
+        """The name under which the owner waits for what comes of our REFER."""
+        self._referral_rang = False
 
     @property
     def _carried_sound(self) -> bool:
@@ -257,6 +263,23 @@ class SipCaller(SipParty):
             self._session.reject(status, text or None)
             self._close("local")
 
+    def refer(self, leg_id: str, address: str, *, wait: bool) -> None:
+        if self._over:
+            return
+        if self.answered:
+            self._referral, self._referral_rang = leg_id, False
+            self._session.refer(address, wait=wait)
+            return
+        # RFC 3261 21.3.3. A telephone goes there by itself; nobody tells us how that ends.
+        self._status = 302
+        self._session.reject(302, None, [("Contact", f"<{address}>")])
+        self._close("local")
+        self.owner.referral_taken(leg_id)
+
+    def forget_referral(self) -> None:
+        self._referral = None
+        self._session.forget_referral()
+
     def end(self, reason: DropReason) -> None:
         if self._over:
             return
@@ -282,8 +305,29 @@ class SipCaller(SipParty):
             )
         elif isinstance(event, SessionConfirmed):
             self._confirmed(session, event)
+        elif isinstance(event, SessionReferProgress | SessionReferEnded):
+            self._referred(event)
         else:
             self._in_session(session, event)
+
+    def _referred(self, event: SessionReferProgress | SessionReferEnded) -> None:
+        leg_id = self._referral
+        if leg_id is None:
+            return
+        if isinstance(event, SessionReferProgress):
+            # Once: a telephone may send as many as it likes.
+            if event.status >= 180 and not self._referral_rang:
+                self._referral_rang = True
+                self.owner.referral_ringing(leg_id)
+            return
+        self._referral = None
+        if event.taken and event.status is not None and event.status < 300:
+            self.owner.referral_taken(leg_id)
+        elif event.taken:
+            self.owner.referral_failed(leg_id, outcome_of(event.status, ""), event.status, event.reason)
+        else:
+            # Its own refusal says nothing of whom it should have called.
+            self.owner.referral_failed(leg_id, "failed", event.status, event.reason)
 
     def _confirmed(self, session: Session, event: SessionConfirmed) -> None:
         if not self._awaits_answer:

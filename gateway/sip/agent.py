@@ -283,7 +283,9 @@ class UserAgent:
             self._respond(transaction, 481)
             return
         registrar = self.config.accounts is not None
-        refusal = refusal_of(request, registrar=registrar)
+        refusal = refusal_of(
+            request, registrar=registrar, referred=session is not None and session.referral is not None
+        )
         if refusal is not None:
             self._refuse(transaction, refusal)
         elif session is not None:

@@ -10,7 +10,7 @@ __all__ = ["ACCEPT", "ALLOW", "SDP", "SUPPORTED", "capabilities", "refusal_of", 
 SDP = "application/sdp"
 INFO_TYPES = ("application/dtmf-relay", "application/dtmf")
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY"
 ACCEPT = ", ".join((SDP, *INFO_TYPES))
 SUPPORTED = "100rel, timer"
 
@@ -19,7 +19,7 @@ _ALLOWED = frozenset(ALLOW.replace(" ", "").split(","))
 _KNOWN = frozenset(("REFER", "MESSAGE", "PUBLISH", "REGISTER"))
 """Methods we recognise but do not allow: 405. Others are 501 (RFC 3261 8.2.1, 21.5.2)."""
 _EVENTS = frozenset(("SUBSCRIBE", "NOTIFY"))
-"""We have no event packages: 489 (RFC 6665 section 8.3.2)."""
+"""We notify of nothing, and hear of nothing but of our own REFER: 489 (RFC 6665 section 8.3.2)."""
 _BODIES: dict[str, frozenset[str]] = {
     "INVITE": frozenset((SDP,)),
     "UPDATE": frozenset((SDP,)),
@@ -33,16 +33,18 @@ def capabilities() -> list[tuple[str, str]]:
     return [("Allow", ALLOW), ("Supported", SUPPORTED)]
 
 
-def refusal_of(request: Request, *, registrar: bool = False) -> Refuse | None:
+def refusal_of(request: Request, *, registrar: bool = False, referred: bool = False) -> Refuse | None:
     """The refusal of what is beyond us, in the order of RFC 3261 8.2: method, extensions, body.
+
+    ``registrar``: we are one. ``referred``: the request belongs to a session in which we have sent a REFER.
 
     Raises:
         SipParseError: a broken header.
     """
     method = request.method
+    if method in _EVENTS and not (referred and method == "NOTIFY"):
+        return Refuse(489)
     if method not in _ALLOWED and not (registrar and method == "REGISTER"):
-        if method in _EVENTS:
-            return Refuse(489)
         allow = (("Allow", ALLOW + ", REGISTER" if registrar else ALLOW),)
         return Refuse(405 if method in _KNOWN else 501, headers=allow)
     unknown = request.require - _UNDERSTOOD

@@ -33,6 +33,8 @@ __all__ = [
     "SessionOfferAnswered",
     "SessionOfferRefused",
     "SessionProgress",
+    "SessionReferEnded",
+    "SessionReferProgress",
     "TrunkRegistered",
     "TrunkRegistrationFailed",
 ]
@@ -147,6 +149,27 @@ class SessionInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionReferProgress:
+    """Whom the peer calls at our request has sent it a provisional response."""
+
+    session: Session
+    status: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReferEnded:
+    """What came of ``refer``. The session itself goes on until one side says BYE."""
+
+    session: Session
+    status: int | None
+    """The final response the peer has got (``taken``), or its own to our REFER. None: nobody told one."""
+    reason: str
+    taken: bool
+    """Whether the peer has taken the task."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded:
     """A session that was answered is over."""
 
@@ -201,6 +224,8 @@ SessionEvent = (
     | SessionOfferAnswered
     | SessionOfferRefused
     | SessionInfo
+    | SessionReferProgress
+    | SessionReferEnded
     | SessionEnded
 )
 

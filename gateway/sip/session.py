@@ -37,11 +37,13 @@ from gateway.sip.events import (
     SessionOfferRefused,
     SessionProgress,
 )
+from gateway.sip.grammar import check_sendable
 from gateway.sip.hop import Hop
 from gateway.sip.invite_client import InviteClient
 from gateway.sip.invite_server import InviteServer
 from gateway.sip.message import REASONS, Message, Request, Response
 from gateway.sip.reason import q850_of, reason_of, telling_headers
+from gateway.sip.referral import Referral
 from gateway.sip.session_host import SessionHost
 from gateway.sip.session_timer import Refresh, agree, agreed, minimum_of, propose
 from gateway.sip.transaction import ServerTransaction
@@ -85,6 +87,8 @@ class Session:
         self.pending: InviteServer | ServerTransaction | None = None
         """The re-INVITE or UPDATE with an offer that waits for the owner."""
         self.unacknowledged_servers: dict[int, InviteServer] = {}
+        self.referral: Referral | None = None
+        """Our REFER, the last one."""
         self._asked: DialogRequest | None = None
         self._refreshing: DialogRequest | None = None
         self._ending: DialogRequest | None = None
@@ -169,6 +173,28 @@ class Session:
                 self._glares = 0
             self._send_wanted()
 
+    def refer(self, address: str, *, wait: bool = True) -> None:
+        """Ask the peer of an answered session to call ``address`` (a URI) itself: as soon as that is allowed.
+
+        :class:`SessionReferProgress` and, once, :class:`SessionReferEnded` follow; without ``wait`` it is told as
+        soon as the peer takes the task. A REFER that is still under way is forgotten. ValueError: no such address.
+        """
+        check_sendable(address)
+        if not self.answered:
+            return
+        self.forget_referral()
+        self.referral = Referral(self, address, wait=wait)
+        self._send_referral()
+
+    def forget_referral(self) -> None:
+        """What comes of ``refer`` does not matter any more."""
+        if self.referral is not None:
+            self.referral.forget()
+
+    def _send_referral(self) -> None:
+        if self.referral is not None and self.state is State.CONFIRMED and self.dialog is not None:
+            self.referral.start(self.dialog)
+
     def answer_offer(self, sdp: bytes) -> None:
         """Answer :class:`SessionOffer`; with an offer of ours if it had none. No effect if it is over by now."""
         pending, self.pending = self.pending, None
@@ -243,6 +269,7 @@ class Session:
             if self.state is State.ANSWERED:
                 self.state = State.CONFIRMED
             self.tell(SessionConfirmed(self, sdp))
+            self._send_referral()
         elif server.made_offer:
             self.tell(SessionOfferAnswered(self, sdp))
         self._say_bye()
@@ -472,7 +499,7 @@ class Session:
                 self.host.drop_dialog(self.dialog.id)
             self.host.session_over(self)
             # They know the session too: apart, all of them are freed at once instead of when the collector comes.
-            self.server = self.client = None
+            self.server = self.client = self.referral = None
 
     def _drop_early(self) -> None:
         for dialog_id in self._early:

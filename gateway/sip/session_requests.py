@@ -1,4 +1,4 @@
-"""What the peer asks within a session: BYE, re-INVITE, UPDATE, INFO, PRACK, OPTIONS. One function a method."""
+"""What the peer asks within a session: BYE, re-INVITE, UPDATE, INFO, PRACK, NOTIFY, OPTIONS. One function a method."""
 
 from __future__ import annotations
 
@@ -110,6 +110,11 @@ def _prack(session: Session, dialog: Dialog, transaction: ServerTransaction, req
     server.prack_answered()
 
 
+def _notify(session: Session, dialog: Dialog, transaction: ServerTransaction, request: Request) -> None:
+    # It is only taken where there has been a REFER of ours.
+    _respond(session, transaction, 489 if session.referral is None else session.referral.notified(request))
+
+
 def _options(session: Session, dialog: Dialog, transaction: ServerTransaction, request: Request) -> None:
     _respond(session, transaction, 200, [*capabilities(), ("Accept", ACCEPT)])
 
@@ -124,6 +129,7 @@ _METHODS: dict[str, Callable[[Session, Dialog, ServerTransaction, Request], None
     "UPDATE": _update,
     "INFO": _info,
     "PRACK": _prack,
+    "NOTIFY": _notify,
     "OPTIONS": _options,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -191,6 +192,13 @@ class SipUri:
 
     def __hash__(self) -> int:
         return hash(self.raw)
+
+
+def with_headers(uri: SipUri, headers: Iterable[tuple[str, str]]) -> str:
+    """The URI with headers that whoever calls it is to send (RFC 3261 19.1.1); any that it had are replaced."""
+    pairs = "&".join(f"{name}={percent.quote(value, safe='')}" for name, value in headers)
+    bare = uri.raw.partition("?")[0]
+    return f"{bare}?{pairs}" if pairs else bare
 
 
 _LONGEST_KEPT: Final = 200

@@ -89,6 +89,7 @@ def _exits(draft: Draft) -> None:
             exit
             for exit in step.verb.exits
             if not _covered(step, exit.name)
+            and exit.possible(step.settings)
             and (exit.unwired == "must" or (exit.unwired == "on_error" and draft.on_error is None))
         ]
         if not missing:

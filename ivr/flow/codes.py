@@ -47,6 +47,7 @@ CODES: Final[Mapping[str, str]] = {
     "E112": "A transfer goes to sip:SEAT or tel:NUMBER.",
     "E113": "A web address is not well-formed: http:// or https:// and a host without holes, then the rest.",
     "E114": "A header of a request that cannot be set, or is not well-formed.",
+    "E115": "Settings of a step that do not go together.",
     "E120": "Two key patterns mean the same keys.",
     "E121": "Not a key or key pattern.",
     # Expressions and texts.

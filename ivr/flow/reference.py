@@ -15,6 +15,7 @@ from ivr.flow.kinds import seconds_as_text
 from ivr.flow.model import InputSettings
 from ivr.flow.nodes import FAMILIES, Verb
 from ivr.flow.nodes.questions import InputGroup
+from ivr.flow.nodes.verb import Exit
 from ivr.flow.reading import HEAD, TYPES
 from ivr.flow.saying import FORMATS
 from ivr.flow.settings import groups_of, settings_of
@@ -36,6 +37,8 @@ Every value is text until its setting says otherwise: `22:30`, `012` and `no` me
 carry a unit (`300ms`, `5s`, `2m`, `1h`). The keys `'*'` and `'#'` stand in quotes. A name alone is a recording;
 `{say: 'text'}` is spoken. Names are small letters, digits and `_`. Where an exit names a block, `continue` stands for
 the next step.
+
+A small flow for every verb, to copy from and to dial, is in [flows/features](operator-guide.md#flows-to-copy-from).
 
 ```yaml
 flow: main
@@ -78,6 +81,7 @@ _UNWIRED: Final = {
     "on_error": "`on_error`; without it, must be written",
     "failed": "`failed`",
     "closed": "`closed`",
+    "answered": "`answered`",
     "error": "`on_error`; without it, the call ends",
 }
 
@@ -149,8 +153,13 @@ def _verb(verb: Verb) -> Iterator[str]:
     if verb.further:
         yield f"Further exits: {verb.further}.\n"
     if verb.exits:
-        exits = [(f"`{exit.name}`", exit.meaning, _UNWIRED[exit.unwired]) for exit in verb.exits]
+        exits = [(f"`{exit.name}`", exit.meaning, _if_not_written(exit)) for exit in verb.exits]
         yield from _table(("exit", "taken when", "if not written"), exits)
+
+
+def _if_not_written(exit: Exit) -> str:
+    name, values = exit.never
+    return _UNWIRED[exit.unwired] + (f"; never with `{name}: {'`, `'.join(values)}`" if name else "")
 
 
 def in_dsl(example: str) -> str:

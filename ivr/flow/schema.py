@@ -107,14 +107,14 @@ def _verb(verb: Verb) -> Schema:
 
 
 def _needed(verb: Verb) -> list[str]:
-    exits = [exit.name for exit in verb.exits if exit.unwired == "must"]
+    exits = [exit.name for exit in verb.exits if exit.unwired == "must" and not exit.never[0]]
     return [*(one.name for _, one in settings_of(verb.settings) if one.required), *exits]
 
 
 def _exit(verb: Verb, exit: Exit) -> Schema:
     """A block; or, where the exit is divided, a block for each part."""
     block: Schema = text_schema()
-    parts = [one.name for one in verb.exits if one.unwired == exit.name]
+    parts = verb.parts(exit.name)
     found: dict[str, Any] = {"description": f"the block to go to: {exit.meaning}"}
     if not parts:
         return {**block, **found}

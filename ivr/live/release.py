@@ -103,7 +103,7 @@ def _digest_alone(flow: Flow, recordings: Mapping[PromptItem, str], site: Site) 
                         sounds[f"{language}/{found.name}"] = item
             match step.settings:
                 case Ring(group=name) if name in site.groups:
-                    named[f"group {name}"] = list(site.groups[name].targets)
+                    named[f"group {name}"] = normal(site.groups[name].steps)
                 case Lookup(table=name):
                     named[f"table {name}"] = normal(site.tables.get(name))
                 case Hours(calendar=name):

@@ -64,8 +64,8 @@ class RecordEvent:
     tag               name, value
     flow.live         author, origin, live (versions), removed, differences by flow, tests; belongs to no call
     flow.rejected     author, complaints, tests; belongs to no call
-    key, prompt.end,  anything; kept, nothing derives from it
-    log, error
+    prompt.end        heard_ms, completed: of what the party of that leg alone heard; nothing derives from it
+    key, log, error   anything; kept, nothing derives from it
     ================  ==============================================================================================
     """
 

@@ -96,6 +96,18 @@ class Play:
 
 
 @dataclass(frozen=True, slots=True)
+class Whisper:
+    """Play to the answered party of a leg alone. Owed for it as for :class:`Play`, unless the leg is connected or over.
+
+    Its number is one of the plays'. What the caller hears goes on.
+    """
+
+    leg_id: str
+    play_id: int
+    items: tuple[PlayItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StopPlaying:
     """Stop what plays, or is about to; ``PlayEnded`` is still owed and tells how much was heard."""
 
@@ -115,6 +127,18 @@ class Dial:
     target: Target
     caller_id: str | None = None
     """Number to show, None for whatever the telephone side shows on that way."""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refer:
+    """Ask the caller's telephone to make the call; told of like a leg that is dialled, see ``gateway.call``."""
+
+    leg_id: str
+    target: Target
+    wait: bool = True
+    """Until it is known what came of it."""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +251,7 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True)
 class OfferStarted:
-    """A party is being rung; comes just before its :class:`Dial`."""
+    """A party is being rung; comes just before its :class:`Dial` or :class:`Refer`."""
 
     leg_id: str
     target: Target
@@ -260,9 +284,11 @@ Action = (
     | Reject
     | Hangup
     | Play
+    | Whisper
     | StopPlaying
     | Ringback
     | Dial
+    | Refer
     | Drop
     | Connect
     | Disconnect

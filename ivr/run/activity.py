@@ -31,6 +31,7 @@ class Finish:
     cause: str = "normal"
     rejected: bool = False
     """The call was refused: there is nothing to hang up."""
+    row: Row = field(default_factory=Row)
 
 
 @dataclass(frozen=True, slots=True)

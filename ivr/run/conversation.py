@@ -159,10 +159,14 @@ class Conversation:
         """Play in place of whatever plays. Returns the number of the play."""
         self.stop_playing()
         self.seat_left = None
-        self._plays += 1
         self._play_began = self.now
-        self.playing = self._plays
+        self.playing = self.new_play()
         self.do(Play(self._plays, tuple(items), loop))
+        return self._plays
+
+    def new_play(self) -> int:
+        """A number for something about to be played; no other play of this call has it."""
+        self._plays += 1
         return self._plays
 
     def stop_playing(self) -> None:

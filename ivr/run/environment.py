@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.call import Target
@@ -11,7 +11,12 @@ from ivr.calendar import Calendar
 from ivr.calendar.closings import Closings, NothingClosed
 from ivr.flow.model import Flow
 from ivr.run.counting import Counts, RecentTimes
+from ivr.run.hunt import Member
 from ivr.table import Table
+
+
+def _shuffled(targets: Sequence[Target]) -> Sequence[Target]:
+    return random.sample(targets, len(targets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +25,8 @@ class Environment:
 
     flows: Mapping[str, Flow] = field(default_factory=dict)
     """By name, with the one the call begins in: where ``call`` can lead."""
-    groups: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
-    """Who rings together."""
+    groups: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
+    """Who rings together, or step by step."""
     tables: Mapping[str, Table] = field(default_factory=dict)
     """Those read from files. One that is not here is asked outside."""
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
@@ -33,3 +38,5 @@ class Environment:
     """Whose numbers need no country code to be known; empty if nobody's."""
     random: Callable[[], float] = random.random
     """From 0 to below 1."""
+    shuffled: Callable[[Sequence[Target]], Sequence[Target]] = _shuffled
+    """The same targets in an order that chance decides."""

@@ -14,6 +14,8 @@ class PlayFailed:
 
     play_id: int
     reason: str
+    leg_id: str | None = None
+    """Who should have heard it, as in ``PlayEnded``."""
 
 
 @dataclass(frozen=True, slots=True)

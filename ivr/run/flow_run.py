@@ -103,7 +103,7 @@ def leads_by(step: Step, exit: str) -> tuple[str, bool]:
     declared = verb.exit(exit) if verb else None
     if exit in step.exits or declared is None:
         return exit, step.exits.get(exit) == CONTINUE
-    if declared.unwired in ("failed", "closed"):
+    if declared.unwired in ("failed", "closed", "answered"):
         return leads_by(step, declared.unwired)
     return exit, declared.unwired == "next"
 
@@ -259,11 +259,9 @@ class FlowRun:
                     self._advance(lambda activity: activity.handle(event, self._now))
             case KeyPressed(leg_id=None):
                 self._take_key(event)
-            case KeyPressed():
-                pass
-            case PlayEnded():
+            case PlayEnded(leg_id=None):
                 self._take_play_ended(event)
-            case PlayFailed(play_id=play_id, reason=reason):
+            case PlayFailed(play_id=play_id, reason=reason, leg_id=None):
                 ours = play_id == self._talk.playing
                 self._talk.play_over(play_id, 0)
                 if ours:
@@ -389,7 +387,7 @@ class FlowRun:
 
     def _follow(self, outcome: Outcome) -> Outcome | None:
         if isinstance(outcome, Finish):
-            self._record(None, None, Row())
+            self._record(None, None, outcome.row)
             self._end(self._talk.seat_left or "flow", outcome.cause, hang_up=not outcome.rejected)
             return None
         if isinstance(outcome, Enter):

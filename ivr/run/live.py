@@ -32,6 +32,7 @@ from gateway.call import (
     LegRetrieved,
     LegRinging,
     PlayEnded,
+    Target,
 )
 from ivr.records.events import EventType, RecordEvent
 from ivr.run.actions import (
@@ -51,6 +52,7 @@ from ivr.run.actions import (
     OfferStarted,
     Play,
     PlayItem,
+    Refer,
     Reject,
     Request,
     Ringback,
@@ -60,6 +62,7 @@ from ivr.run.actions import (
     StepRecord,
     StopPlaying,
     Tag,
+    Whisper,
 )
 from ivr.run.events import PlayFailed, RequestDone
 from ivr.run.flow_run import FlowRun
@@ -127,6 +130,8 @@ class LiveCall:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._making: asyncio.Task[None] | None = None
+        self._whispers: dict[str, asyncio.Task[None]] = {}
+        """What is being made for the parties of these legs."""
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._play_id: int | None = None
         # Steps carry seconds of the loop's clock; records want the time of day.
@@ -227,26 +232,23 @@ class LiveCall:
                 self._stop_playing()
             case Ringback(on):
                 call.ringback(on)
-            case Dial(leg_id, target, caller_id):
-                self._record(
-                    "leg.created",
-                    leg_id,
-                    {
-                        "role": "agent",
-                        "kind": "pstn" if target.scheme == "tel" else target.scheme,
-                        "account": target.name,
-                        "remote": str(target),
-                    },
-                )
-                self._legs.add(leg_id)
-                call.dial(leg_id, target, caller_id=caller_id)
+            case Whisper():
+                self._whisper(action)
+            case Dial(leg_id, target, caller_id, headers):
+                self._leg_begins(leg_id, target)
+                call.dial(leg_id, target, caller_id=caller_id, headers=headers)
+            case Refer(leg_id, target, wait, headers):
+                self._leg_begins(leg_id, target, transfer_kind="refer" if wait else "blind")
+                call.refer(leg_id, target, wait=wait, headers=headers)
             case Drop(leg_id, reason):
+                self._stop_whispering(leg_id)
                 if leg_id == self._connected:
                     self._connected = None
                     self._record("bridge.leave", leg_id)
                 call.drop(leg_id, reason)
-                self._leg_over(leg_id, "local")
+                self._leg_over(leg_id, "local", **({"outcome": "refused"} if reason == "refused" else {}))
             case Connect(leg_id):
+                self._stop_whispering(leg_id)
                 call.connect(leg_id)
                 self._connected = leg_id
                 self._record("bridge.join", leg_id)
@@ -320,6 +322,42 @@ class LiveCall:
             self._play_id = None
             self._do(lambda: self._run.handle(PlayFailed(play_id, reason), self._loop.time()))
 
+    def _whisper(self, whisper: Whisper) -> None:
+        self._stop_whispering(whisper.leg_id)
+        try:
+            clips = [self._sounds.ready(item) for item in whisper.items]
+        except LookupError as error:
+            self._loop.call_soon(self._whisper_failed, whisper, str(error))
+            return
+        ready = [clip for clip in clips if clip is not None]
+        if len(ready) == len(clips):
+            self.call.play(whisper.play_id, ready, leg_id=whisper.leg_id)
+        else:
+            self._whispers[whisper.leg_id] = self._loop.create_task(self._make_and_whisper(whisper))
+
+    async def _make_and_whisper(self, whisper: Whisper) -> None:
+        try:
+            clips = [self._sounds.ready(item) or await self._sounds.make(item) for item in whisper.items]
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            # As of what the caller hears.
+            self._whispers.pop(whisper.leg_id, None)
+            self._whisper_failed(whisper, str(error))
+            return
+        if self._whispers.pop(whisper.leg_id, None) is not None and not self._over:
+            self.call.play(whisper.play_id, clips, leg_id=whisper.leg_id)
+
+    def _whisper_failed(self, whisper: Whisper, reason: str) -> None:
+        if not self._over:
+            failed = PlayFailed(whisper.play_id, reason, whisper.leg_id)
+            self._do(lambda: self._run.handle(failed, self._loop.time()))
+
+    def _stop_whispering(self, leg_id: str) -> None:
+        making = self._whispers.pop(leg_id, None)
+        if making is not None:
+            making.cancel()
+
     def _stop_playing(self) -> None:
         if self._making is None:
             self.call.stop_playing()
@@ -375,7 +413,10 @@ class LiveCall:
                 self._record("leg.answered", leg_id)
             case LegFailed(leg_id, outcome, status, text):
                 self._leg_failed(leg_id, outcome, status, text)
+            case PlayEnded(_, heard_ms, completed, str() as leg_id):
+                self._record("prompt.end", leg_id, {"heard_ms": heard_ms, "completed": completed})
             case LegEnded(leg_id, by):
+                self._stop_whispering(leg_id)
                 if leg_id == self._connected:
                     self._connected = None
                     self._record("bridge.leave", leg_id)
@@ -393,6 +434,16 @@ class LiveCall:
             case _:
                 pass
 
+    def _leg_begins(self, leg_id: str, target: Target, **more: object) -> None:
+        self._legs.add(leg_id)
+        data: dict[str, object] = {
+            "role": "agent",
+            "kind": "pstn" if target.scheme == "tel" else target.scheme,
+            "account": target.name,
+            "remote": str(target),
+        }
+        self._record("leg.created", leg_id, {**data, **more})
+
     def _leg_failed(self, leg_id: str, outcome: LegOutcome, status: int | None, text: str) -> None:
         log.info("call %s: leg %s %s (%s %s)", self.call.call_id, leg_id, outcome, status or "-", text)
         self._legs.discard(leg_id)
@@ -402,11 +453,11 @@ class LiveCall:
             {"hangup_by": "remote", "sip_status": status, "outcome": outcome, "text": text},
         )
 
-    def _leg_over(self, leg_id: str, by: str) -> None:
+    def _leg_over(self, leg_id: str, by: str, **more: object) -> None:
         """Its end now, not when the call ends and everything else of it is reported."""
         if leg_id in self._legs:
             self._legs.remove(leg_id)
-            self._record("leg.ended", leg_id, {"hangup_by": by})
+            self._record("leg.ended", leg_id, {"hangup_by": by, **more})
 
     def _step(self, step: StepRecord) -> None:
         self._record(
@@ -465,6 +516,8 @@ class LiveCall:
             self._ended = Ended("system", event.cause, self._run.last_block)
         self._over = True
         self._cancel_making()
+        for leg_id in list(self._whispers):
+            self._stop_whispering(leg_id)
         for request_id in list(self._requests):
             self._cancel_request(request_id)
         if self._timer is not None:

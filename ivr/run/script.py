@@ -33,6 +33,7 @@ from gateway.call import (
     Target,
 )
 from ivr.flow.model import Flow
+from ivr.flow.nodes.dialling import Acceptance
 from ivr.run.actions import (
     Action,
     Answer,
@@ -49,6 +50,7 @@ from ivr.run.actions import (
     Play,
     PlayItem,
     PlayText,
+    Refer,
     Reject,
     Request,
     Ringback,
@@ -57,11 +59,13 @@ from ivr.run.actions import (
     StepRecord,
     StopPlaying,
     Tag,
+    Whisper,
 )
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.events import Event, PlayFailed, RequestDone
 from ivr.run.flow_run import FlowRun, Limits
+from ivr.run.hunt import Member
 from ivr.run.requests import Asked, NoReply, Reply
 
 PATIENCE = 600.0
@@ -120,16 +124,24 @@ class Seat:
         self._script = script
         self._name = name
         self._leg: str | None = None
+        self._answered = False
         self._plan: Event | None = None
         self.rang = 0
         """How often it was rung."""
         self.talking = False
+        self.whispered: list[str] = []
+        """What it alone has heard, by recording or text."""
         self.dropped: list[str] = []
         """Why ringing or talking was ended, each time it was."""
 
     @property
     def ringing(self) -> bool:
-        return self._leg is not None and not self.talking
+        return self._leg is not None and not self._answered
+
+    @property
+    def asked(self) -> bool:
+        """It has answered, and hears a whisper or is to press a key before it gets the caller."""
+        return self._leg is not None and self._answered and not self.talking
 
     def answers(self) -> None:
         self._act(LegAnswered(""))
@@ -146,6 +158,20 @@ class Seat:
     def offline(self) -> None:
         self.fails("offline")
 
+    def presses(self, key: str) -> None:
+        """Press a key, once it has answered."""
+        if self._leg is not None and self._answered:
+            self._script.happens(KeyPressed(key, leg_id=self._leg))
+
+    def takes_call(self) -> None:
+        """Press the key that it is asked for."""
+        if self._script.accept_key is not None:
+            self.presses(self._script.accept_key)
+
+    def passes_up(self) -> None:
+        """Press another key than the one it is asked for."""
+        self.presses("0" if self._script.accept_key != "0" else "1")
+
     def hangs_up(self) -> None:
         self._act(LegEnded("", "agent"))
 
@@ -157,7 +183,7 @@ class Seat:
 
     def rung(self, leg: str) -> Event:
         """A leg rings. Returns what the seat does."""
-        self._leg, self.talking = leg, False
+        self._leg, self._answered, self.talking = leg, False, False
         self.rang += 1
         plan, self._plan = self._plan, None
         return LegRinging(leg) if plan is None else self._on_leg(plan)
@@ -165,8 +191,14 @@ class Seat:
     def drop(self, leg: str, reason: str) -> bool:
         if leg != self._leg:
             return False
-        self._leg, self.talking = None, False
+        self._leg, self._answered, self.talking = None, False, False
         self.dropped.append(reason)
+        return True
+
+    def whisper(self, leg: str, names: list[str]) -> bool:
+        if leg != self._leg:
+            return False
+        self.whispered += names
         return True
 
     def connect(self, leg: str) -> None:
@@ -182,12 +214,13 @@ class Seat:
         leg = self._leg or ""
         match event:
             case LegAnswered():
+                self._answered = True
                 return LegAnswered(leg)
             case LegFailed(outcome=outcome):
                 self._leg = None
                 return LegFailed(leg, outcome)
             case LegEnded(by=by):
-                self._leg, self.talking = None, False
+                self._leg, self._answered, self.talking = None, False, False
                 return LegEnded(leg, by)
             case _:
                 return event
@@ -201,7 +234,7 @@ class Script:
         flow: Flow,
         facts: CallFacts = A_CALLER,
         *,
-        groups: Mapping[str, tuple[Target, ...]] | None = None,
+        groups: Mapping[str, tuple[Member, ...]] | None = None,
         flows: Mapping[str, Flow] | None = None,
         outside: Outside = nobody_outside,
         environment: Environment | None = None,
@@ -252,6 +285,10 @@ class Script:
         self._rung: dict[str, str] = {}
         self._seats: dict[str, Seat] = {}
         self._playing: _Playing | None = None
+        self._whispers: dict[str, int] = {}
+        """What is being played to the parties of these legs."""
+        self._referred: set[str] = set()
+        """Legs that the caller's own telephone dials: he hears what that plays."""
         self._coming: list[tuple[float, int, Event | _ItemBegins]] = []
         self._order = count()
         self._at_once: deque[Event] = deque()
@@ -336,6 +373,17 @@ class Script:
         return [name for name, seat in self._seats.items() if seat.ringing]
 
     @property
+    def asked_parties(self) -> list[str]:
+        """Those that have answered and do not have the caller yet."""
+        return [name for name, seat in self._seats.items() if seat.asked]
+
+    @property
+    def accept_key(self) -> str | None:
+        """The key that takes the call, if the present step asks those who answer for one."""
+        acceptance = getattr(self.run.step.settings, "acceptance", None) if self.run.step is not None else None
+        return acceptance.key if isinstance(acceptance, Acceptance) else None
+
+    @property
     def talking(self) -> list[str]:
         """Those that talk to the caller."""
         return [name for name, seat in self._seats.items() if seat.talking]
@@ -384,6 +432,9 @@ class Script:
             event = self._at_once.popleft()
             if isinstance(event, PlayEnded) and not self._play_over(event):
                 continue
+            if isinstance(event, LegAnswered | LegFailed | LegEnded):
+                self._referred.discard(event.leg_id)
+                self._whispers.pop(event.leg_id, None)
             if isinstance(event, RequestDone):
                 if event.request_id not in self._unanswered:
                     continue
@@ -393,7 +444,8 @@ class Script:
         self._listen()
 
     def _listen(self) -> None:
-        hears = self.playing or self.ringback or any(seat.talking for seat in self._seats.values())
+        talks = any(seat.talking for seat in self._seats.values())
+        hears = self.playing or self.ringback or bool(self._referred) or talks
         silent = self.run.answered and not self.run.finished and not hears
         if silent and self._silent_from is None:
             self._silent_from = self.now
@@ -431,11 +483,18 @@ class Script:
                     return
                 self._tell(f"{target} rings")
                 self._at_once.append(self.seat(target.name).rung(leg_id))
+            case Refer(leg_id, target, wait):
+                self._refer(leg_id, target, wait=wait)
+            case Whisper(leg_id):
+                self._whisper(action)
             case Drop(leg_id, reason):
+                self._whispers.pop(leg_id, None)
+                self._referred.discard(leg_id)
                 for name, seat in self._seats.items():
                     if seat.drop(leg_id, reason):
                         self._tell(f"{name} is dropped: {reason}")
             case Connect(leg_id):
+                self._whispers.pop(leg_id, None)
                 for name, seat in self._seats.items():
                     seat.connect(leg_id)
                     if seat.talking:
@@ -484,6 +543,35 @@ class Script:
         if not play.loop:
             self._comes(begins, PlayEnded(play.play_id, round(length * 1000), True))
 
+    def _refer(self, leg_id: str, target: Target, *, wait: bool) -> None:
+        self._rung[leg_id] = target.name
+        if self._signed_in is not None and target.scheme == "sip" and target.name not in self._signed_in:
+            self._at_once.append(LegFailed(leg_id, "offline"))
+        elif not self.run.answered:
+            self._tell(f"the caller is redirected to {target}")
+            self._at_once.append(LegAnswered(leg_id))
+        elif not wait:
+            self._tell(f"the caller's telephone is told to call {target}")
+            self._at_once.append(LegAnswered(leg_id))
+        else:
+            self._tell(f"{target} rings: the caller's telephone calls it")
+            self._referred.add(leg_id)
+            self._at_once.append(self.seat(target.name).rung(leg_id))
+
+    def _whisper(self, whisper: Whisper) -> None:
+        names = [_name(item) for item in whisper.items]
+        gone = [name for name in names if name in self._missing]
+        if gone:
+            self._at_once.append(PlayFailed(whisper.play_id, f"'{gone[0]}' is missing", whisper.leg_id))
+            return
+        for seat, one in self._seats.items():
+            if one.whisper(whisper.leg_id, names):
+                self._tell(f"♪ {', '.join(names)}, to {seat} alone")
+        self._whispers[whisper.leg_id] = whisper.play_id
+        seconds = sum(self._length(item) for item in whisper.items)
+        heard_ms = round(seconds * 1000)
+        self._comes(self.now + seconds, PlayEnded(whisper.play_id, heard_ms, True, whisper.leg_id))
+
     def _request(self, request_id: int, asked: Asked) -> None:
         self.asked.append(asked)
         self._unanswered.add(request_id)
@@ -512,6 +600,11 @@ class Script:
 
     def _play_over(self, event: PlayEnded) -> bool:
         """Whether the event is true: the end of a play that was stopped before is not."""
+        if event.leg_id is not None:
+            ours = self._whispers.get(event.leg_id) == event.play_id
+            if ours:
+                del self._whispers[event.leg_id]
+            return ours
         if not event.completed:
             return True
         if self._playing is None or self._playing.play.play_id != event.play_id:
@@ -524,8 +617,10 @@ class Script:
 
     def _tell_event(self, event: Event) -> None:
         match event:
-            case KeyPressed(key=key):
+            case KeyPressed(key=key, leg_id=None):
                 self._tell(f"key {key}")
+            case KeyPressed(key=key, leg_id=str() as leg):
+                self._tell(f"{self._rung.get(leg, leg)} presses {key}")
             case CallerLeft(by=by, cause=cause):
                 self._stop()
                 self._tell(f"the caller is gone: {by}, {cause}")

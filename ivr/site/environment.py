@@ -9,6 +9,7 @@ from ivr.calendar.closings import ClosingFile, Closings
 from ivr.flow.model import Flow
 from ivr.run.counting import Counts, RecentTimes
 from ivr.run.environment import Environment
+from ivr.run.hunt import Member, RingStep
 from ivr.run.testing.kinds import Surroundings
 from ivr.site.model import Site
 from ivr.table import Table
@@ -21,7 +22,7 @@ def environment_of(
     nothing has been counted yet."""
     return Environment(
         flows,
-        {name: tuple(_target(text) for text in group.targets) for name, group in site.groups.items()},
+        _groups(site),
         {name: table for name, table in site.tables.items() if isinstance(table, Table)},
         site.calendars,
         closings or ClosingFile(site.state),
@@ -34,7 +35,7 @@ def surroundings_of(site: Site, flows: Mapping[str, Flow]) -> Surroundings:
     """What tests of the site's flows can name, and what the flows find when they are acted."""
     return Surroundings(
         frozenset(site.seats),
-        {name: group.targets for name, group in site.groups.items()},
+        _groups(site),
         numbers=bool(site.trunks),
         known=True,
         tables={name: table for name, table in site.tables.items() if isinstance(table, Table)},
@@ -42,6 +43,13 @@ def surroundings_of(site: Site, flows: Mapping[str, Flow]) -> Surroundings:
         flows=flows,
         country=site.country,
     )
+
+
+def _groups(site: Site) -> dict[str, tuple[Member, ...]]:
+    return {
+        name: tuple(RingStep(tuple(_target(text) for text in step.targets), step.after) for step in group.steps)
+        for name, group in site.groups.items()
+    }
 
 
 def _target(text: str) -> Target:

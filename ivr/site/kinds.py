@@ -5,15 +5,16 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
 
 from ivr.flow.keys import KeyPatternError
+from ivr.flow.kinds import Duration, ListOf
 from ivr.flow.problem import closest
 from ivr.flow.settings import Reader, Schema, scalar, text_schema
-from ivr.flow.source import Node, ScalarNode
+from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.flow.types import country_remedy
-from ivr.site.model import Listen, PortRange, Transport
+from ivr.site.model import GroupStep, Listen, PortRange, Transport
 from ivr.site.numbers import Places, parse_number
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
@@ -287,6 +288,64 @@ class SeatTarget:
 
     def describe(self) -> str:
         return "sip:SEAT or tel:NUMBER"
+
+
+@dataclass(frozen=True)
+class GroupMember:
+    """One who rings, several who ring together, or ``{ring: those, after: 10s}``."""
+
+    together: ClassVar[ListOf] = ListOf(SeatTarget(), 1, 200)
+    pause: ClassVar[Duration] = Duration(1, 600)
+
+    def read(self, node: Node, reader: Reader) -> GroupStep | None:
+        if not isinstance(node, MappingNode):
+            targets = self.together.read(node, reader)
+            return None if targets is None else GroupStep(targets)
+        ring, after = node.get("ring"), node.get("after")
+        for key, _ in node.entries:
+            if key.text not in ("ring", "after"):
+                reader.problem("E011", key, f"a step of a group has no setting '{key.text[:60]}'", self._help)
+                return None
+        if ring is None or after is None:
+            missing = "ring" if ring is None else "after"
+            reader.problem("E012", node, f"this step of a group needs '{missing}'", self._help)
+            return None
+        targets, seconds = self.together.read(ring, reader), self.pause.read(after, reader)
+        return None if targets is None or seconds is None else GroupStep(targets, seconds)
+
+    @property
+    def _help(self) -> str:
+        return "write {ring: [sip:SEAT, …], after: 10s}"
+
+    def schema(self) -> Schema:
+        step = {
+            "type": "object",
+            "properties": {"ring": self.together.schema(), "after": self.pause.schema()},
+            "required": ["ring", "after"],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [*self.together.schema()["anyOf"], step]}
+
+    def describe(self) -> str:
+        return f"{SeatTarget().describe()}, several in brackets, or {{ring: those, after: 10s}}"
+
+
+@dataclass(frozen=True)
+class GroupMembers(ListOf):
+    """All of a group; what stands in brackets within rings together."""
+
+    item: GroupMember = field(default_factory=GroupMember)
+    least: int = 1
+    most: int = 200
+
+    def read(self, node: Node, reader: Reader) -> tuple[GroupStep, ...] | None:
+        steps: tuple[GroupStep, ...] | None = super().read(node, reader)
+        if steps and steps[0].after is not None:
+            reader.problem(
+                "E115", node, "the first step of a group has an 'after'", "it rings at once: leave 'after' out"
+            )
+            return None
+        return steps
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,11 @@ from ivr.site.kinds import (
     Country,
     DatabaseUrl,
     DialledNumber,
+    GroupMembers,
     Host,
     HostAndPort,
     ListenAddress,
     Ports,
-    SeatTarget,
     Secret,
     SiteReader,
     number_places,
@@ -174,7 +174,12 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "records": (DatabaseUrl().describe(), "sqlite:///var/records.db", "the database of the records"),
         "numbers.'NUMBER'": _Number,
         "seats.'SEAT'": _Seat,
-        "groups.NAME": (ListOf(SeatTarget()).describe(), "", "who rings together, or in this order"),
+        "groups.NAME": (
+            GroupMembers().describe(),
+            "",
+            "who rings: together, in this order, by chance, or in steps, of which those in brackets are one each; one "
+            "with `after` begins that long after the one before, which rings on",
+        ),
         "trunks.NAME": _Trunk,
         "speech.voices.LANGUAGE": _Voice,
         "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
@@ -333,11 +338,11 @@ class _Loading:
         return Seat(key.text, seat.password, seat.name, seat.codecs, key.place)
 
     def _group(self, key: ScalarNode, node: Node) -> Group | None:
-        targets = ListOf(SeatTarget(), 1, 200).read(node, self._reader)
+        steps = GroupMembers().read(node, self._reader)
         if not NAME.fullmatch(key.text):
             bad_name(key, self._reader)
             return None
-        return None if targets is None else Group(key.text, targets, key.place)
+        return None if steps is None else Group(key.text, steps, key.place)
 
     def _trunk(self, key: ScalarNode, node: Node) -> Trunk | None:
         trunk = read_record(_Trunk, node, self._reader, f"trunk '{key.text[:40]}'")

@@ -85,13 +85,27 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """Seats that ring together, or in this order."""
+class GroupStep:
+    """Those of a group who ring together where it is rung in steps."""
 
-    name: str
     targets: tuple[str, ...]
     """``sip:SEAT`` or ``tel:NUMBER``."""
+    after: float | None = None
+    """Seconds after the step before began, which rings on; None: when nobody of those before is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Seats that ring together, in this order, or step by step."""
+
+    name: str
+    steps: tuple[GroupStep, ...]
     place: Place = field(compare=False)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Everybody, in order: ``sip:SEAT`` or ``tel:NUMBER``."""
+        return tuple(target for step in self.steps for target in step.targets)
 
 
 @dataclass(frozen=True, slots=True)

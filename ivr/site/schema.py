@@ -9,7 +9,7 @@ from typing import Any, Final
 from ivr.flow.kinds import NAME, ListOf, OneOf, Text
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Kind, Schema, record_schema, schema_of
-from ivr.site.kinds import SEAT, Country, DatabaseUrl, SeatTarget
+from ivr.site.kinds import SEAT, Country, DatabaseUrl, GroupMembers
 from ivr.site.loader import PARTS
 
 VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
@@ -17,7 +17,7 @@ VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
         "flows": ListOf(Text("a path", 1000), 1),
         "prompts": Text("a path", 1000),
         "records": DatabaseUrl(),
-        "groups.NAME": ListOf(SeatTarget(), 1, 200),
+        "groups.NAME": GroupMembers(),
         "secrets": Text("a path", 1000),
         "country": Country(),
         "reload": OneOf(("auto", "manual")),

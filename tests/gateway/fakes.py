@@ -79,6 +79,12 @@ class FakeParty:
         self.answered = True
         self.asked.append("answer")
 
+    def refer(self, leg_id: str, address: str, *, wait: bool) -> None:
+        self.asked.append(f"refer {leg_id} {address}{'' if wait else ' blind'}")
+
+    def forget_referral(self) -> None:
+        self.asked.append("forget referral")
+
     def reject(self, status: int, text: str) -> None:
         self.asked.append(f"reject {status}")
         self.fake.closed = True
@@ -100,6 +106,10 @@ class Switchboard:
         self.dialled: dict[str, FakeParty] = {}
         self.forgotten: list[Party] = []
         self.nobody: LegFailed | None = None
+        self.nowhere: LegFailed | None = None
+        """Why the caller's telephone cannot call whom it is to call in our place."""
+        self.headers: dict[str, Sequence[tuple[str, str]]] = {}
+        """What was sent along with each call."""
         self.call = BridgedCall(
             call_id="c",
             did="1000",
@@ -107,6 +117,7 @@ class Switchboard:
             caller_name="",
             caller_account=None,
             make_party=self._make,
+            find_address=lambda _, target, headers: self.nowhere or f"{target}@192.0.2.9",
             post=lambda _, event: self.told.append(event),
             acted=lambda: None,
             forget=self.forgotten.append,
@@ -116,7 +127,15 @@ class Switchboard:
         self.caller = FakeParty("caller", "caller", 1)
         self.call.attach_caller(self.caller)
 
-    def _make(self, call: BridgedCall, leg_id: str, target: Target, caller_id: str | None) -> Party | LegFailed:
+    def _make(
+        self,
+        call: BridgedCall,
+        leg_id: str,
+        target: Target,
+        caller_id: str | None,
+        headers: Sequence[tuple[str, str]],
+    ) -> Party | LegFailed:
+        self.headers[leg_id] = headers
         if self.nobody is not None:
             return self.nobody
         party = self.dialled[leg_id] = FakeParty(leg_id, "agent", 2 + len(self.dialled))

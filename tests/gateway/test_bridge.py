@@ -297,9 +297,10 @@ def test_only_the_owners_plays_are_reported(board: Switchboard) -> None:
     seat = board.talk()
     board.told.clear()
     board.call.media_play_ended(board.caller, -1, 500, False)
-    board.call.media_play_ended(seat, 4, 500, False)
+    board.call.media_play_ended(seat, -2, 500, False)
     board.call.media_play_ended(board.caller, 4, 500, True)
-    assert board.told == [PlayEnded(4, 500, True)]
+    board.call.media_play_ended(seat, 5, 500, False)
+    assert board.told == [PlayEnded(4, 500, True), PlayEnded(5, 500, False, "leg1")]
 
 
 # The end. -------------------------------------------------------------------------------------------------
@@ -427,3 +428,86 @@ def test_keys_are_sent_to_an_answered_caller_and_too_many_do_no_harm(board: Swit
     board.call.send_keys("12#")
     board.call.send_keys("3" * 200)
     assert board.caller.fake.keys == "12#"
+
+
+# A party that is told something before it is connected. ----------------------------------------------------
+
+
+def test_the_party_hears_a_whisper_and_the_caller_the_ringback(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.ringback(True)
+    seat = board.dials("leg1")
+    board.answers(seat)
+    board.call.play(7, [SPEECH], leg_id="leg1")
+    assert seat.fake.plays == SPEECH
+    assert board.caller.fake.plays == RINGBACK
+    board.told.clear()
+    board.call.party_key(seat, "1")
+    board.call.media_play_ended(seat, 7, 400, True)
+    assert board.told == [KeyPressed("1", "info", "leg1"), PlayEnded(7, 400, True, "leg1")]
+    assert board.caller.fake.keys == ""
+
+
+def test_a_whisper_ends_when_they_are_connected_whoever_holds(board: Switchboard) -> None:
+    board.call.answer()
+    seat = board.dials("leg1")
+    board.answers(seat)
+    board.call.play(7, [SPEECH], leg_id="leg1")
+    board.call.party_held(seat, True)
+    board.call.connect("leg1")
+    assert seat.fake.playing is None
+    assert board.caller.fake.plays == MUSIC
+
+
+@pytest.mark.parametrize("state", ["rings", "talks", "is nobody"])
+def test_nothing_is_whispered_to_one_who(board: Switchboard, state: str) -> None:
+    seat = board.talk() if state == "talks" else board.dials("leg1")
+    board.call.play(7, [SPEECH], leg_id="leg9" if state == "is nobody" else "leg1")
+    assert seat.fake.playing is None
+    assert board.caller.fake.playing is None
+
+
+# The caller's own telephone calls somebody else. -----------------------------------------------------------
+
+
+def test_a_referral_is_told_like_a_leg(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.refer("leg1", Target("sip", "2001"))
+    board.call.refer("leg2", Target("sip", "2002"), wait=False)
+    assert board.caller.asked[1:] == ["refer leg1 sip:2001@192.0.2.9", "refer leg2 sip:2002@192.0.2.9 blind"]
+    board.told.clear()
+    board.call.referral_failed("leg1", "busy", 486, "Busy")
+    board.call.referral_ringing("leg2")
+    board.call.referral_failed("leg2", "busy", 486, "Busy")
+    board.call.referral_taken("leg2")
+    assert board.told == [LegRinging("leg2"), LegFailed("leg2", "busy", 486, "Busy")]
+
+
+def test_a_referral_that_nobody_waits_for(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.refer("leg1", Target("sip", "2001"))
+    board.call.drop("leg1", "no_answer")
+    assert board.caller.asked[-1] == "forget referral"
+    board.call.referral_taken("leg1")
+    assert board.told == [Answered()]
+
+
+def test_a_referral_to_where_no_telephone_can_call(board: Switchboard) -> None:
+    board.call.answer()
+    board.nowhere = LegFailed("", "offline", 480, "not registered")
+    board.call.refer("leg1", Target("sip", "2001"))
+    assert board.told == [Answered(), LegFailed("leg1", "offline", 480, "not registered")]
+
+
+def test_a_caller_who_leaves_takes_the_referral_along(board: Switchboard) -> None:
+    board.call.answer()
+    board.call.refer("leg1", Target("sip", "2001"))
+    board.call.party_left(board.caller, network=False, cause="bye")
+    board.call.refer("leg2", Target("sip", "2001"))
+    board.call.referral_taken("leg1")
+    assert board.told == [Answered(), CallerLeft("caller", "bye")]
+
+
+def test_headers_go_to_the_party(board: Switchboard) -> None:
+    board.call.dial("leg1", Target("sip", "2001"), headers=[("X-Order", "17")])
+    assert board.headers == {"leg1": [("X-Order", "17")]}

@@ -82,3 +82,31 @@ def test_a_setting_that_names_no_other_flow_changes_nothing(site: Site, target: 
 def test_a_number_is_never_used_twice() -> None:
     live = {"main": Version("main", 2, "two")}
     assert str(next_versions({"main": "one"}, live, {"main": 7})["main"]) == "main@8"
+
+
+def test_a_flow_changes_with_the_steps_of_the_groups_it_rings(tmp_path: Path) -> None:
+    text = """\
+flow: desk
+start: first
+blocks:
+  first:
+    - ring: {group: desk, strategy: steps, answered: bye, busy: bye, no_answer: bye, failed: bye}
+  bye:
+    - hangup
+"""
+    flow = load_text(text).flows["desk"]
+
+    def digest_with(members: str) -> str:
+        file = tmp_path / "site.yaml"
+        file.write_text(
+            "numbers: {'1000': desk}\n"
+            "seats: {'2001': first-secret, '2002': second-secret}\n"
+            f"groups: {{desk: {members}}}\n"
+        )
+        found = load_site(file).site
+        assert found is not None
+        return dependent_digest(flow, {}, found)
+
+    written = ["['sip:2001', 'sip:2002']", "[['sip:2001', 'sip:2002']]", "['sip:2001', {ring: 'sip:2002', after: 9s}]"]
+    assert len({digest_with(members) for members in written}) == 3
+    assert digest_with("['sip:2001', ['sip:2002']]") == digest_with(written[0])

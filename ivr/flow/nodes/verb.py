@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from ivr.flow.model import VariableType
 
-Unwired = Literal["next", "must", "on_error", "failed", "closed", "error"]
+Unwired = Literal["next", "must", "on_error", "failed", "closed", "answered", "error"]
 
 CONTINUE: Final = "continue"
 """Where the name of a block stands: the next step, whatever the exit. No block has this name."""
@@ -18,8 +18,8 @@ class Exit:
     """One way out of a step.
 
     ``unwired`` says what becomes of it where the flow names no block: ``next`` goes on with the next step; ``must``
-    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed`` and
-    ``closed`` take the exit of that name; ``error`` goes to ``on_error`` if there is one, else ends the call.
+    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed``, ``closed`` and ``answered``
+    take the exit of that name; ``error`` goes to ``on_error`` if there is one, else ends the call.
     """
 
     name: str
@@ -27,6 +27,13 @@ class Exit:
     unwired: Unwired = "must"
     needs_caller: bool = False
     """Taken only because the caller or the party called did something: a loop through it cannot run on its own."""
+    never: tuple[str, tuple[str, ...]] = ("", ())
+    """A setting, and the values with which this exit is never taken and need not be wired."""
+
+    def possible(self, settings: object) -> bool:
+        """Whether a step with these settings can leave by it."""
+        name, values = self.never
+        return not name or getattr(settings, name, None) not in values
 
 
 @dataclass(frozen=True, slots=True)

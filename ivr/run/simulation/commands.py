@@ -9,10 +9,11 @@ from typing import Final, Literal
 
 from ivr.run.testing.mocks import Given, HttpReply
 
-Deed = Literal["answer", "busy", "refuse", "no_answer", "offline", "hangup"]
+Deed = Literal["answer", "accept", "busy", "refuse", "no_answer", "offline", "hangup"]
 
 DEEDS: Final[Mapping[str, Deed]] = {
     "a": "answer",
+    "k": "accept",
     "b": "busy",
     "r": "refuse",
     "n": "no_answer",
@@ -20,6 +21,7 @@ DEEDS: Final[Mapping[str, Deed]] = {
     "h": "hangup",
 }
 CHOICES: Final = "[a]nswer [b]usy [r]efuse [n]o answer [o]ffline"
+ASKED_CHOICES: Final = "[k]ey taken: {key}, [r]efuse by another, [n]o key, [h]angs up"
 _SPAN: Final = re.compile(r"\+?([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -27,6 +29,7 @@ HELP: Final = (
     "1 or 0 0 3          press keys",
     "(empty)             let time pass until something happens",
     f"a b r n o           what rings: {CHOICES}; h: who talks hangs up",
+    "k r n h             who is asked for a key: presses it, another one or none, hangs up",
     "2002 b              the same for one of several that ring",
     "/wait 6s            let time pass",
     "/hangup             the caller hangs up",

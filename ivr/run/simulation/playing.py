@@ -17,7 +17,7 @@ from ivr.flow.values import EvaluationError, as_text
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, Reply
-from ivr.run.simulation.commands import CHOICES, DEEDS, HELP, Deed, NotUnderstood, http_reply, span_of
+from ivr.run.simulation.commands import ASKED_CHOICES, CHOICES, DEEDS, HELP, Deed, NotUnderstood, http_reply, span_of
 from ivr.run.simulation.saving import TimedMove, as_test
 from ivr.run.simulation.services import mock_of
 from ivr.run.simulation.transcript import SecondsOf, Told
@@ -44,11 +44,13 @@ class Simulation:
         seconds_of: SecondsOf | None = None,
         slow: bool = False,
     ) -> None:
-        """``seats`` say beforehand what those that ring do; for others it is asked. ``seconds_of`` says how long a
+        """``seats`` say beforehand what those that ring do; for others it is asked. Who answers takes the call too.
+        ``seconds_of`` says how long a
         prompt really is, for as long as the call is played in real time; ``slow``: from its beginning."""
         self._flow = flow
         self._facts = facts
-        self._environment = environment
+        # What is taken back must happen again as it was.
+        self._environment = replace(environment, shuffled=lambda targets: targets)
         self._signed_in = signed_in
         self._plans = dict(seats or {})
         self._seconds_of = seconds_of
@@ -93,8 +95,12 @@ class Simulation:
         script = self._script
         if script.run.finished:
             return f"ended by {script.ended_by} after {script.now:.1f} s   path {' > '.join(script.path)}"
+        asked = self._asked
         if script.ringing:
-            return f"{', '.join(script.ringing)} rings   {CHOICES}"
+            others = f"   {', '.join(asked)} is asked: {self._asked_choices}" if asked else ""
+            return f"{', '.join(script.ringing)} rings   {CHOICES}{others}"
+        if asked:
+            return f"{', '.join(asked)} is asked   {self._asked_choices}"
         if script.talking:
             return f"{script.talking[0]} talks to the caller   [h]angs up, or /hangup"
         wanted = listened_for(script.run.step)
@@ -248,12 +254,29 @@ class Simulation:
     def _deed(self, line: str) -> None:
         *seat, letter = line.split()
         deed = DEEDS[letter]
-        there = self._script.talking if deed == "hangup" else self._script.ringing
+        script = self._script
+        there = {
+            "hangup": [*script.talking, *script.asked_parties],
+            "accept": self._asked,
+            "refuse": [*script.ringing, *self._asked],
+            "no_answer": [*script.ringing, *self._asked],
+        }.get(deed, script.ringing)
         name = seat[0] if seat else next(iter(there), "")
         if name not in there:
+            if deed == "accept":
+                raise NotUnderstood(f"{name} is not asked for a key now" if name else "nobody is asked for a key now")
             what = "talk" if deed == "hangup" else "ring"
             raise NotUnderstood(f"{name} does not {what} now" if name else f"nobody {what}s now")
         self._seat_does(name, deed)
+
+    @property
+    def _asked(self) -> list[str]:
+        """Those who are to press a key."""
+        return self._script.asked_parties if self._script.accept_key is not None else []
+
+    @property
+    def _asked_choices(self) -> str:
+        return ASKED_CHOICES.format(key=self._script.accept_key)
 
     def _seat_does(self, name: str, deed: Deed) -> None:
         seat = self._script.seat(name)
@@ -262,14 +285,16 @@ class Simulation:
                 self._moved(seat.answers, SeatDoing(name, deed))
             case "busy":
                 self._moved(seat.busy, SeatDoing(name, deed))
+            case "accept":
+                self._moved(seat.takes_call, SeatDoing(name, deed))
             case "refuse":
-                self._moved(seat.refuses, SeatDoing(name, deed))
+                self._moved(seat.passes_up if seat.asked else seat.refuses, SeatDoing(name, deed))
             case "offline":
                 self._moved(seat.offline, SeatDoing(name, deed))
             case "hangup":
                 self._moved(seat.hangs_up, SeatDoing(name, deed))
             case "no_answer":
-                while seat.ringing and self._script.next_thing():
+                while (seat.ringing or seat.asked) and self._script.next_thing():
                     pass
 
     def _set(self, text: str) -> None:
@@ -309,21 +334,21 @@ class Simulation:
                 self._broke.add(block)
                 script.tell(f"stopped at {block}")
                 return
-            if (
-                self._slow
-                or script.ringing
-                or script.talking
-                or listened_for(script.run.step)
-                or not script.next_thing()
-            ):
+            waits = script.ringing or self._asked or script.talking or listened_for(script.run.step)
+            if self._slow or waits or not script.next_thing():
                 return
 
     def _seats_do(self) -> bool:
-        """Let one that rings do what was said beforehand; whether there was one."""
+        """Let one that rings, or is asked, do what was said beforehand; whether there was one."""
         planned = next((name for name in self._script.ringing if name in self._plans), None)
         if planned is not None:
-            self._seat_does(planned, self._plans[planned])
-        return planned is not None
+            deed = self._plans[planned]
+            self._seat_does(planned, "answer" if deed == "accept" else deed)
+            return True
+        asked = next((name for name in self._asked if self._plans.get(name) in ("answer", "accept")), None)
+        if asked is not None:
+            self._seat_does(asked, "accept")
+        return asked is not None
 
     def _outside(self, asked: Asked) -> tuple[float, Reply]:
         mock = mock_of(asked, self._http)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
-from gateway.call import Target
+from ivr.calendar.model import Closing
 from ivr.flow.model import Flow, Place
 from ivr.flow.values import as_text
 from ivr.run.actions import StepRecord
@@ -32,6 +32,7 @@ from ivr.run.testing.model import (
     SeatDoes,
     Step,
     Wait,
+    Whispered,
 )
 
 KEY_GAP = 0.2
@@ -77,6 +78,16 @@ def act(case: Case, around: Surroundings) -> Result:
     return _Acting(case, around).result()
 
 
+class _Closed:
+    """What a test says is closed by hand, since its call came."""
+
+    def __init__(self, case: Case) -> None:
+        self._names, self._since = case.closed, case.caller.at
+
+    def closing(self, calendar: str) -> Closing | None:
+        return Closing(self._since, "as the test says") if calendar in self._names else None
+
+
 class _Acting:
     """One call of one test."""
 
@@ -90,7 +101,7 @@ class _Acting:
         self._script = Script(
             case.flow,
             facts,
-            environment=environment_of(case.flow, around, case.mocks),
+            environment=replace(environment_of(case.flow, around, case.mocks), closings=_Closed(case)),
             outside=self._outside,
             lengths=case.lengths,
             signed_in=around.seats if around.known else None,
@@ -172,6 +183,8 @@ class _Acting:
                 self._until_any(party, "rings")
             case SeatDoes():
                 self._seat_does(step)
+            case Whispered(sound=sound, seat=party):
+                self._whispered(sound, party)
             case Bridged(seat=party):
                 seat = script.seat(party.name)
                 script.until(lambda: seat.talking, f"{party} and the caller talk")
@@ -207,6 +220,10 @@ class _Acting:
         if heard is not None and heard.cut != cut:
             raise _Differs(f"the key {'did not cut' if cut else 'cut'} '{heard.name}'")
 
+    def _whispered(self, sound: Sound, party: Party) -> None:
+        heard = self._script.seat(party.name).whispered
+        self._script.until(lambda: sound.name in map(folded, heard), f"{party} hears {sound} alone")
+
     def _until_any(self, party: Party, what: str) -> None:
         seats = [self._script.seat(name) for name in party.seats]
         self._script.until(lambda: any(seat.ringing for seat in seats), f"{party} {what}")
@@ -214,8 +231,20 @@ class _Acting:
     def _seat_does(self, step: SeatDoes) -> None:
         name, seat = step.seat.name, self._script.seat(step.seat.name)
         if step.deed == "hangup":
-            self._script.until(lambda: seat.talking, f"{name} and the caller talk")
+            self._script.until(lambda: seat.talking or seat.asked, f"{name} has answered")
             seat.hangs_up()
+            return
+        if step.deed == "accept":
+            self._script.until(lambda: seat.asked, f"{name} is asked for a key")
+            if self._script.accept_key is None:
+                raise _Differs(f"{name} hears a whisper, but no key is asked for")
+            seat.takes_call()
+            return
+        if seat.asked and step.deed in ("refuse", "no_answer"):
+            if step.deed == "refuse":
+                seat.passes_up()
+            else:
+                self._script.until(lambda: not seat.asked, f"{name} is asked no more")
             return
         self._until_any(step.seat, "rings")
         match step.deed:
@@ -278,14 +307,18 @@ def _is(text: str | None) -> str:
 
 
 def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock]) -> Environment:
-    """What the flow can refer to. Tables that a mock stands in for are asked for outside."""
+    """What the flow can refer to. Tables that a mock stands in for are asked for outside.
+
+    Where chance decides who rings, it is the group's order.
+    """
     mocked = tables_of(mocks)
     return Environment(
         {**around.flows, flow.name: flow},
-        {name: tuple(targets_of(members)) for name, members in around.groups.items()},
+        around.groups,
         {name: table for name, table in around.tables.items() if name not in mocked},
         around.calendars,
         country=around.country,
+        shuffled=lambda targets: targets,
     )
 
 
@@ -303,12 +336,6 @@ def _tries(expected: Mapping[str, int], script: Script) -> Iterator[str]:
     for block, number in expected.items():
         if tries[block] != number:
             yield f"expected {number} tries in block {block}, but there were {tries[block]}"
-
-
-def targets_of(members: Iterable[str]) -> Iterator[Target]:
-    for member in members:
-        scheme, _, name = member.partition(":")
-        yield Target("tel" if scheme == "tel" else "sip", name)
 
 
 def _path(blocks: Iterable[str]) -> str:

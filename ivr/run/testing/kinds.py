@@ -17,6 +17,7 @@ from ivr.flow.model import Flow, Recording
 from ivr.flow.problem import did_you_mean
 from ivr.flow.settings import Reader, Schema, scalar, schema_of, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
+from ivr.run.hunt import Member, members_of
 from ivr.table import Table
 
 _FILLED: Final[Schema] = {"pattern": r"\{[^{}]+\}"}
@@ -34,8 +35,7 @@ class Surroundings:
     """What of the site a test can name and a flow can ring."""
 
     seats: Collection[str] = ()
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Names of groups to ``sip:SEAT`` and ``tel:NUMBER``."""
+    groups: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
     numbers: bool = False
     """Whether there is a trunk, so that any number can be rung."""
     known: bool = False
@@ -251,7 +251,7 @@ class PartyName:
             return None
         name, around = text.text, reader.around
         if self.groups and name in around.groups:
-            return Party(name, tuple(target.partition(":")[2] for target in around.groups[name]))
+            return Party(name, tuple(target.name for target in members_of(around.groups[name])))
         reachable = around.numbers and re.fullmatch(r"\+?[0-9*#]{1,32}", name)
         if name in around.seats or reachable:
             return Party(name, (name,))
@@ -269,6 +269,28 @@ class PartyName:
 
     def describe(self) -> str:
         return "a seat or a group" if self.groups else "a seat in quotes: '2001'"
+
+
+@dataclass(frozen=True)
+class CalendarName:
+    """A calendar of the site."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None or not isinstance(reader, CaseReader):
+            return None
+        known = reader.around.calendars
+        if text.text not in known:
+            help = did_you_mean(text.text, known, "calendars") if known else "calendars stand in the site file"
+            reader.problem("E170", text, f"the site has no calendar '{text.text[:60]}'", help)
+            return None
+        return text.text
+
+    def schema(self) -> Schema:
+        return text_schema()
+
+    def describe(self) -> str:
+        return "the name of a calendar"
 
 
 @dataclass(frozen=True)

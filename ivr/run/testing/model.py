@@ -34,7 +34,7 @@ from ivr.run.testing.kinds import (
 )
 from ivr.run.testing.mocks import Mock
 
-Deed = Literal["answer", "busy", "refuse", "no_answer", "offline", "fail", "hangup"]
+Deed = Literal["answer", "accept", "busy", "refuse", "no_answer", "offline", "fail", "hangup"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +108,28 @@ class Rings:
 
 @dataclass(frozen=True, slots=True)
 class SeatDoes:
-    """Wait until a seat rings (talks, for ``hangup``), and let it do something."""
+    """Wait until a seat rings (has answered, for ``hangup`` and ``accept``), and let it do something.
+
+    ``accept`` presses the key that takes the call. ``refuse`` and ``no_answer`` of one that is asked for that key press
+    another one, and none.
+    """
 
     place: Place = field(compare=False)
     seat: Party = setting(PartyName(), "the seat")
     deed: Deed = setting(
-        OneOf(("answer", "busy", "refuse", "no_answer", "offline", "fail", "hangup")), "what it does", name="does"
+        OneOf(("answer", "accept", "busy", "refuse", "no_answer", "offline", "fail", "hangup")),
+        "what it does",
+        name="does",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Whispered:
+    """Wait until a seat alone hears a recording or a text."""
+
+    place: Place = field(compare=False)
+    sound: Sound = setting(SoundName(), "a recording, or {say: 'the whole text'}", name="whisper")
+    seat: Party = setting(PartyName(), "the seat", name="to")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +156,20 @@ class HangUp:
     who: Literal["caller"] = setting(OneOf(("caller",)), "who", name="hangup")
 
 
-Step = Hears | HearsText | Press | PromptCut | Wait | AtBlock | Rings | SeatDoes | Bridged | MaxSilence | HangUp
+Step = (
+    Hears
+    | HearsText
+    | Press
+    | PromptCut
+    | Wait
+    | AtBlock
+    | Rings
+    | SeatDoes
+    | Whispered
+    | Bridged
+    | MaxSilence
+    | HangUp
+)
 
 STEPS: Mapping[str, type[Step]] = {
     "hears": Hears,
@@ -152,6 +180,7 @@ STEPS: Mapping[str, type[Step]] = {
     "at_block": AtBlock,
     "rings": Rings,
     "seat": SeatDoes,
+    "whisper": Whispered,
     "bridged": Bridged,
     "max_silence": MaxSilence,
     "hangup": HangUp,
@@ -201,6 +230,8 @@ class Case:
     """What answers for the world outside, the first that fits; those of ``defaults`` come last."""
     gate: bool = False
     """Whether a reload that would break it must not happen."""
+    closed: frozenset[str] = frozenset()
+    """Calendars that are closed by hand."""
 
 
 # What holds for every call --------------------------------------------------------------------------------

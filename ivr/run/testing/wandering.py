@@ -33,8 +33,10 @@ _MOVES: Final = 30
 _TRIES: Final = 300
 """Replays in which a shorter call is looked for."""
 
-Deed = Literal["answer", "busy", "refuse", "offline", "fail", "hangup"]
+Deed = Literal["answer", "accept", "busy", "refuse", "offline", "fail", "hangup"]
 _DEEDS: Final[tuple[Deed, ...]] = ("answer", "answer", "busy", "refuse", "offline", "fail")
+_ASKED_DEEDS: Final[tuple[Deed, ...]] = ("accept", "accept", "refuse", "hangup")
+"""Of one who has answered and does not have the caller yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +242,18 @@ class _Wanderer:
 
     def _seat(self, name: str, deed: Deed) -> bool:
         seat = self.script.seat(name)
-        if not (seat.talking if deed == "hangup" else seat.ringing):
+        fits = {"hangup": seat.talking or seat.asked, "accept": seat.asked, "refuse": seat.ringing or seat.asked}
+        if not fits.get(deed, seat.ringing):
             return False
         match deed:
+            case "accept":
+                if self.script.accept_key is None:
+                    return False
+                seat.takes_call()
+            case "refuse" if seat.asked:
+                if self.script.accept_key is None:
+                    return False
+                seat.passes_up()
             case "answer":
                 seat.answers()
             case "busy":
@@ -265,6 +276,8 @@ class _Wanderer:
             return HangingUp()
         if script.ringing and dice.random() < 0.7:
             return SeatDoing(dice.choice(script.ringing), dice.choice(_DEEDS))
+        if script.asked_parties and dice.random() < 0.7:
+            return SeatDoing(dice.choice(script.asked_parties), dice.choice(_ASKED_DEEDS))
         if script.talking and dice.random() < 0.5:
             return SeatDoing(script.talking[0], "hangup")
         wanted = sorted(_listened_for(script.run.step))
