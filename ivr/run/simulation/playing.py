@@ -6,7 +6,7 @@ Every input is remembered, and taking one back plays the others again: a call ha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -18,12 +18,13 @@ from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, Reply
 from ivr.run.simulation.commands import ASKED_CHOICES, CHOICES, DEEDS, HELP, Deed, NotUnderstood, http_reply, span_of
-from ivr.run.simulation.saving import TimedMove, as_test
 from ivr.run.simulation.services import mock_of
 from ivr.run.simulation.transcript import SecondsOf, Told
-from ivr.run.testing.acting import KEY_GAP
-from ivr.run.testing.mocks import HttpReply, Mock, as_yaml, remedy
-from ivr.run.testing.wandering import HangingUp, Move, Pressing, SeatDoing, listened_for
+from ivr.run.testing.listening import listened_for
+from ivr.run.testing.mocks import HttpReply, Mock
+from ivr.run.testing.model import Caller
+from ivr.run.testing.moves import HangingUp, Made, Move, Pressing, SeatDoing, make
+from ivr.run.testing.writing import as_file, as_yaml, remedy
 
 _MOST_INPUTS: Final = 1_000
 _INSTANT: Final = 0.001
@@ -155,10 +156,11 @@ class Simulation:
         """The call so far, as a file of tests. Raises NotUnderstood if it was not played by the rules of one."""
         if any(isinstance(one, str) and one.startswith(("/goto", "/set")) for one in self._inputs):
             raise NotUnderstood("a call with /goto or /set cannot be a test: no caller can do that")
-        return as_test(name, self._flow, self._facts, self._script, self._mocks, self._moves)
+        script, caller = self._script, Caller(self._facts.caller, self._facts.did or "", self._facts.at)
+        return as_file(self._flow.name, name, script, caller, self._mocks, self._moves, lengths=script.lengths)
 
     def _restart(self) -> None:
-        self._moves: list[TimedMove] = []
+        self._moves: list[Made] = []
         self._slow = self._slow_at_first
         self._mocks: list[Mock] = []
         self._http: HttpReply | None = None
@@ -208,18 +210,18 @@ class Simulation:
             raise NotUnderstood("the call is over: /back takes back the last input, /save NAME keeps it as a test")
         match word:
             case "":
-                self._moved(self._pass)
+                self._pass()
                 return
             case "/wait":
                 self._wait(span_of(rest))
             case "/hangup":
-                self._moved(self._script.hangs_up, HangingUp())
+                self._make(HangingUp())
             case "/set":
                 self._set(rest)
             case "/goto":
                 self._script.jump(self._block(rest))
             case _ if re.fullmatch(r"[0-9*#A-D]+", keys := line.replace(" ", "")) and not self._is_deed(line):
-                self._moved(lambda: self._press(keys), Pressing(keys))
+                self._make(Pressing(keys))
             case _ if self._is_deed(line):
                 self._deed(line)
             case _:
@@ -235,17 +237,10 @@ class Simulation:
             self._script.waits(left if due is None else min(max(due, _INSTANT), left))
             self._seats_do()
 
-    def _moved(self, act: Callable[[], None], move: Move | None = None) -> None:
+    def _make(self, move: Move) -> None:
         began = self._script.now
-        act()
-        if move is not None:
-            self._moves.append((began, self._script.now, move))
-
-    def _press(self, keys: str) -> None:
-        for key in keys:
-            self._script.waits(KEY_GAP)
-            if not self._script.run.finished:
-                self._script.presses(key, gap=0.0)
+        if make(self._script, move) is not None:
+            self._moves.append(Made(began, self._script.now, move))
 
     def _is_deed(self, line: str) -> bool:
         words = line.split()
@@ -279,23 +274,12 @@ class Simulation:
         return ASKED_CHOICES.format(key=self._script.accept_key)
 
     def _seat_does(self, name: str, deed: Deed) -> None:
-        seat = self._script.seat(name)
-        match deed:
-            case "answer":
-                self._moved(seat.answers, SeatDoing(name, deed))
-            case "busy":
-                self._moved(seat.busy, SeatDoing(name, deed))
-            case "accept":
-                self._moved(seat.takes_call, SeatDoing(name, deed))
-            case "refuse":
-                self._moved(seat.passes_up if seat.asked else seat.refuses, SeatDoing(name, deed))
-            case "offline":
-                self._moved(seat.offline, SeatDoing(name, deed))
-            case "hangup":
-                self._moved(seat.hangs_up, SeatDoing(name, deed))
-            case "no_answer":
-                while (seat.ringing or seat.asked) and self._script.next_thing():
-                    pass
+        if deed == "no_answer":
+            seat = self._script.seat(name)
+            while (seat.ringing or seat.asked) and self._script.next_thing():
+                pass
+        else:
+            self._make(SeatDoing(name, deed))
 
     def _set(self, text: str) -> None:
         name, equals, value = text.partition("=")
