@@ -174,6 +174,11 @@ class FlowRun:
         return self._path[-1] if self._path else self._flow.start
 
     @property
+    def block(self) -> str:
+        """The block of the step being done, as the path has it: after a called flow it is the caller's again."""
+        return self._named(self._block)
+
+    @property
     def place(self) -> Place:
         """Where the step being done, or done last, stands in the flow's file."""
         block = self._flow.blocks.get(self._block)
@@ -480,11 +485,14 @@ class FlowRun:
             return None
         self._talk.previous_block = self.last_block
         if self._caller_left is None:
-            self._path.append(name if self._flow is self._first_flow else f"{self._flow.name}.{name}")
+            self._path.append(self._named(name))
         self._block, self._index = name, 0
         self._steps = block.steps
         self._passes[self._flow.name, name] += 1
         return self._next_step()
+
+    def _named(self, block: str) -> str:
+        return block if self._flow is self._first_flow else f"{self._flow.name}.{block}"
 
     def _next_step(self) -> Outcome | None:
         if self._index >= len(self._steps):

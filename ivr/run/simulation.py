@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
 from pathlib import PurePath
 from typing import Final, Literal
 
@@ -23,29 +22,11 @@ from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, HttpRequest, Notification, PluginCall, Reply, TableLookup
 from ivr.run.script import PATIENCE, Script
-from ivr.run.testing.acting import KEY_GAP
-from ivr.run.testing.mocks import (
-    Given,
-    HttpMock,
-    HttpReply,
-    LookupMock,
-    Mock,
-    NotifyMock,
-    PluginMock,
-    as_yaml,
-    distinct,
-    remedy,
-    word_of,
-)
-from ivr.run.testing.wandering import (
-    HangingUp,
-    Move,
-    Pressing,
-    SeatDoing,
-    Waiting,
-    as_step,
-    listened_for,
-)
+from ivr.run.testing.listening import listened_for
+from ivr.run.testing.mocks import Given, HttpMock, HttpReply, LookupMock, Mock, NotifyMock, PluginMock
+from ivr.run.testing.model import Caller
+from ivr.run.testing.moves import HangingUp, Made, Move, Pressing, SeatDoing, make
+from ivr.run.testing.writing import as_file, as_yaml, remedy
 
 Deed = Literal["answer", "accept", "busy", "refuse", "no_answer", "offline", "hangup"]
 
@@ -259,28 +240,11 @@ class Simulation:
         """The call so far, as a file of tests. Raises NotUnderstood if it was not played by the rules of one."""
         if any(line.startswith(("/goto", "/set")) for line in self._inputs):
             raise NotUnderstood("a call with /goto or /set cannot be a test: no caller can do that")
-        script, facts = self._script, self._facts
-        zone = str(facts.at.tzinfo)
-        when = f"{facts.at:%Y-%m-%d %H:%M:%S} {zone}" if "/" in zone else f"{_utc(facts.at)} UTC"
-        lines = [
-            f"flow: {self._flow.name}",
-            "tests:",
-            f"  - name: {name}",
-            f"    call: {{from: '{facts.caller}', to: '{facts.did}', at: '{when}'}}",
-        ]
-        mocks = distinct(self._mocks)
-        for word in dict.fromkeys(word_of(mock) for mock in mocks):
-            lines.append(f"    {word}:")
-            lines += [f"      - {as_yaml(mock)}" for mock in mocks if word_of(mock) == word]
-        if self._moves:
-            lines += ["    steps:", *(f"      - {as_step(move)}" for move in _timed(self._moves, script.now))]
-        path = ", ".join(script.path)
-        end = f"ended_by: {script.ended_by}" if script.run.finished else f"at_block: {script.run.last_block}"
-        lines.append(f"    expect: {{path: [{path}], {end}}}")
-        return "\n".join(lines) + "\n"
+        caller = Caller(self._facts.caller, self._facts.did or "", self._facts.at)
+        return as_file(self._flow.name, name, self._script, caller, self._mocks, self._moves)
 
     def _restart(self) -> None:
-        self._moves: list[tuple[float, float, Move]] = []
+        self._moves: list[Made] = []
         self._mocks: list[Mock] = []
         self._http: HttpReply | None = None
         self._broke: set[str] = set()
@@ -314,19 +278,19 @@ class Simulation:
             raise NotUnderstood("the call is over: /back takes back the last input, /save NAME keeps it as a test")
         match word:
             case "":
-                self._moved(self._pass)
+                self._pass()
                 return
             case "/wait":
                 seconds = _seconds(rest)
-                self._moved(lambda: self._script.waits(seconds))
+                self._script.waits(seconds)
             case "/hangup":
-                self._moved(self._script.hangs_up, HangingUp())
+                self._make(HangingUp())
             case "/set":
                 self._set(rest)
             case "/goto":
                 self._script.jump(self._block(rest))
             case _ if re.fullmatch(r"[0-9*#A-D]+", keys := line.replace(" ", "")) and not self._is_deed(line):
-                self._moved(lambda: self._press(keys), Pressing(keys))
+                self._make(Pressing(keys))
             case _ if self._is_deed(line):
                 self._deed(line)
             case _:
@@ -334,17 +298,10 @@ class Simulation:
                 raise NotUnderstood(f"'{line[:40]}' means nothing here: {help or '/help says what does'}")
         self._advance()
 
-    def _moved(self, act: Callable[[], None], move: Move | None = None) -> None:
+    def _make(self, move: Move) -> None:
         began = self._script.now
-        act()
-        if move is not None:
-            self._moves.append((began, self._script.now, move))
-
-    def _press(self, keys: str) -> None:
-        for key in keys:
-            self._script.waits(KEY_GAP)
-            if not self._script.run.finished:
-                self._script.presses(key, gap=0.0)
+        if make(self._script, move) is not None:
+            self._moves.append(Made(began, self._script.now, move))
 
     def _is_deed(self, line: str) -> bool:
         words = line.split()
@@ -378,23 +335,12 @@ class Simulation:
         return _ASKED_CHOICES.format(key=self._script.accept_key)
 
     def _seat_does(self, name: str, deed: Deed) -> None:
-        seat = self._script.seat(name)
-        match deed:
-            case "answer":
-                self._moved(seat.answers, SeatDoing(name, deed))
-            case "busy":
-                self._moved(seat.busy, SeatDoing(name, deed))
-            case "accept":
-                self._moved(seat.takes_call, SeatDoing(name, deed))
-            case "refuse":
-                self._moved(seat.passes_up if seat.asked else seat.refuses, SeatDoing(name, deed))
-            case "offline":
-                self._moved(seat.offline, SeatDoing(name, deed))
-            case "hangup":
-                self._moved(seat.hangs_up, SeatDoing(name, deed))
-            case "no_answer":
-                while (seat.ringing or seat.asked) and self._script.next_thing():
-                    pass
+        if deed == "no_answer":
+            seat = self._script.seat(name)
+            while (seat.ringing or seat.asked) and self._script.next_thing():
+                pass
+        else:
+            self._make(SeatDoing(name, deed))
 
     def _set(self, text: str) -> None:
         name, equals, value = text.partition("=")
@@ -461,20 +407,6 @@ class Simulation:
         found = mock.answer(asked)
         assert found is not None
         return found
-
-
-def _timed(moves: Sequence[tuple[float, float, Move]], until: float) -> list[Move]:
-    """The moves with the waits between them."""
-    found: list[Move] = []
-    for (_, ended, _), (began, _, move) in pairwise([(0.0, 0.0, HangingUp()), *moves, (until, until, HangingUp())]):
-        if began - ended >= 0.02:
-            found.append(Waiting(round(began - ended, 3)))
-        found.append(move)
-    return found[:-1]
-
-
-def _utc(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _seconds(text: str) -> float:
