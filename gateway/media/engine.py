@@ -336,6 +336,7 @@ class MediaLeg:
         self._engine._check_address(address)
         with self._lock:
             self._call("media_leg_send_datagram", data, len(data), address.encode("ascii"), port)
+
     def expect(self) -> None:
         """Let the far end's silence count from now on, whatever was before: MediaLost comes after all of its time."""
         with self._lock:

@@ -374,7 +374,7 @@ int media_leg_statistics(Engine *engine, int64_t id, MediaLegStatistics *out)
     return unlock(engine);
 }
 
-/* From now on the leg speaks the codec, with this coder; the one to be freed by its codec when the engine is unlocked. */
+/* From now on the leg speaks the codec, with this coder. Returns the one to be freed when the engine is unlocked. */
 static void *take_codec(Leg *leg, const Codec *codec, void *coder, int64_t now)
 {
     if (leg->codec == codec && (leg->coder || !codec->open))

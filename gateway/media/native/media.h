@@ -13,7 +13,7 @@
 typedef struct Engine Engine;
 
 /* Raised with every change of what is declared here, so that a library left over from older sources is noticed. */
-enum { MEDIA_ABI = 5 };
+enum { MEDIA_ABI = 6 };
 int media_abi(void);
 
 enum { CODEC_PCMU, CODEC_PCMA, CODEC_G722, CODEC_OPUS };
