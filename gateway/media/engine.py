@@ -173,7 +173,7 @@ class LegStatistics:
     reordered: int = 0
     """Came after a packet that was sent later."""
     ignored: int = 0
-    """From a source that is not the far end, or before it was known."""
+    """From a source that is not the far end, or before it was known; or more sound than there was time to decode."""
     malformed: int = 0
     """Neither RTP nor RTCP, or of a payload type that was not agreed on."""
     send_errors: int = 0

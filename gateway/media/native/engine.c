@@ -396,7 +396,7 @@ static void *take_codec(Leg *leg, const Codec *codec, void *coder, int64_t now)
     leg->codec = codec;
     leg->coder = coder;
     leg->out.scale = codec->scale;
-    leg->decoding = (Decoding){0};
+    leg->decoding = (Decoding){.paid_until = leg->decoding.paid_until};
     leg->encoder_behind = false;
     return former;
 }

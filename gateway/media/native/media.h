@@ -72,7 +72,7 @@ typedef struct {
     int64_t lost;
     int64_t duplicates;
     int64_t reordered;
-    int64_t ignored;   /* from a source that is not the far end, or before it was known */
+    int64_t ignored;   /* from a source that is not the far end, or before it was known; or a flood */
     int64_t malformed; /* not RTP or RTCP, or of no payload type that was agreed on */
     int64_t send_errors;
     int64_t remote_lost; /* what the far end reports of our stream */
