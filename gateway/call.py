@@ -52,6 +52,7 @@ __all__ = [
     "Clip",
     "Codec",
     "DropReason",
+    "EarlyMedia",
     "GatewayConfig",
     "IceServer",
     "InvitationEnd",
@@ -155,6 +156,14 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyMedia:
+    """Sound before the answer has begun: the caller (``leg_id`` None) hears what is played although the call is not
+    taken, or a dialled party sends sound before it answers."""
+
+    leg_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MediaStarted:
     """The first valid packet came from the caller (``leg_id`` None) or from that leg."""
 
@@ -252,6 +261,7 @@ class CallEnded:
 
 CallEvent = (
     Answered
+    | EarlyMedia
     | MediaStarted
     | KeyPressed
     | PlayEnded
@@ -307,6 +317,7 @@ class Call(Protocol):
 
     def early(self) -> None:
         """Let the caller hear what is played before the call is taken (183 with SDP). No effect once answered.
+        :class:`EarlyMedia` follows.
 
         A caller who made no offer cannot hear it: what is played before the answer is over at once.
         """
@@ -337,7 +348,7 @@ class Call(Protocol):
         """
 
     def ringback(self, on: bool) -> None:
-        """Let the caller hear that somebody is being rung: the tone if answered, 180 if not."""
+        """Let the caller hear that somebody is being rung: the tone if he hears what is played, 180 if not."""
 
     def dial(
         self,
