@@ -55,7 +55,8 @@ class StateOk(Ok):
     """The state of the invitation, as seen by who asks."""
 
     state: str = described(STATES, "Where it stands.", example="received_by_remote")
-    remote: str | None = described(STATES, "Where the other side's half stands, as far as it is known.", default=None)
+    remote: str | None = described(STATES, "Where the gateway's half stands, if it is not over.", default=None)
+    over: bool = described(Flag(), "It came to its end, or the call did.", example=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

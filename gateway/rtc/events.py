@@ -27,6 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gateway.rtc.invitation import ErrorWord
 from gateway.rtc.rights import Rights
 from gateway.rtc.values import Candidate
 
@@ -53,7 +54,6 @@ __all__ = [
 ]
 
 PresenceState = Literal["online", "unreachable", "offline", "busy"]
-InvitationError = Literal["peer_offline", "no_response", "expired", "not_logged_in", "accept_failed"]
 HangUpCause = Literal["hangup", "network", "replaced", "logout"]
 
 
@@ -89,7 +89,7 @@ class InvitationReceived:
 
 @dataclass(frozen=True, slots=True)
 class InvitationCancelled:
-    """A client gave up the call it made, before it was taken."""
+    """A client gave up the call it made. Our acceptance may have been on its way to it."""
 
     invitation: str
 
@@ -123,10 +123,13 @@ class InvitationRefused:
 
 @dataclass(frozen=True, slots=True)
 class InvitationFailed:
-    """An invitation came to nothing without anybody wanting that, a client's or ours."""
+    """An invitation came to nothing without anybody wanting that, a client's or ours.
+
+    ``accept_failed``: we had accepted a client's call, and it could not be told.
+    """
 
     invitation: str
-    error: InvitationError
+    error: ErrorWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ class CandidateReceived:
 
     invitation: str
     device: str
-    """Which device's: several may ring with one offer, and each gathers its own."""
+    """Whose: several may ring with one offer, and each gathers its own."""
     candidate: Candidate | None
     """None: that was the last."""
 
@@ -186,7 +189,7 @@ class ClientUnreachable:
     user: str
     device: str
     invitations: tuple[str, ...]
-    """Its accepted calls, and those it is making."""
+    """Those it has to do with: made, taken, ringing."""
 
 
 @dataclass(frozen=True, slots=True)

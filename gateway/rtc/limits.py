@@ -71,9 +71,11 @@ class Limits:
     """Until a peer message must be confirmed by a device."""
     unconfirmed: int = 1_024
     """Notifications a session may owe the confirmation of; peer messages stop at half of that."""
-    unconfirmed_bytes: int = 2 * 1024 * 1024
+    unconfirmed_characters: int = 2 * 1024 * 1024
     answers_kept: int = 64
     """Answers that are given again when a request is repeated after a resume; so many requests may be open."""
+    finished_kept: int = 32
+    """Invitations of a session that are over and of which `state` still tells how they came out."""
     invitations: int = 8
     """Of one session, alive at the same time."""
     invitations_of_user: int = 16

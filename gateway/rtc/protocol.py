@@ -41,6 +41,7 @@ ID: Final = Whole(1)
 
 CLOSINGS: Final[dict[int, str]] = {
     1001: "The gateway stops.",
+    1013: "The gateway has as many connections as it takes, in all or from that address.",
     4000: "Logged out.",
     4001: "Not logged in in time, or too many tries.",
     4002: "The same device logged in anew, or resumed elsewhere.",

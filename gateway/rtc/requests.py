@@ -43,6 +43,8 @@ class Request:
 
     type: ClassVar[str]
     answer: ClassVar[_AnswerClass] = Ok
+    once: ClassVar[bool] = True
+    """It is not done again when it is repeated; what changes nothing, or may as well be done twice, is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,7 @@ class Login(Request):
 
     type: ClassVar[str] = "login"
     answer: ClassVar[_AnswerClass] = LoginOk
+    once: ClassVar[bool] = False
 
     token: str = described(Text(TOKEN_BYTES), "A signed token (JWT) of this gateway.", example="eyJhbGciOi...")
     device: str = described(
@@ -66,6 +69,7 @@ class Ping(Request):
     """Say that you are there, every `ping_ms`. Any other message says so as well."""
 
     type: ClassVar[str] = "ping"
+    once: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,7 @@ class PresenceSubscribe(Request):
 
     type: ClassVar[str] = "presence.subscribe"
     answer: ClassVar[_AnswerClass] = PresenceOk
+    once: ClassVar[bool] = False
 
     users: tuple[str, ...] = described(Items(ID, SUBSCRIPTIONS, least=1), "Whom.", example=["bob", "carol"])
 
@@ -90,6 +95,7 @@ class PresenceUnsubscribe(Request):
     """Watch users no more."""
 
     type: ClassVar[str] = "presence.unsubscribe"
+    once: ClassVar[bool] = False
 
     users: tuple[str, ...] = described(Items(ID, SUBSCRIPTIONS, least=1), "Whom.", example=["carol"])
 
@@ -141,6 +147,7 @@ class Received(Request):
     """This device has the invitation and tells its user of it. Say so at once, before anybody is asked."""
 
     type: ClassVar[str] = "received"
+    once: ClassVar[bool] = False
 
     invitation: str = described(SECRET, "The invitation.", example=_INVITATION)
 
@@ -222,6 +229,7 @@ class State(Request):
 
     type: ClassVar[str] = "state"
     answer: ClassVar[_AnswerClass] = StateOk
+    once: ClassVar[bool] = False
 
     invitation: str = described(SECRET, "The invitation.", example=_INVITATION)
 
