@@ -32,6 +32,7 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
+from gateway.media.mix import Mix
 from gateway.party import CallerParty, Party
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,12 @@ log = logging.getLogger(__name__)
 _RINGBACK = -1
 _HOLD = -2
 
+_MEMBERS_MAX = 14
+"""Besides the two: more than anybody can follow on a telephone."""
+
 Headers = Sequence[tuple[str, str]]
 MakeParty = Callable[["BridgedCall", str, Target, str | None, Headers], Party | LegFailed]
-FindAddress = Callable[["BridgedCall", Target, Headers], str | LegFailed]
+FindAddress = Callable[[Target, Headers], str | LegFailed]
 """What the caller's own telephone would have to call; or why there is nothing."""
 Post = Callable[["BridgedCall", CallEvent], None]
 
@@ -59,6 +63,7 @@ class BridgedCall:
         caller_name: str,
         caller_account: str | None,
         make_party: MakeParty,
+        open_mix: Callable[[], Mix],
         find_address: FindAddress,
         post: Post,
         acted: Callable[[], None],
@@ -73,6 +78,7 @@ class BridgedCall:
         self.caller_account = caller_account
         self.owner: CallOwner | None = None
         self._make_party = make_party
+        self._open_mix = open_mix
         self._find_address = find_address
         self._post = post
         self._acted = acted
@@ -82,6 +88,9 @@ class BridgedCall:
         self._caller: CallerParty | None = None
         self._legs: dict[str, Party] = {}
         self._connected: Party | None = None
+        self._members: list[Party] = []
+        """Who joined the two that talk: then all are mixed."""
+        self._mix: Mix | None = None
         self._held: set[str] = set()
         self._early: Party | None = None
         self._referral: str | None = None
@@ -198,7 +207,7 @@ class BridgedCall:
         caller = self._caller
         if self._over or caller is None:
             return
-        address = self._find_address(self, target, headers)
+        address = self._find_address(target, headers)
         if isinstance(address, LegFailed):
             self._tell(LegFailed(leg_id, address.outcome, address.status, address.text))
         else:
@@ -236,8 +245,23 @@ class BridgedCall:
         self._connected = party
         self._rejoin()
 
+    def join(self, party: CallerParty) -> None:
+        """Let one more party in who has called this call itself: all hear each other from now on.
+
+        Only a call in which two talk can be joined; otherwise, and when there is no room, he is refused.
+        """
+        if self._connected is None or self._caller is None or len(self._members) >= _MEMBERS_MAX:
+            party.reject(480 if self._connected is None else 486, "")
+            self._report(party)
+            return
+        party.answer()
+        self._members.append(party)
+        self._rejoin()
+        self._acted()
+
     def disconnect(self) -> None:
         party, self._connected = self._connected, None
+        self._dismiss()
         if party is not None and self._caller is not None:
             self._caller.media.unbridge()
             for media in (self._caller.media, party.media):
@@ -252,17 +276,14 @@ class BridgedCall:
         caller = self._caller
         if not on:
             self._part_early(party)
-        elif (
-            self._ringback
-            and caller is not None
-            and caller.answered
-            and self._connected is None
-            and self._early is None
-        ):
+        elif self._ringback and caller is not None and self._connected is None and self._early is None:
             # What the far end plays (an announcement, its own ring-back) is truer than our tone.
+            if not caller.answered and not caller.early():
+                return
             self._early = party
             caller.media.stop_playing()
             caller.media.bridge(party.media)
+            self._acted()
 
     def party_answered(self, party: Party) -> None:
         if party.role == "agent":
@@ -279,12 +300,24 @@ class BridgedCall:
         if party is self._caller:
             self._tell(CallerLeft("network" if network else "caller", cause))
             self._caller_gone(party)
-        elif self._legs.pop(party.leg_id, None) is not None:
-            if party is self._connected:
-                self.disconnect()
+        elif party in self._members:
+            self._members.remove(party)
             self._held.discard(party.leg_id)
             self._report(party)
-            self._tell(LegEnded(party.leg_id, "network" if network else "agent"))
+            self._rejoin()
+        elif (name := self._name_of(party)) is not None:
+            self._held.discard(party.leg_id)
+            if party is self._connected and self._members:
+                # The others talk on: one of them stands for the leg that the owner knows.
+                self._legs[name] = self._connected = self._members.pop(0)
+                self._report(party)
+                self._rejoin()
+                return
+            del self._legs[name]
+            if party is self._connected:
+                self.disconnect()
+            self._report(party)
+            self._tell(LegEnded(name, "network" if network else "agent"))
 
     def referral_ringing(self, leg_id: str) -> None:
         if leg_id == self._referral:
@@ -306,8 +339,8 @@ class BridgedCall:
         (self._held.add if held else self._held.discard)(party.leg_id)
         if party is self._caller:
             self._tell(CallerHeld() if held else CallerRetrieved())
-        else:
-            self._tell(LegHeld(party.leg_id) if held else LegRetrieved(party.leg_id))
+        elif (name := self._name_of(party)) is not None:
+            self._tell(LegHeld(name) if held else LegRetrieved(name))
         if self._connected is not None:
             self._rejoin()
 
@@ -317,7 +350,8 @@ class BridgedCall:
     # What the media engine tells ----------------------------------------------------------------------
 
     def media_started(self, party: Party) -> None:
-        self._tell(MediaStarted(self._leg_name(party)))
+        if party not in self._members:
+            self._tell(MediaStarted(self._leg_name(party)))
 
     def media_key(self, party: Party, key: str, inband: bool) -> None:
         self._key(party, key, "inband" if inband else "rfc4733")
@@ -333,9 +367,18 @@ class BridgedCall:
             self._post(self, event)
 
     def _leg_name(self, party: Party) -> str | None:
-        return None if party is self._caller else party.leg_id
+        """As events have it: None for the caller."""
+        return None if party is self._caller else self._name_of(party) or party.leg_id
+
+    def _name_of(self, party: Party) -> str | None:
+        """The leg that a dialled party is to the owner; None for one who joined, and for one who is gone."""
+        if self._legs.get(party.leg_id) is party:
+            return party.leg_id
+        return next((name for name, leg in self._legs.items() if leg is party), None)
 
     def _key(self, party: Party, key: str, source: KeySource) -> None:
+        if party in self._members:
+            return
         self._tell(KeyPressed(key, source, self._leg_name(party)))
         self._pass_on(party, key, source)
 
@@ -363,10 +406,14 @@ class BridgedCall:
                 self._start_ringback()
 
     def _rejoin(self) -> None:
-        """Let caller and connected party hear each other, or the one hear music whom the other has on hold."""
+        """Let those who talk hear each other, and him hear music whom the other has on hold."""
         caller, party = self._caller, self._connected
         assert caller is not None
         assert party is not None
+        if self._members:
+            self._remix([caller, party, *self._members])
+            return
+        self._end_mix()
         if not self._held & {caller.leg_id, party.leg_id}:
             for media in (caller.media, party.media):
                 media.stop_playing()
@@ -376,6 +423,34 @@ class BridgedCall:
         for waiting, other in ((caller, party), (party, caller)):
             if other.leg_id in self._held and waiting.leg_id not in self._held:
                 waiting.media.play(_HOLD, [self._hold_music], loop=True)
+
+    def _remix(self, parties: Sequence[Party]) -> None:
+        """Who holds is left out, and the others talk on; music is for one who waits alone."""
+        if self._mix is None:
+            self._mix = self._open_mix()
+        talking = [party for party in parties if party.leg_id not in self._held]
+        for party in parties:
+            if party not in talking:
+                self._mix.remove(party.media)
+            elif len(talking) > 1:
+                party.media.stop_playing()
+                self._mix.add(party.media)
+            else:
+                party.media.play(_HOLD, [self._hold_music], loop=True)
+
+    def _end_mix(self) -> None:
+        mix, self._mix = self._mix, None
+        if mix is not None:
+            mix.close()
+
+    def _dismiss(self) -> None:
+        """Who joined leaves with the two he joined."""
+        members, self._members = self._members, []
+        self._end_mix()
+        for member in members:
+            member.end("ended")
+            self._held.discard(member.leg_id)
+            self._report(member)
 
     def _caller_gone(self, party: Party) -> None:
         """The caller has left; legs stay until the owner drops them, which it does on CallerLeft."""

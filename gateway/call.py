@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 from gateway.config import CODECS, Codec, GatewayConfig, ListenAddress, Seat, Transport, Trunk
 from gateway.media.clip import Clip
+from gateway.rtc.rights import Rights
 
 __all__ = [
     "CODECS",
@@ -49,6 +50,7 @@ __all__ = [
     "PlayEnded",
     "Reception",
     "Refusal",
+    "Rights",
     "Seat",
     "Target",
     "Transport",
@@ -329,6 +331,10 @@ class Arrival:
     account: str | None
     """The seat whose password was given, or the trunk the call came through."""
     trunk: bool
+    rights: Rights | None = None
+    """What an RTC client may call; None: a telephone calls."""
+    pstn: bool = False
+    """The client says that the number is one of the public network, whatever the plan makes of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,23 @@ asks for events until there are none, and then for what is to be sent.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
+import time
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from pathlib import Path
 
 from aiortc import RTCCertificate
 
 from gateway.bridge import BridgedCall
-from gateway.call import Arrival, LegFailed, Refusal
-from gateway.config import Codec, RtcConfig
-from gateway.media.engine import Datagram, MediaLeg, NoPortsLeft
+from gateway.call import Arrival, LegFailed, Refusal, Target
+from gateway.config import Codec, RtcConfig, RtcListen
+from gateway.host import CallHost, Headers
+from gateway.media.engine import Datagram, MediaLeg
 from gateway.negotiation import Negotiation
-from gateway.party import CallerParty, Party
+from gateway.party import Party
 from gateway.rtc.agent import RtcAgent
 from gateway.rtc.candidates import reachable_addresses
+from gateway.rtc.content import CallContent
 from gateway.rtc.events import (
     ClientBack,
     ClientOffline,
@@ -35,13 +37,20 @@ from gateway.rtc.events import (
     NotReachable,
     PresenceChanged,
 )
+from gateway.rtc.origins import Origins
+from gateway.rtc.passwords import Account, Passwords
 from gateway.rtc.peer import PeerEvent, RtcPeer
+from gateway.rtc.token import Tokens, secret_in
+from gateway.rtc.values import IceServerInfo
+from gateway.rtc.websocket import Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
 from gateway.sip.token import new_token
 
-__all__ = ["CallHost", "RtcClients"]
+__all__ = ["RtcClients"]
 
 log = logging.getLogger(__name__)
+
+_PAGES = Path(__file__).parent / "pages"
 
 # Seconds between looking whether a client that does not signal still sends sound.
 _LISTEN_EVERY = 1.0
@@ -49,56 +58,76 @@ _CERTIFICATE_RENEWED = timedelta(days=1)
 """Before it runs out: browsers that are connected keep the old one."""
 
 
-class CallHost(Protocol):
-    """What the gateway does for whoever brings it calls."""
-
-    def admits(self, arrival: Arrival) -> Refusal | None:
-        """Whether that call is taken, by the site's plan and the limits."""
-
-    def open_leg(self, *, ice: bool) -> MediaLeg:
-        """Raises NoPortsLeft or OSError."""
-
-    def new_call(self, *, did: str, caller: str, caller_name: str, account: str | None) -> BridgedCall: ...
-
-    def take(self, call: BridgedCall, party: CallerParty) -> None:
-        """The call is ready for its owner."""
-
-    def add(self, call: BridgedCall, party: Party) -> None:
-        """From now on what the media engine says of the party's leg is told to it and its call."""
-
-    def acted(self) -> None:
-        """Something happened outside of a pump: one must follow."""
-
-
 class RtcClients:
     """Owns the agent and the transport of every RTC party."""
 
-    def __init__(
-        self,
-        config: RtcConfig,
-        agent: RtcAgent,
-        host: CallHost,
-        *,
-        media_address: str,
-        advertise: str | None,
-    ) -> None:
+    def __init__(self, config: RtcConfig, host: CallHost, *, media_address: str, advertise: str | None) -> None:
+        """Raises SecretError if the key of the tokens is none, or cannot be kept; OriginError for an origin."""
         self._config = config
-        self._agent = agent
         self._host = host
+        tokens = Tokens(config.secret or secret_in(config.state / "rtc-secret"), clock=time.time)
+        servers = tuple(
+            IceServerInfo(urls=server.urls, username=server.username, credential=server.credential)
+            for server in config.ice_servers
+        )
+        self._agent = RtcAgent(
+            verify=tokens.verify, clock=asyncio.get_running_loop().time, ice_servers=lambda _: servers
+        )
+        self._server = RtcServer(
+            self._agent,
+            listen=[Listen(each.host, each.port) for each in config.listen],
+            pump=host.pump,
+            tokens=tokens,
+            passwords=Passwords(self._account),
+            origins=Origins(config.origins),
+            pages=_PAGES,
+        )
         self._addresses = reachable_addresses(media_address, advertise)
         self._certificate = RTCCertificate.generateCertificate()
         self._parties: dict[str, RtcParty] = {}
         """By invitation."""
         self._peers: dict[int, RtcPeer] = {}
         """By media leg."""
+        self._by_leg: dict[int, RtcParty] = {}
         self._channels: dict[str, BridgedCall] = {}
         self._listening: dict[str, asyncio.TimerHandle] = {}
         """Invitations of clients that do not signal for now."""
         self._closing: set[asyncio.Task[None]] = set()
 
+    async def start(self) -> None:
+        """Raises OSError with the address that could not be had."""
+        await self._server.start()
+
+    @property
+    def addresses(self) -> tuple[RtcListen, ...]:
+        """Where it listens, with the ports it got."""
+        return tuple(RtcListen("https" if s == "https" else "http", h, p) for s, h, p in self._server.addresses)
+
+    def drain(self) -> None:
+        """New calls are refused."""
+        self._agent.draining = True
+
+    def take_next(self) -> bool:
+        """Hand on the next event; False if there is none."""
+        event = self._agent.next_event()
+        if event is None:
+            return False
+        try:
+            self._take(event)
+        except Exception:
+            # Whatever a client has found that we did not think of costs its own call.
+            log.exception("%s could not be taken", type(event).__name__)
+            self._fail(event)
+        return True
+
+    def flush(self) -> None:
+        """Send what is to be sent, and set the clock."""
+        self._server.flush()
+
     def sizes(self) -> dict[str, int]:
         """How much is remembered."""
         return {
+            **{f"rtc_{name}": size for name, size in {**self._agent.sizes(), **self._server.sizes()}.items()},
             "rtc_parties": len(self._parties),
             "rtc_peers": len(self._peers),
             "rtc_channels": len(self._channels),
@@ -113,11 +142,17 @@ class RtcClients:
         for leg_id in list(self._peers):
             self._close_peer(leg_id)
         await asyncio.gather(*self._closing, return_exceptions=True)
+        await self._server.stop()
+
+    def _account(self, user: str) -> Account | None:
+        client = self._config.clients.get(user)
+        if client is None or client.password is None:
+            return None
+        return Account(client.user, client.password, name=client.name, rights=client.rights)
 
     # What clients do ----------------------------------------------------------------------------------
 
-    def take(self, event: Event) -> None:
-        """An event of the agent."""
+    def _take(self, event: Event) -> None:
         match event:
             case InvitationReceived():
                 self._invited(event)
@@ -140,8 +175,7 @@ class RtcClients:
                 if party is not None:
                     party.invitation_event(event)
 
-    def failed(self, event: Event) -> None:
-        """An event could not be taken: it costs its own call."""
+    def _fail(self, event: Event) -> None:
         invitation = getattr(event, "invitation", None)
         if invitation is not None:
             self._agent.refuse(invitation, "failed", 500)
@@ -152,26 +186,35 @@ class RtcClients:
         if channel is not None and not channel.over:
             self._join(channel, event)
             return
-        content = _content(event.content)
+        content = CallContent.parse(event.content)
         arrival = Arrival(
             did=event.to,
             caller=event.user,
             account=event.user,
             trunk=False,
             rights=event.rights,
-            pstn=bool(content.get("Pstn")),
+            pstn=content.pstn is not None,
         )
-        refusal = self._host.admits(arrival)
-        if refusal is not None:
-            log.info("call to %s from rtc:%s refused: %s %s", event.to, event.user, refusal.status, refusal.text)
-            self._agent.refuse(event.invitation, response_of(refusal.status), refusal.status)
+        verdict = self._host.admits(arrival)
+        if isinstance(verdict, Refusal):
+            log.info("call to %s from rtc:%s refused: %s %s", event.to, event.user, verdict.status, verdict.text)
+            self._agent.refuse(event.invitation, response_of(verdict.status), verdict.status)
             return
-        name = str(content.get("DisplayName") or event.name)[:128]
-        call = self._host.new_call(did=event.to, caller=event.user, caller_name=name, account=event.user)
+        if verdict == "authenticate":
+            # For telephones of the site only; who proved to be a client is none.
+            self._agent.refuse(event.invitation, "refused", 403)
+            return
+        if not self._host.has_room():
+            log.info("call to %s from rtc:%s refused: there are too many", event.to, event.user)
+            self._agent.refuse(event.invitation, "failed", 503)
+            return
+        name = (content.display_name or event.name)[:128]
+        call = self._host.new_call(
+            did=event.to, caller=event.user, caller_name=name, account=event.user, find_address=_nowhere
+        )
         party = self._caller(call, event, leg_id="caller")
         if party is None:
             return
-        call.attach_caller(party)
         self._open_channel(event.channel, call)
         self._host.take(call, party)
 
@@ -183,10 +226,8 @@ class RtcClients:
             call.join(party)
 
     def _caller(self, call: BridgedCall, event: InvitationReceived, *, leg_id: str) -> RtcCaller | None:
-        try:
-            media = self._host.open_leg(ice=True)
-        except (NoPortsLeft, OSError) as error:
-            log.error("call of rtc:%s refused: no media port is left (%s)", event.user, error)
+        media = self._host.open_leg(event.to, ice=True)
+        if media is None:
             self._agent.refuse(event.invitation, "failed", 503)
             return None
         peer = self._new_peer(media)
@@ -200,11 +241,12 @@ class RtcClients:
             user=event.user,
             invitation=event.invitation,
         )
-        self._parties[event.invitation] = party
+        self._parties[event.invitation] = self._by_leg[media.id] = party
         refused = party.prepare(event.sdp)
         if refused is not None:
             log.info("call of rtc:%s refused: %s", event.user, refused.warning)
             del self._parties[event.invitation]
+            del self._by_leg[media.id]
             self._agent.refuse(event.invitation, "failed", refused.status)
             media.close()
             self._close_peer(media.id)
@@ -215,10 +257,9 @@ class RtcClients:
 
     def dial(self, call: BridgedCall, leg_id: str, user: str, caller_id: str | None) -> Party | LegFailed:
         """Invite a user. He may be one that only a site's own backend knows."""
-        try:
-            media = self._host.open_leg(ice=True)
-        except (NoPortsLeft, OSError) as error:
-            return LegFailed(leg_id, "failed", None, f"no media port is left ({error})")
+        media = self._host.open_leg(f"rtc:{user}", ice=True)
+        if media is None:
+            return LegFailed(leg_id, "failed", None, "no media port is left")
         peer = self._new_peer(media)
         spoken: list[Codec] = [codec for codec in self._config.codecs if codec == call.codec]
         codecs = [*spoken, *(codec for codec in self._config.codecs if codec not in spoken)]
@@ -237,7 +278,7 @@ class RtcClients:
             if outcome.reason == "not_allowed":
                 return LegFailed(leg_id, "refused", 403, f"rtc:{user} may not be called")
             return LegFailed(leg_id, "offline", 480, f"rtc:{user} is not logged in")
-        self._parties[party.invitation] = party
+        self._parties[party.invitation] = self._by_leg[media.id] = party
         self._host.add(call, party)
         return party
 
@@ -262,6 +303,7 @@ class RtcClients:
             if self._parties.get(party.invitation) is party:
                 del self._parties[party.invitation]
             self._heard(party.invitation)
+            self._by_leg.pop(party.media.id, None)
             self._close_peer(party.media.id)
 
     # Transports ---------------------------------------------------------------------------------------
@@ -274,10 +316,10 @@ class RtcClients:
 
     def _new_peer(self, media: MediaLeg) -> RtcPeer:
         def tell(event: PeerEvent) -> None:
-            party = next((each for each in self._parties.values() if each.media is media), None)
+            party = self._by_leg.get(media.id)
             if party is not None:
                 party.peer_event(event)
-                self._host.acted()
+                self._host.pump()
 
         if self._certificate.expires - datetime.now(UTC) < _CERTIFICATE_RENEWED:
             self._certificate = RTCCertificate.generateCertificate()
@@ -315,7 +357,7 @@ class RtcClients:
             return
         received = party.packets_received
         party.away(received == before)
-        self._host.acted()
+        self._host.pump()
         loop = asyncio.get_running_loop()
         self._listening[invitation] = loop.call_later(_LISTEN_EVERY, self._listen, invitation, received)
 
@@ -328,10 +370,5 @@ class RtcClients:
                 party.away(False)
 
 
-def _content(text: str | None) -> dict[str, Any]:
-    """An invitation's content, where it is the JSON object that it usually is."""
-    try:
-        content = json.loads(text or "")
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+def _nowhere(target: Target, headers: Headers) -> LegFailed:
+    return LegFailed("", "failed", None, f"a browser cannot call {target} in our place")

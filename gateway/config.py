@@ -89,7 +89,7 @@ class Client:
     """With it, a token is to be had from us; None: tokens come from elsewhere."""
     number: str | None = None
     """Shown to those he calls; his user name if None."""
-    rights: Rights = Rights()
+    rights: Rights = field(default_factory=Rights)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,9 @@ from gateway.sdp import (
     read_answer,
     read_dtls_srtp,
 )
+from gateway.sdp import Codec as SdpCodec
 
-_WIRE = {"PCMU": PCMU, "PCMA": PCMA, "G722": G722, "opus": OPUS}
+_WIRE: dict[Codec, SdpCodec] = {"PCMU": PCMU, "PCMA": PCMA, "G722": G722, "opus": OPUS}
 _PTIMES = (20, 30, 10, 40, 60)
 
 

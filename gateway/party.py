@@ -27,6 +27,9 @@ class Party(Protocol):
     def end(self, reason: DropReason) -> None:
         """Hang up, or stop ringing. Nothing is told to the owner afterwards but the report."""
 
+    def media_lost(self) -> None:
+        """No packet for so long that the party must be gone."""
+
     def report(self) -> LegReport:
         """Valid once the party is over."""
 
@@ -82,3 +85,6 @@ class PartyOwner(Protocol):
     def party_held(self, party: Party, held: bool) -> None: ...
     def party_key(self, party: Party, key: str) -> None:
         """A key that came by signalling (SIP INFO)."""
+
+    def hangup(self, cause: str = "normal") -> None:
+        """End everything."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from typing import Literal, Protocol
 
@@ -10,6 +9,7 @@ from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
 from gateway.media.engine import LegStatistics, MediaLeg
 from gateway.negotiation import Negotiation
 from gateway.party import PartyOwner
+from gateway.rtc.content import CallContent
 from gateway.rtc.events import (
     CandidateReceived,
     Event,
@@ -18,7 +18,6 @@ from gateway.rtc.events import (
     InvitationAccepted,
     InvitationCancelled,
     InvitationDelivered,
-    InvitationError,
     InvitationFailed,
     InvitationRefused,
     KeysReceived,
@@ -26,7 +25,9 @@ from gateway.rtc.events import (
     MediaOffered,
     NotReachable,
 )
+from gateway.rtc.invitation import ErrorWord
 from gateway.rtc.peer import LocalCandidate, PeerConnected, PeerEvent, PeerLost, RtcPeer
+from gateway.rtc.values import Candidate
 from gateway.sdp import Refused
 
 __all__ = ["Invitations", "RtcCallee", "RtcCaller", "RtcParty"]
@@ -48,7 +49,7 @@ _RESPONSES: dict[int, RefuseResponse] = {
 }
 
 # What became of an invitation of ours: its outcome, and the SIP status that says the same.
-_FAILURES: dict[InvitationError, tuple[LegOutcome, int]] = {
+_FAILURES: dict[ErrorWord, tuple[LegOutcome, int]] = {
     "peer_offline": ("offline", 480),
     "no_response": ("no_answer", 408),
     "expired": ("no_answer", 480),
@@ -67,7 +68,7 @@ class Invitations(Protocol):
 
     def progress(self, invitation: str, *, ringing: bool, early_media: bool) -> None: ...
     def describe(self, invitation: str, kind: Literal["answer", "offer"], sdp: str) -> None: ...
-    def candidate(self, invitation: str, candidate: str) -> None: ...
+    def candidate(self, invitation: str, candidate: Candidate | None) -> None: ...
     def accept(self, invitation: str, response: str | None = None) -> None: ...
     def refuse(self, invitation: str, response: RefuseResponse, status: int | None = None) -> None: ...
     def cancel(self, invitation: str, reason: str) -> None: ...
@@ -146,7 +147,7 @@ class RtcParty(ABC):
         """What happened to its transport."""
         match event:
             case LocalCandidate(candidate):
-                self._invitations.candidate(self.invitation, candidate)
+                self._invitations.candidate(self.invitation, Candidate(candidate=f"candidate:{candidate}", sdp_mid="0"))
             case PeerLost(reason):
                 self._transport_lost(reason)
             case PeerConnected():
@@ -195,7 +196,7 @@ class RtcParty(ABC):
             case MediaAnswered(_, sdp):
                 self._negotiation.accept(sdp.encode())
             case CandidateReceived(_, _, candidate) if candidate is not None:
-                self.peer.add_candidate(candidate.candidate)
+                self.peer.add_candidate(candidate.candidate.removeprefix("candidate:"))
             case _:
                 pass
 
@@ -245,6 +246,13 @@ class RtcCaller(RtcParty):
             self._invitations.refuse(self.invitation, response_of(status), status)
             self._close("local")
 
+    def refer(self, leg_id: str, address: str, *, wait: bool) -> None:
+        # Never asked: a browser's call has no address that it could be sent to.
+        self.owner.referral_failed(leg_id, "failed", None, "a browser cannot be referred")
+
+    def forget_referral(self) -> None:
+        pass
+
     def end(self, reason: DropReason) -> None:
         if self._over:
             return
@@ -284,14 +292,14 @@ class RtcCallee(RtcParty):
 
     def start(self, agent: Inviting, *, caller: str, name: str, number: str, channel: str) -> NotReachable | None:
         """Send the invitation; None if it is on its way."""
-        content = {"Mode": 1, "Conference": False, "ChanId": channel, "DisplayName": name or caller}
+        content = CallContent(mode="1", channel=channel, display_name=name or caller)
         outcome = agent.invite(
             self.user,
             caller=caller,
             name=name,
             number=number,
             channel=channel,
-            content=json.dumps(content, ensure_ascii=False, separators=(",", ":")),
+            content=str(content),
             sdp=self._negotiation.offer().decode(),
         )
         if isinstance(outcome, NotReachable):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
 from gateway.media.engine import LegStatistics, MediaLeg
@@ -205,6 +205,7 @@ class SipCaller(SipParty):
         """We made the offer, in our 200: the answer comes in the ACK."""
         self._referral: str | None = None
         """The name under which the owner waits for what comes of our REFER."""
+        self._referral_rang = False
 
     def prepare(self, offer: bytes | None) -> Refused | None:
         """Work out the answer to the INVITE's offer, so that a call we cannot talk to is refused at once."""
@@ -255,7 +256,7 @@ class SipCaller(SipParty):
         if self._over:
             return
         if self.answered:
-            self._referral = leg_id
+            self._referral, self._referral_rang = leg_id, False
             self._session.refer(address, wait=wait)
             return
         # RFC 3261 21.3.3. A telephone goes there by itself; nobody tells us how that ends.
@@ -303,7 +304,9 @@ class SipCaller(SipParty):
         if leg_id is None:
             return
         if isinstance(event, SessionReferProgress):
-            if event.status >= 180:
+            # Once: a telephone may send as many as it likes.
+            if event.status >= 180 and not self._referral_rang:
+                self._referral_rang = True
                 self.owner.referral_ringing(leg_id)
             return
         self._referral = None

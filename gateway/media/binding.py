@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import POINTER, c_char, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint8, c_void_p
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-ABI = 4
+ABI = 5
 """MEDIA_ABI of the header that this file mirrors."""
 
 EVENT_KEY, EVENT_PLAY_ENDED, EVENT_MEDIA_STARTED, EVENT_MEDIA_LOST, EVENT_MEDIA_BACK, EVENT_AUDIO = range(1, 7)
@@ -90,6 +91,7 @@ class MediaEngineStatistics(ctypes.Structure):
 
 
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "media_load_opus": (c_int, (c_char_p,)),
     "media_engine_new": (c_void_p, (c_char_p, c_int, c_double, c_int, c_int)),
     "media_engine_start": (c_int, (c_void_p,)),
     "media_engine_stop": (None, (c_void_p,)),
@@ -111,6 +113,10 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "media_leg_send_keys": (c_int, (c_void_p, c_int64, c_char_p, c_int, c_int)),
     "media_leg_bridge": (c_int, (c_void_p, c_int64, c_int64)),
     "media_leg_unbridge": (c_int, (c_void_p, c_int64)),
+    "media_mix_open": (c_int64, (c_void_p,)),
+    "media_mix_close": (c_int, (c_void_p, c_int64)),
+    "media_mix_add": (c_int, (c_void_p, c_int64, c_int64)),
+    "media_mix_remove": (c_int, (c_void_p, c_int64, c_int64)),
     "media_leg_listen": (c_int, (c_void_p, c_int64, c_int)),
     "media_leg_detect_inband_keys": (c_int, (c_void_p, c_int64, c_int)),
     "media_leg_secure": (c_int, (c_void_p, c_int64, POINTER(MediaSrtp))),
@@ -119,6 +125,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
+@lru_cache
 def load(library: Path = LIBRARY) -> ctypes.CDLL:
     """The engine's library with every function typed; raises EngineNotBuilt.
 

@@ -22,9 +22,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from gateway.media import binding
+from gateway.media import binding, opus
 from gateway.media.binding import EngineNotBuilt
 from gateway.media.clip import Clip
+from gateway.media.mix import Mix
 from gateway.media.ports import NoPortsLeft, RtpPorts
 from gateway.media.srtp import Srtp, SrtpUnavailable, find_libsrtp
 
@@ -41,6 +42,7 @@ __all__ = [
     "MediaLeg",
     "MediaLost",
     "MediaStarted",
+    "Mix",
     "NoPortsLeft",
     "PlayEnded",
     "RtpRemote",
@@ -55,7 +57,8 @@ _event = struct.Struct(binding.EVENT_FORMAT)
 
 KEYS = frozenset("0123456789*#ABCD")
 KEYS_WAITING_MAX = 128
-CODECS = {"PCMU": 0, "PCMA": 1}
+CodecName = Literal["PCMU", "PCMA", "G722", "opus"]
+CODECS: dict[CodecName, int] = {"PCMU": 0, "PCMA": 1, "G722": 2, "opus": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,13 @@ class RtpRemote:
     """IP address in the far end's SDP. Sound goes there until sound has come from somewhere. With ICE neither it nor
     any port here matters: :meth:`MediaLeg.set_path` says where."""
     port: int
-    codec: Literal["PCMU", "PCMA"]
+    codec: CodecName
+    """As SDP spells it. What the engine can do is :attr:`MediaEngine.codecs`."""
     payload_type: int
     """In what we send."""
     telephone_event: int | None = None
-    """Payload type of RFC 4733 in what we send; None if the far end takes keys as sound only."""
+    """Payload type of RFC 4733 in what we send, with the clock of the codec (48,000 Hz with opus, 8,000 Hz otherwise);
+    None if the far end takes keys as sound only."""
     receive_payload_type: int | None = None
     """In what we are sent, if it is another number."""
     telephone_event_receive: int | None = None
@@ -268,13 +273,12 @@ class MediaLeg:
         range.
         """
         if not self.ice:
-            self._engine._check_address(remote.address)
-        if remote.codec not in CODECS:
-            raise ValueError(f"no codec {remote.codec!r}")
+            self._check_reachable(remote)
+        if remote.codec not in self._engine.codecs:
+            why = ": there is no libopus" if remote.codec == "opus" else ""
+            raise ValueError(f"no codec {remote.codec!r}{why}")
         if remote.ptime_ms not in range(10, 61, 10):
             raise ValueError(f"a packet cannot be {remote.ptime_ms} ms long")
-        if not 0 < remote.port < 65536 or not 0 < (remote.rtcp_port or 1) < 65536:
-            raise ValueError(f"no port {remote.port} or {remote.rtcp_port}")
         payload_type_in = remote.receive_payload_type
         event_out = remote.telephone_event
         event_in = remote.telephone_event_receive
@@ -284,7 +288,7 @@ class MediaLeg:
         if event_in is None:
             event_in = event_out
         native = binding.MediaRemote(
-            address=remote.address.encode("ascii"),
+            address=b"" if self.ice else remote.address.encode("ascii"),
             port=remote.port,
             rtcp_port=remote.port if remote.rtcp_mux else remote.rtcp_port or min(remote.port + 1, 65535),
             codec=CODECS[remote.codec],
@@ -366,7 +370,8 @@ class MediaLeg:
             self._call("media_leg_send_keys", keys.encode("ascii"), duration_ms, gap_ms)
 
     def bridge(self, other: MediaLeg) -> None:
-        """Let both legs hear each other, and nobody else. They must be legs of one engine, which may differ in codec.
+        """Let both legs hear each other, and nobody else. They must be legs of one engine, which may differ in codec:
+        packets are passed on as they are between legs of the same one.
 
         Keys are passed on where RFC 4733 was agreed on with both, and are reported all the same.
         """
@@ -408,6 +413,11 @@ class MediaLeg:
                 self._clips = ()
                 self._engine._leg_closed(self)
             return self._final
+
+    def _check_reachable(self, remote: RtpRemote) -> None:
+        self._engine._check_address(remote.address)
+        if not 0 < remote.port < 65536 or not 0 < (remote.rtcp_port or 1) < 65536:
+            raise ValueError(f"no port {remote.port} or {remote.rtcp_port}")
 
     def _call(self, name: str, *arguments: object) -> bool:
         """False if the leg is closed; raises ValueError or OSError for what else the engine refuses."""
@@ -467,6 +477,8 @@ class MediaEngine:
         self.srtp_problem = self._load_srtp(libsrtp)
         """Why SRTP is impossible, None if it is not: the engine works without, but for :meth:`MediaLeg.secure`."""
         self._started = False
+        self.codecs: tuple[CodecName, ...] = tuple(name for name in CODECS if name != "opus" or opus.load())
+        """What legs may speak; without "opus" where libopus is not to be found."""
 
     def _load_srtp(self, libsrtp: Path | None) -> str | None:
         try:
@@ -530,6 +542,15 @@ class MediaEngine:
             self._hurry_told = self._clock()
             log.warning("calls come faster than the RTP ports can rest after use: widen the range of media ports")
         return port
+
+    def open_mix(self) -> Mix:
+        """A mix without legs; raises OSError without memory, or when there are as many as there may be legs."""
+        if self._handle is None:
+            raise RuntimeError("the media engine is closed")
+        mix_id: int = _native.media_mix_open(self._handle)
+        if mix_id < 0:
+            raise OSError(-mix_id, os.strerror(-mix_id))
+        return Mix(self, mix_id)
 
     def events(self) -> list[MediaEvent]:
         """What has happened since the last call, in order. One thread at a time."""

@@ -26,6 +26,10 @@ class Allowance:
         self._left -= 1.0
         return True
 
+    def give_back(self) -> None:
+        """What was taken is not to count."""
+        self._left = min(self.most, self._left + 1.0)
+
     def retry_ms(self, now: float) -> int:
         """How long until :meth:`take` will say yes."""
         self._fill(now)

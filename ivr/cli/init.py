@@ -20,7 +20,7 @@ _SAMPLE_PASSWORD = re.compile(r"change-me-(\d+)")
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the new site; made if it is not there.")],
 ) -> None:
-    """Make a new site: site file, sample flow with a test, folder for recordings.
+    """Make a new site: site file, sample flows with tests, folder for recordings.
 
     The seats get passwords of their own, kept in secrets.yaml, which only its owner can read. Nothing that is there
     already is overwritten.

@@ -231,9 +231,8 @@ def _flows_of(site: Path | None) -> list[Path]:
 
 
 def _site_above(file: Path) -> Path | None:
-    """The site file in the folder of the tests or the one above it."""
-    folder = file.resolve().parent
-    found = next((place / _SITE for place in (folder, folder.parent) if (place / _SITE).is_file()), None)
+    """The nearest site file in the folder of the tests or above it: flows may lie in folders of folders."""
+    found = next((place / _SITE for place in file.resolve().parents if (place / _SITE).is_file()), None)
     return None if found is None else Path(shown(found))
 
 

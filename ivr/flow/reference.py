@@ -38,6 +38,8 @@ carry a unit (`300ms`, `5s`, `2m`, `1h`). The keys `'*'` and `'#'` stand in quot
 `{say: 'text'}` is spoken. Names are small letters, digits and `_`. Where an exit names a block, `continue` stands for
 the next step.
 
+A small flow for every verb, to copy from and to dial, is in [flows/features](operator-guide.md#flows-to-copy-from).
+
 ```yaml
 flow: main
 start: welcome

@@ -29,17 +29,19 @@ from ivr.flow.nodes import VERBS
 from ivr.flow.nodes.questions import InputGroup
 from ivr.flow.settings import groups_of
 from ivr.replay.recorded import RecordedCall, RecordedStep
-from ivr.run.actions import Action, Answer, Dial, Play, Request, StepDone, StepRecord, StopPlaying
+from ivr.run.actions import Action, Answer, Dial, Play, Refer, Request, StepDone, StepRecord, StopPlaying, Whisper
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.events import Event, RequestDone
 from ivr.run.flow_run import FlowRun
+from ivr.run.hunt import members_of
 from ivr.run.requests import Delivered, HttpResponse, NoReply, Notification, PluginResult, Reply, TableRow
 
 _ASKS: Final = frozenset(
     verb.name for verb in VERBS.values() if any(isinstance(group, InputGroup) for _, group in groups_of(verb.settings))
 )
 _RINGS: Final = frozenset(["transfer", "ring"])
+_TALKED: Final = ("answered", "max_reached")
 _OUTCOMES: Final[dict[str, LegOutcome]] = {
     "busy": "busy",
     "refused": "refused",
@@ -116,7 +118,15 @@ class _Driver:
         arrived = datetime.fromtimestamp(call.arrived_ms / 1000, UTC).astimezone()
         facts = CallFacts(call.call_id, call.caller, call.caller_name, None, call.did, arrived)
         self._chances = _Chances(call)
-        environment = replace(environment, closings=_AsItWas(call), counts=self._chances, random=self._chances.random)
+        environment = replace(
+            environment,
+            closings=_AsItWas(call),
+            counts=self._chances,
+            random=self._chances.random,
+            # Whoever is rung first does what was done then: the order decides nothing.
+            shuffled=lambda targets: targets,
+        )
+        self._groups = environment.groups
         self._run = FlowRun(flow, facts, environment=environment)
         self._now = 0.0
         self._visits = _visits(call, former_names(flow))
@@ -187,8 +197,10 @@ class _Driver:
                     self._play(action)
                 case StopPlaying():
                     self._stop_playing()
-                case Dial(leg_id, target):
+                case Dial(leg_id, target) | Refer(leg_id, target):
                     self._dialled.append((leg_id, target))
+                case Whisper(leg_id, play_id):
+                    self._events.append(PlayEnded(play_id, 0, True, leg_id))
                 case Request(request_id, asked):
                     if isinstance(asked, Notification):
                         self._events.append(RequestDone(request_id, Delivered()))
@@ -277,26 +289,56 @@ class _Driver:
         recorded = self._visit[0] if self._visit and self._visit[0].verb in _RINGS else self._taken(_RINGS)
         if recorded is None:
             raise _Stopped("unknown", f"block {block} rings {rung[0][1]}, who was not rung then")
-        if recorded.exit == "answered" or recorded.exit is None:
-            self._same_party(block, recorded, rung)
+        took = recorded.exit in (*_TALKED, None)
+        if took:
+            self._same_party(block, step, recorded, rung)
+        if took and ("talk_ms" in recorded.detail or recorded.exit is not None or _was_handed_over(recorded)):
+            self._talk(block, step, recorded, rung[0][0])
+            return
         self._at(recorded.until_ms)
         if recorded.exit is None:
             self._leave()
-        elif recorded.exit == "answered":
-            leg = rung[0][0]
-            self._handle(LegAnswered(leg))
-            while self._events:
-                self._handle(self._events.popleft())
-            self._events.append(LegEnded(leg, "agent"))
         else:
             # Those who are rung one after the other fail one after the other: the row is theirs until all have.
             self._visit.appendleft(recorded)
             outcome = _OUTCOMES.get(recorded.exit, "failed")
             self._events.extend(LegFailed(leg, outcome) for leg, _ in rung)
 
-    def _same_party(self, block: str, recorded: RecordedStep, rung: Sequence[tuple[str, Target]]) -> None:
+    def _talk(self, block: str, step: Step, recorded: RecordedStep, leg: str) -> None:
+        """The party takes the call, as it did then; then one of the two leaves, or the time is over."""
+        handed_over = _was_handed_over(recorded)
+        if handed_over and getattr(step.settings, "mode", "bridge") == "bridge":
+            raise _Stopped("unknown", f"block {block} connects whom the caller's own telephone called then")
+        talk_ms = int(recorded.detail.get("talk_ms") or 0)
+        longest = step.settings.longest
+        rows = len(self._rows)
+        self._at(recorded.until_ms - talk_ms)
+        self._handle(LegAnswered(leg))
+        self._catch_up()
+        key = step.settings.acceptance.key
+        if key is not None and len(self._rows) == rows:
+            self._handle(KeyPressed(key, leg_id=leg))
+            self._catch_up()
+        parted = longest is not None and (recorded.exit == "max_reached" or talk_ms >= longest * 1000)
+        while parted and len(self._rows) == rows and not self._run.finished:
+            self._timer()
+        if len(self._rows) > rows or self._run.finished:
+            return
+        self._at(recorded.until_ms)
+        if recorded.exit is None:
+            self._leave()
+        else:
+            self._events.append(LegEnded(leg, "agent"))
+
+    def _catch_up(self) -> None:
+        while self._events:
+            self._handle(self._events.popleft())
+
+    def _same_party(self, block: str, step: Step, recorded: RecordedStep, rung: Sequence[tuple[str, Target]]) -> None:
         then = {name for at, name in self._call.rung if recorded.from_ms - 50 <= at <= recorded.until_ms + 50}
         now = {str(target) for _, target in rung}
+        if getattr(step.settings, "strategy", "") == "random":
+            now = {str(target) for target in members_of(self._groups[step.settings.group])}
         if then and not then & now:
             raise _Stopped("unknown", f"block {block} rings {rung[0][1]} instead of {min(then)}")
 
@@ -330,6 +372,11 @@ class _Driver:
         if step.verb == "plugin" and "exit" in detail:
             return PluginResult(str(detail["exit"]), result)
         return NoReply(recorded.error or "as recorded")
+
+
+def _was_handed_over(recorded: RecordedStep) -> bool:
+    """Whether the caller's own telephone made the call, and reached somebody."""
+    return "mode" in recorded.detail and recorded.detail.get("outcome") == "answered"
 
 
 def _same_question(step: Step, recorded: RecordedStep) -> bool:

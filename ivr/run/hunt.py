@@ -1,4 +1,4 @@
-"""Ringing one or several parties until one takes the call: who is dialled when, who wins, what it comes to if nobody does.
+"""Ringing one or several parties until one takes the call: who is dialled when, who wins, what it comes to otherwise.
 
 A hunt owns its legs from :class:`~ivr.run.actions.Dial` until one is connected or all are over. It goes in steps: those
 of one step ring together, and the next step begins when nobody of the steps before is left, or some seconds after the
@@ -46,7 +46,7 @@ class RingStep:
 
     targets: tuple[Target, ...]
     after: float | None = None
-    """Seconds after the step before has begun, those of which ring on; None: when nobody of the steps before is left."""
+    """Seconds after the step before began, which rings on; None: when nobody of the steps before is left."""
 
 
 Member = Target | RingStep
@@ -99,7 +99,7 @@ class Hunt:
         terms: Terms | None = None,
         new_play: Callable[[], int] = lambda: 0,
     ) -> None:
-        """``dial`` makes what begins a leg; ``terms`` are asked of whoever answers, with plays named by ``new_play``."""
+        """``dial`` makes what begins a leg; ``terms`` are asked of whoever answers; ``new_play`` names plays."""
         self._waiting = [step for step in steps if step.targets]
         self._ring = ring
         self._new_leg = new_leg

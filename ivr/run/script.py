@@ -620,7 +620,7 @@ class Script:
             case KeyPressed(key=key, leg_id=None):
                 self._tell(f"key {key}")
             case KeyPressed(key=key, leg_id=str() as leg):
-                self._tell(f"{self._rung[leg]} presses {key}")
+                self._tell(f"{self._rung.get(leg, leg)} presses {key}")
             case CallerLeft(by=by, cause=cause):
                 self._stop()
                 self._tell(f"the caller is gone: {by}, {cause}")

@@ -174,7 +174,8 @@ class Simulation:
         """``seats`` say beforehand what those that ring do; for others it is asked."""
         self._flow = flow
         self._facts = facts
-        self._environment = environment
+        # What is taken back must happen again as it was.
+        self._environment = replace(environment, shuffled=lambda targets: targets)
         self._signed_in = signed_in
         self._plans = dict(seats or {})
         self._inputs: list[str] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import stat
 import sys
 from importlib import import_module
@@ -128,12 +130,25 @@ def test_check_takes_the_folder_of_a_site(site: Path, monkeypatch: pytest.Monkey
 def test_flows_may_lie_beside_the_site_file(site: Path) -> None:
     for file in (site / "flows").iterdir():
         file.rename(site / file.name)
-    (site / "site.yaml").write_text((site / "site.yaml").read_text().replace("flows: flows", "flows: ."))
+    text = (site / "site.yaml").read_text()
+    (site / "site.yaml").write_text(text.replace("flows: flows", "flows: .").replace("csv: flows/", "csv: "))
     checked = ivr("check")
     assert (checked.exit_code, checked.stdout) == (0, "no mistakes\n")
     # Something that begins as a flow does is one, whatever else is wrong with it.
     (site / "extension.yaml").write_text("blocks: {}\n")
     assert "E102 this flow has no name" in ivr("check").stdout
+
+
+def test_what_is_not_needed_of_the_samples_can_go(site: Path) -> None:
+    shutil.rmtree(site / "flows" / "features")
+    text = re.sub(r"^  (?:# Small flows|'13).*\n", "", (site / "site.yaml").read_text(), flags=re.M)
+    (site / "site.yaml").write_text(text)
+    assert ivr("check").stdout == "no mistakes\n"
+    for name in ("company.flow", "company.yaml", "company.test.yaml", "repairs.csv"):
+        (site / "flows" / name).unlink()
+    text = re.sub(r"^  '120.*\n|^  repairs: .*\n|^tables:\n", "", text, flags=re.M)
+    (site / "site.yaml").write_text(text)
+    assert ivr("check").stdout == "no mistakes\n"
 
 
 def test_recordings_and_seats_are_checked_in_flows_with_other_mistakes_too(site: Path) -> None:

@@ -137,10 +137,10 @@ class Exchange:
     def sizes(self) -> dict[str, int]:
         """What the gateway holds for calls; all zero when there are none."""
         gateway = self.gateway
-        sizes = gateway._agent.sizes()
+        sizes = gateway.sizes()
         return {
             "calls": len(gateway._calls),
-            "parties": len(gateway._parties),
+            "parties": sizes["parties"],
             "media": len(gateway._by_media),
             "legs": gateway._engine.statistics().legs,
             "sessions": sizes["sessions"],

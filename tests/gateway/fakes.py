@@ -8,6 +8,7 @@ from typing import cast
 from gateway.bridge import BridgedCall
 from gateway.call import CallEvent, Clip, DropReason, LegFailed, LegKind, LegReport, LegRole, Target
 from gateway.media.engine import MediaLeg
+from gateway.media.mix import Mix
 from gateway.party import Party
 
 RINGBACK, MUSIC = Clip(b"\x01" * 160), Clip(b"\x02" * 160)
@@ -48,6 +49,27 @@ class Media:
     @property
     def plays(self) -> Clip | None:
         return self.playing[1][0] if self.playing else None
+
+
+class FakeMix:
+    """Who hears everybody else."""
+
+    def __init__(self) -> None:
+        self.members: list[Media] = []
+        self.closed = False
+
+    def add(self, media: Media) -> None:
+        media.unbridge()
+        if media not in self.members:
+            self.members.append(media)
+
+    def remove(self, media: Media) -> None:
+        if media in self.members:
+            self.members.remove(media)
+
+    def close(self) -> None:
+        self.members.clear()
+        self.closed = True
 
 
 class FakeParty:
@@ -91,6 +113,9 @@ class FakeParty:
             self.asked.append(f"end {reason}")
             self.fake.closed = True
 
+    def media_lost(self) -> None:
+        self.asked.append("media lost")
+
     def report(self) -> LegReport:
         return LegReport(self.leg_id, "sip", self.role, None, "", "", 200 if self.answered else None, "local", None)
 
@@ -102,6 +127,7 @@ class Switchboard:
         self.told: list[CallEvent] = []
         self.dialled: dict[str, FakeParty] = {}
         self.forgotten: list[Party] = []
+        self.mixes: list[FakeMix] = []
         self.nobody: LegFailed | None = None
         self.nowhere: LegFailed | None = None
         """Why the caller's telephone cannot call whom it is to call in our place."""
@@ -114,7 +140,8 @@ class Switchboard:
             caller_name="",
             caller_account=None,
             make_party=self._make,
-            find_address=lambda _, target, headers: self.nowhere or f"{target}@192.0.2.9",
+            open_mix=self._open_mix,
+            find_address=lambda target, headers: self.nowhere or f"{target}@192.0.2.9",
             post=lambda _, event: self.told.append(event),
             acted=lambda: None,
             forget=self.forgotten.append,
@@ -123,6 +150,16 @@ class Switchboard:
         )
         self.caller = FakeParty("caller", "caller", 1)
         self.call.attach_caller(self.caller)
+
+    def _open_mix(self) -> Mix:
+        self.mixes.append(FakeMix())
+        return cast(Mix, self.mixes[-1])
+
+    def joins(self, leg_id: str, number: int) -> FakeParty:
+        """Somebody calls the call itself."""
+        member = FakeParty(leg_id, "caller", number)
+        self.call.join(member)
+        return member
 
     def _make(
         self,

@@ -35,13 +35,15 @@ def test_the_caller_is_in_good_hands(exchange: Exchange, anna: Wire) -> None:
     seat = exchange.seat()
     dialled, owned = calls(exchange, anna)
     assert refers(owned, anna) == f"<sip:2001@{seat.host}:{seat.port}>"
-    notifies(anna, dialled, "SIP/2.0 180 Ringing")
+    for _ in range(3):
+        notifies(anna, dialled, "SIP/2.0 180 Ringing")
     owned.hears(LegRinging)
     assert not owned.has(LegAnswered)
     notifies(anna, dialled, "SIP/2.0 200 OK", "terminated;reason=noresource")
     assert owned.hears(LegAnswered) == LegAnswered("leg1")
     ended = ends(exchange, owned, anna)
     assert [leg.leg_id for leg in ended.legs] == ["caller"]
+    assert owned.told.count(LegRinging("leg1")) == 1
 
 
 def test_whom_he_calls_is_busy_and_the_call_goes_on(exchange: Exchange, anna: Wire) -> None:
@@ -88,6 +90,14 @@ def test_headers_stand_in_the_address(exchange: Exchange, anna: Wire) -> None:
     _, owned = calls(exchange, anna)
     address = refers(owned, anna, headers=[("X-Order", "17 & 4"), ("Subject", "größer?")])
     assert address == f"<sip:2001@{seat.host}:{seat.port}?X-Order=17%20%26%204&Subject=gr%C3%B6%C3%9Fer%3F>"
+    ends(exchange, owned, anna)
+
+
+def test_a_value_that_no_address_can_carry(exchange: Exchange, anna: Wire) -> None:
+    exchange.seat()
+    _, owned = calls(exchange, anna)
+    owned.asks(lambda call: call.refer("leg1", SEAT, headers=[("X-Order", "\ud800")]))
+    assert owned.hears(LegFailed).outcome == "failed"
     ends(exchange, owned, anna)
 
 

@@ -11,15 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from gateway.media.engine import MediaLeg, RtpRemote
-from gateway.media.g711 import decode_pcma, decode_pcmu, encode_pcma, encode_pcmu
+from tests.media.coders import PAYLOAD_TYPES, SCALES, Codec, G722Coder, OpusCoder, coder
 from tests.media.spectrum import Samples
 
-Codec = Literal["PCMU", "PCMA"]
 PATIENCE_S = 10.0
 KEY_CODES = "0123456789*#ABCD"
 
@@ -83,6 +82,8 @@ class RtpPeer:
     ) -> None:
         self.host = host
         self.codec: Codec = codec
+        self.scale = SCALES[codec]
+        self._coder = coder(codec)
         self.telephone_event = telephone_event
         self.ssrc, self.sequence, self.timestamp = ssrc, sequence, timestamp
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -141,7 +142,7 @@ class RtpPeer:
 
     @property
     def payload_type(self) -> int:
-        return 0 if self.codec == "PCMU" else 8
+        return PAYLOAD_TYPES[self.codec]
 
     # Sending ---------------------------------------------------------------------------------------------
 
@@ -157,18 +158,26 @@ class RtpPeer:
         for packet in packets:
             self.sends(bytes(packet))
 
+    def sends_paced(self, packets: Iterable[RtpPacket], *, ahead_ms: int = 0) -> None:
+        """At the times that their timestamps say, ``ahead_ms`` of them at once; comes back when all are sent."""
+        packets = list(packets)
+        began = time.monotonic() - ahead_ms / 1000
+        for packet in packets:
+            since = ((packet.timestamp - packets[0].timestamp) & 0xFFFFFFFF) / (8000 * self.scale)
+            time.sleep(max(0.0, began + since - time.monotonic()))
+            self.sends(bytes(packet))
+
     def frames(self, samples: Samples, *, ptime_ms: int = 20) -> list[RtpPacket]:
         """The sound as packets that continue its stream."""
-        data = (encode_pcmu if self.codec == "PCMU" else encode_pcma)(samples)
-        size = ptime_ms * 8
-        return [self.packet(data[at : at + size]) for at in range(0, len(data) - size + 1, size)]
+        return [self.packet(payload, ms=ptime_ms) for payload in self._coder.encode(samples, ptime_ms)]
 
-    def packet(self, payload: bytes, *, payload_type: int | None = None) -> RtpPacket:
-        """The next packet of its stream."""
+    def packet(self, payload: bytes, *, payload_type: int | None = None, ms: float | None = None) -> RtpPacket:
+        """The next packet of its stream; without ``ms`` a byte is a sample."""
         number = self.payload_type if payload_type is None else payload_type
         made = RtpPacket(number, self.sequence, self.timestamp, self.ssrc, payload)
         self.sequence = (self.sequence + 1) & 0xFFFF
-        self.timestamp = (self.timestamp + len(payload)) & 0xFFFFFFFF
+        samples = len(payload) if ms is None else int(ms * 8)
+        self.timestamp = (self.timestamp + samples * self.scale) & 0xFFFFFFFF
         return made
 
     def key_packets(self, key: str, *, held_ms: int = 100, gap_ms: int = 60) -> list[RtpPacket]:
@@ -178,7 +187,7 @@ class RtpPeer:
         steps = [min(step, updates) for step in range(1, updates + 3)]
         packets = []
         for index, step in enumerate(steps):
-            event = KeyEvent(key, end=step == updates, volume=10, duration=step * 160)
+            event = KeyEvent(key, end=step == updates, volume=10, duration=step * 160 * self.scale)
             packets.append(
                 RtpPacket(
                     self.telephone_event,
@@ -190,7 +199,7 @@ class RtpPeer:
                 )
             )
             self.sequence = (self.sequence + 1) & 0xFFFF
-        self.timestamp = (self.timestamp + (held_ms + gap_ms) * 8) & 0xFFFFFFFF
+        self.timestamp = (self.timestamp + (held_ms + gap_ms) * 8 * self.scale) & 0xFFFFFFFF
         return packets
 
     def presses(self, keys: str) -> None:
@@ -202,13 +211,27 @@ class RtpPeer:
 
         ``ahead_ms`` of it are sent at once: what a jitter buffer may live on while this thread is held up.
         """
+        self._speaks(lambda: self.frames(samples, ptime_ms=ptime_ms), ptime_ms, repeat, ahead_ms)
+
+    def says_wide(self, samples: Samples, *, ahead_ms: int = 0) -> None:
+        """The same with sound at 16,000 Hz; not for G.711."""
+        coder = self._coder
+        assert isinstance(coder, OpusCoder | G722Coder)
+        self._speaks(lambda: [self.packet(data, ms=20) for data in coder.encode_wide(samples)], 20, False, ahead_ms)
+
+    def says_stereo(self, samples: Samples) -> None:
+        """The same on two channels, by Opus."""
+        encoder = OpusCoder(channels=2)
+        self._speaks(lambda: [self.packet(data, ms=20) for data in encoder.encode(samples, 20)], 20, False, 0)
+
+    def _speaks(self, frames: Callable[[], list[RtpPacket]], ptime_ms: int, repeat: bool, ahead_ms: int) -> None:
         self.falls_silent()
         self._silenced.clear()
 
         def speak() -> None:
             due = time.monotonic() - ahead_ms / 1000
             while not self._silenced.is_set():
-                for packet in self.frames(samples, ptime_ms=ptime_ms):
+                for packet in frames():
                     if self._silenced.wait(max(0.0, due - time.monotonic())):
                         return
                     self.sends(bytes(packet))
@@ -283,10 +306,11 @@ class RtpPeer:
 
     def sound(self, packets: Iterable[RtpPacket] | None = None) -> Samples:
         """What those packets, or all so far, sound like."""
+        decoder = coder(self.codec)
         parts = [
-            decode_pcmu(packet.payload) if packet.payload_type == 0 else decode_pcma(packet.payload)
+            decoder.decode(packet.payload)
             for packet in (self.packets if packets is None else packets)
-            if packet.payload_type in (0, 8)
+            if packet.payload_type == self.payload_type
         ]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,11 +17,13 @@ from gateway.media.engine import (
     KeyReceived,
     MediaEngine,
     MediaLeg,
+    MediaLost,
     MediaStarted,
     NoPortsLeft,
     PlayEnded,
 )
 from gateway.media.tone import tone
+from tests.media.coders import Codec
 from tests.media.conftest import EngineMaker, PeerMaker, Watch, wait_until
 from tests.media.rtp_peer import assert_continuous
 from tests.media.spectrum import share_at, sine
@@ -71,6 +74,23 @@ def dtls(content: int = 22, size: int = 100) -> bytes:
     return struct.pack("!BHHHIH", content, 0xFEFD, 0, 0, 0, size) + bytes(size)
 
 
+NEITHER = {
+    "nothing": b"",
+    "one byte": b"\x00",
+    "no cookie": bytes(20),
+    "short STUN": stun()[:-1],
+    "long STUN": stun() + b"1",
+    "beyond STUN": stun(0x0401),
+    "before DTLS": bytes([19]) + dtls()[1:],
+    "short DTLS": dtls()[:12],
+    "TURN channel": bytes([64]) + bytes(50),
+    "before RTP": bytes([127]) + bytes(50),
+    "after RTP": bytes([192]) + bytes(50),
+    "ones": b"\xff" * 1400,
+    "SIP keep-alive": b"\r\n\r\n",
+}
+
+
 class TestDatagrams:
     def test_stun_and_dtls_are_handed_up_as_they_came(self, leg: MediaLeg, watch: Watch, far: socket.socket) -> None:
         sent = [stun(), stun(0x0101, bytes(64)), stun(0x0011), dtls(), dtls(20, 1), dtls(63, 1487 - 13)]
@@ -84,24 +104,7 @@ class TestDatagrams:
             leg.send_datagram(data, *far.getsockname())
             assert far.recvfrom(2000) == (data, (leg.address, leg.port))
 
-    @pytest.mark.parametrize(
-        "data",
-        [
-            b"",
-            b"\x00",
-            bytes(20),
-            stun()[:-1],
-            stun() + b"1",
-            stun(0x0401),
-            bytes([19]) + dtls()[1:],
-            dtls()[:12],
-            bytes([64]) + bytes(50),
-            bytes([127]) + bytes(50),
-            bytes([192]) + bytes(50),
-            b"\xff" * 1400,
-            b"\r\n\r\n",
-        ],
-    )
+    @pytest.mark.parametrize("data", NEITHER.values(), ids=NEITHER)
     def test_anything_else_is_dropped_and_counted(
         self, leg: MediaLeg, watch: Watch, far: socket.socket, data: bytes
     ) -> None:
@@ -276,8 +279,9 @@ class TestMedia:
 
     def test_what_sdp_says_of_addresses_does_not_matter(self, leg: MediaLeg, browser: SrtpPeer) -> None:
         browser.talks_to(leg)
-        leg.set_remote(browser.description(address="0.0.0.0", port=9))
-        browser.receives(10, more=True)
+        for address, port in (("0.0.0.0", 9), ("::1", 0), ("3f1c-host.local", 9), ("é", 9)):
+            leg.set_remote(browser.description(address=address, port=port))
+            browser.receives(3, more=True)
 
     def test_in_the_clear(self, leg: MediaLeg, watch: Watch, browser: SrtpPeer, make_peer: PeerMaker) -> None:
         stranger = make_peer()
@@ -303,6 +307,39 @@ class TestMedia:
         leg.unbridge()
         browser.receives(10, more=True)
 
+    @pytest.mark.parametrize("codec", ["opus", "G722"])
+    def test_codecs_of_browsers(
+        self, engine: MediaEngine, leg: MediaLeg, make_browser: BrowserMaker, make_peer: PeerMaker, codec: Codec
+    ) -> None:
+        browser, phone, other = make_browser(codec=codec), make_peer(), engine.open_leg()
+        browser.talks_to(leg)
+        phone.talks_to(other)
+        leg.bridge(other)
+        browser.says(sine(440, 10_000))
+        phone.says(sine(1040, 10_000))
+        phone.hears(lambda sound: len(sound) >= 4000 and share_at(sound[-4000:], 440) > 0.95)
+        browser.hears(lambda sound: len(sound) >= 4000 and share_at(sound[-4000:], 1040) > 0.95)
+        assert not browser.refused
+
+    def test_several_and_a_phone_in_one_mix(
+        self, engine: MediaEngine, make_browser: BrowserMaker, make_peer: PeerMaker
+    ) -> None:
+        browsers, phone = [make_browser(), make_browser(codec="opus")], make_peer(codec="PCMA")
+        mix = engine.open_mix()
+        for peer in (*browsers, phone):
+            leg = engine.open_leg(ice=peer is not phone)
+            peer.talks_to(leg)
+            mix.add(leg)
+        for peer, frequency in zip((*browsers, phone), (440, 1040, 1640), strict=True):
+            peer.says(sine(frequency, 10_000, peak=4000))
+        for peer, heard in ((browsers[0], (1040, 1640)), (browsers[1], (440, 1640)), (phone, (440, 1040))):
+            peer.hears(
+                lambda sound, heard=heard: (  # type: ignore[misc]
+                    len(sound) >= 4000 and all(share_at(sound[-4000:], frequency) > 0.4 for frequency in heard)
+                )
+            )
+        assert not browsers[0].refused + browsers[1].refused
+
     def test_datagrams_beside_media(self, leg: MediaLeg, watch: Watch, browser: SrtpPeer) -> None:
         browser.talks_to(leg)
         browser.says(sine(440, 20), repeat=True)
@@ -310,6 +347,21 @@ class TestMedia:
             browser.sends_raw(stun())
             watch.all_of(Datagram, count)
         assert not leg.statistics().malformed
+
+
+class TestLoss:
+    def test_nothing_is_missed_before_there_are_keys(self, make_engine: EngineMaker, browser: SrtpPeer) -> None:
+        """ICE and DTLS may take longer than the time-out, and the callee's answer longer still."""
+        engine = make_engine(media_timeout_s=0.5)
+        watch = Watch(engine)
+        early, phone = engine.open_leg(ice=True), engine.open_leg()
+        phone.set_remote(browser.description())
+        early.set_remote(browser.description())
+        assert watch.one(MediaLost).leg_id == phone.id
+        early.secure(browser.keys)
+        secured = time.monotonic()
+        assert watch.all_of(MediaLost, 2)[-1].leg_id == early.id
+        assert time.monotonic() - secured > 0.4
 
 
 class TestPorts:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from gateway.media.engine import AudioChunk, KeyReceived, MediaEngine, MediaLeg
+from tests.media.coders import Codec
 from tests.media.conftest import PeerMaker, Watch
-from tests.media.rtp_peer import Codec, RtpPacket, RtpPeer
+from tests.media.rtp_peer import RtpPacket, RtpPeer
 from tests.media.spectrum import Samples, key_tones, loudness, share_at, sine
 
 KEYPAD = {

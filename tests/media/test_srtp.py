@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import os
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import av
 import numpy as np
 import pytest
 
@@ -118,6 +120,33 @@ class TestBothWays:
         phone.sends_all(phone.frames(sine(500, 2000)))
         wait_until(lambda: leg.statistics().packets_received == 100)
         assert not leg.statistics().lost + leg.statistics().unauthentic
+
+
+class TestFfmpeg:
+    """Which has an SRTP of its own, and takes its keys from SDP as a phone does (RFC 4568)."""
+
+    @pytest.mark.parametrize("profile", PROFILES[:2])
+    def test_opens_what_we_send(self, engine: MediaEngine, tmp_path: Path, profile: SrtpProfile) -> None:
+        peer = RtpPeer()
+        peer.close()
+        keys, clip, leg = fresh_keys(profile), tone(440, 1000), engine.open_leg()
+        inline = base64.b64encode(keys.send).decode()
+        description = tmp_path / "phone.sdp"
+        description.write_text(
+            f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+            f"m=audio {peer.port} RTP/SAVP 0\r\na=crypto:1 {profile} inline:{inline}\r\n"
+        )
+        leg.set_remote(peer.description())
+        leg.secure(keys)
+        leg.play(1, [clip], loop=True)
+        heard = b""
+        whitelist = {"protocol_whitelist": "file,rtp,udp,srtp,crypto"}
+        with av.open(str(description), options=whitelist, timeout=10) as media:
+            for packet in media.demux(media.streams.audio[0]):
+                heard += bytes(packet)
+                if len(heard) >= 1600:
+                    break
+        assert heard[:1600] in clip.pcmu * 3
 
 
 class TestWhatIsNotTheFarEnds:

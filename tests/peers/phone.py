@@ -216,6 +216,16 @@ class Phone(ABC):
         # Analysing takes more time than anything else here: five times a second is often enough.
         self._heard_s += until(heard, story, within=within, every=0.2)
 
+    def hears_sound(self, known: Sound, what: str, within: float = SLACK) -> None:
+        """Wait until a known sound has been heard, after what was heard before; ``what`` names it."""
+
+        def heard() -> float | None:
+            return self.recorded().after(self._heard_s).finds(known)
+
+        # It takes as long as it lasts, whatever the machine does.
+        within += known.seconds
+        self._heard_s += until(heard, lambda: f"{self.name} did not hear: {what}", within=within, every=0.5)
+
     def does_not_hear(self, hz: int, for_s: float = 1.5) -> None:
         """Listen for that long: no tenth of a second of that tone may come."""
         self.listens()

@@ -57,6 +57,11 @@ class TalkingCall(pj.Call):  # type: ignore[misc]
                 self._connect(self.getAudioMedia(index))
                 tell("media", codec=self.getStreamInfo(index).codecName)
 
+    def onCallTransferRequest(self, prm: pj.OnCallTransferRequestParam) -> None:
+        # Without an object of ours nobody would talk and listen in the call that comes of it.
+        prm.newCall = self._agent.next_call()
+        prm.statusCode = pj.PJSIP_SC_ACCEPTED
+
     def onDtmfDigit(self, prm: pj.OnDtmfDigitParam) -> None:
         tell("key", key=prm.digit)
 
@@ -100,6 +105,8 @@ class Agent:
         self.tone = str(settings["tone"])
         self.call: TalkingCall | None = None
         self._gone: list[TalkingCall] = []
+        self._referred: list[TalkingCall] = []
+        """Calls in which we were asked to make another: an object that nobody holds hangs up."""
         self._recordings = 0
         self._endpoint = pj.Endpoint()
         self._endpoint.libCreate()
@@ -123,8 +130,8 @@ class Agent:
         self._endpoint.libStart()
         self._endpoint.audDevManager().setNullDev()
         self._choose_codecs(settings["codecs"])
-        self._account = TalkingAccount(self)
-        self._account.create(self._account_config())
+        self.account = TalkingAccount(self)
+        self.account.create(self._account_config())
 
     def _choose_codecs(self, names: list[str]) -> None:
         wanted = names or ["PCMU", "PCMA"]
@@ -160,9 +167,18 @@ class Agent:
         self._recordings += 1
         return Path(self.settings["recordings"]) / f"{self._recordings:03}.wav"
 
+    def next_call(self) -> TalkingCall:
+        """A call that takes the place of the present one, which goes on until the other side ends it."""
+        if self.call is not None:
+            self._referred.append(self.call)
+        self.call = TalkingCall(self, self.account)
+        return self.call
+
     def forget(self, call: TalkingCall) -> None:
         # Not destroyed inside its own callback: the library still touches it after that returns.
         self._gone.append(call)
+        if call in self._referred:
+            self._referred.remove(call)
         if self.call is call:
             self.call = None
 
@@ -172,12 +188,12 @@ class Agent:
                 if "expires" in command:
                     config = self._account_config()
                     config.regConfig.timeoutSec = command["expires"]
-                    self._account.modify(config)
-                self._account.setRegistration(True)
+                    self.account.modify(config)
+                self.account.setRegistration(True)
             case "unregister":
-                self._account.setRegistration(False)
+                self.account.setRegistration(False)
             case "dial":
-                self.call = TalkingCall(self, self._account)
+                self.call = TalkingCall(self, self.account)
                 self.call.makeCall(command["uri"], pj.CallOpParam(True))
             case name:
                 assert self.call is not None, "there is no call"

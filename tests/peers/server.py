@@ -29,7 +29,7 @@ class Site:
     """What the operator has written; prompts are pure tones, so that an ear can tell which one it hears."""
 
     flows: Mapping[str, str]
-    """File name without ``.yaml`` to text."""
+    """File name to text; a name without an ending is that of a ``.yaml``."""
     prompts: Mapping[str, int]
     """Name to frequency."""
     numbers: Mapping[str, str]
@@ -85,16 +85,7 @@ class Server:
 
     def calls(self) -> list[Record]:
         """Finished calls, oldest first."""
-        result = subprocess.run(
-            [*program(), "calls", "--site", str(self._file), "--json"],
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert result.returncode == 0, f"ivr calls ended with {result.returncode}:\n{result.stdout}{result.stderr}"
-        return [_record(call) for call in _parsed(result.stdout)]
+        return [_record(call) for call in _parsed(self.does("calls", "--json"))]
 
     def record(self, caller: str, within: float = SLACK) -> Record:
         """Wait for the record of that caller's only or latest call."""
@@ -104,6 +95,19 @@ class Server:
 
         # A process a time: not more often than needed.
         return until(found, lambda: f"no record of a call by {caller}: {self.calls()}", within=within, every=0.3)
+
+    def does(self, command: str, *words: str) -> str:
+        """Run a command for this site, as its operator does; what it printed. It must succeed."""
+        result = subprocess.run(
+            [*program(), command, *words, "--site", str(self._file)],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert result.returncode == 0, f"ivr {command} ended with {result.returncode}:\n{result.stdout}{result.stderr}"
+        return result.stdout
 
     def terminate(self) -> None:
         """SIGTERM: no new calls, the present ones go on."""
@@ -146,9 +150,10 @@ class Server:
         return [line for line in log.read_text().splitlines() if line.startswith("ready")] if log.exists() else []
 
     def _write(self, site: Site) -> None:
-        (self.folder / "flows").mkdir(parents=True)
         for name, text in site.flows.items():
-            (self.folder / "flows" / f"{name}.yaml").write_text(text)
+            file = self.folder / "flows" / (name if "." in name else f"{name}.yaml")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
         for name, hz in site.prompts.items():
             sound = self.folder / "prompts" / f"{name}.wav"
             sound.parent.mkdir(parents=True, exist_ok=True)

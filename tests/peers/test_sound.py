@@ -25,6 +25,24 @@ def test_a_tone_is_found_where_it_ends_being_long_enough() -> None:
     assert not sound.contains_tone(790)
 
 
+def test_a_known_sound_is_found_behind_others_with_a_hole_and_quieter() -> None:
+    speech = _speech(seed=1)
+    holed = speech.samples.copy()
+    holed[8_000:8_160] = 0
+    before = _sounds((440, 1.5))
+    heard = Sound(np.concatenate([before.samples, 0.4 * holed, _sounds((0, 1.0)).samples]).astype(np.float32))
+    assert heard.finds(speech) == pytest.approx(1.5 + speech.seconds, abs=0.02)
+    assert heard.after(2.5).finds(speech) is None
+    assert heard.finds(_speech(seed=2)) is None
+    assert before.finds(speech) is None
+
+
+def _speech(seed: int) -> Sound:
+    """Three seconds as irregular as speech is."""
+    noise = np.random.default_rng(seed).normal(size=3 * RATE)
+    return Sound((0.2 * np.convolve(noise, np.ones(6) / 6, "same")).astype(np.float32))
+
+
 def test_silence_is_told_from_sound() -> None:
     ((begin, end),) = _sounds((700, 0.5), (0, 0.6), (700, 0.5)).silences(0.3)
     assert begin == pytest.approx(0.5, abs=0.06)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from ivr.flow.model import Flow
 from ivr.replay.comparison import AGAIN, END, Change, Verdict, compare, gather
 from ivr.replay.driver import former_names, replay
 from ivr.replay.recorded import RecordedCall
@@ -245,3 +247,116 @@ def test_the_findings_count_the_most_frequent_first() -> None:
     )
     assert (findings.calls, findings.changed_calls, findings.unknown_calls) == (5, 3, 1)
     assert list(findings.changed.items()) == [(one, ["2", "4"]), (other, ["1"])]
+
+
+# Parties that are asked first, talks that are cut, callers who are handed over. ----------------------------
+
+DESK = """\
+flow: office
+start: desk
+languages: [en]
+blocks:
+  desk:
+    - answer
+    - transfer: {to: 'sip:2001', SETTINGS, answered: talked, busy: none, refused: none, no_answer: none, offline: none,
+                 failed: none, max_reached: enough}
+  talked: [{say: 'Talked.'}, hangup]
+  none: [{say: 'None.'}, hangup]
+  enough: [{say: 'Enough.'}, hangup]
+"""
+KEY = "whisper: new_call, accept_key: '1'"
+REFER = "mode: refer"
+
+
+def desk(settings: str) -> Flow:
+    return flow(DESK.replace("SETTINGS", settings))
+
+
+def talks(seconds: float) -> Story:
+    def story(call: Script) -> None:
+        call.seat("2001").answers()
+        call.waits(2.0)
+        call.seat("2001").takes_call()
+        call.waits(seconds)
+        call.seat("2001").hangs_up()
+
+    return story
+
+
+def leaves_while_talking(call: Script) -> None:
+    call.seat("2001").answers()
+    call.waits(90.0)
+    call.hangs_up()
+
+
+def is_busy(call: Script) -> None:
+    call.seat("2001").busy()
+
+
+def is_put_off(call: Script) -> None:
+    call.seat("2001").answers()
+    call.seat("2001").passes_up()
+
+
+def is_connected_by_his_telephone(call: Script) -> None:
+    call.waits(4.0)
+    call.seat("2001").answers()
+
+
+@pytest.mark.parametrize(
+    ("before", "story", "after", "path"),
+    [
+        (KEY, talks(30.0), KEY, ("desk", "talked")),
+        (KEY, talks(30.0), "ring: 20s", ("desk", "talked")),
+        ("ring: 20s", talks(30.0), f"{KEY}, max: 60s", ("desk", "talked")),
+        ("ring: 20s", talks(90.0), f"{KEY}, max: 60s", ("desk", "enough")),
+        ("max: 60s", talks(90.0), "max: 60s", ("desk", "enough")),
+        ("max: 60s", talks(90.0), "max: 30s", ("desk", "enough")),
+        ("max: 60s", talks(90.0), "ring: 20s", ("desk", "talked")),
+        (KEY, is_put_off, KEY, ("desk", "none")),
+        ("ring: 20s", leaves_while_talking, KEY, ("desk",)),
+        ("ring: 20s", leaves_while_talking, "max: 60s", ("desk", "enough")),
+        (REFER, is_connected_by_his_telephone, REFER, ("desk",)),
+        (REFER, is_busy, REFER, ("desk", "none")),
+        (REFER, is_busy, KEY, ("desk", "none")),
+        ("ring: 20s", talks(30.0), REFER, ("desk",)),
+    ],
+)
+def test_what_was_answered_is_answered_again(before: str, story: Story, after: str, path: tuple[str, ...]) -> None:
+    call = acted(desk(before), story)
+    new = desk(after)
+    again = replay(call, new, environment(new))
+    assert (again.path, again.stop, again.reason) == (path, None, "")
+
+
+def test_whom_his_telephone_called_may_have_talked_for_any_time() -> None:
+    call = acted(desk(REFER), is_connected_by_his_telephone)
+    new = desk(KEY)
+    again = replay(call, new, environment(new))
+    assert (again.stop, again.reason) == ("unknown", "block desk connects whom the caller's own telephone called then")
+
+
+def test_by_chance_the_same_is_rung() -> None:
+    rings = """\
+flow: office
+start: desk
+languages: [en]
+blocks:
+  desk:
+    - answer
+    - ring: {group: front_desk, strategy: random, answered: talked, busy: none, no_answer: none, failed: none}
+  talked: [{say: 'Talked.'}, hangup]
+  none: [{say: 'None.'}, hangup]
+"""
+
+    def one_answers(call: Script) -> None:
+        seat = call.seat(call.ringing[0])
+        seat.answers()
+        call.waits(10.0)
+        seat.hangs_up()
+
+    sample = flow(rings)
+    call = acted(sample, one_answers)
+    for rung in ("sip:2001", "sip:2002"):
+        again = replay(replace(call, rung=((0, rung),)), sample, environment(sample))
+        assert (again.path, again.stop) == (("desk", "talked"), None)

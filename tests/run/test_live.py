@@ -461,3 +461,127 @@ def test_a_question_does_not_outlive_its_call() -> None:
         stage.ends()
 
     acted(story, ASKING)
+
+
+# Whispers and callers who are handed over. ----------------------------------------------------------------
+
+ASKED_FIRST = """\
+blocks:
+  welcome:
+    - answer
+    - transfer: {to: 'sip:2001', whisper: WHISPER, accept_key: '1', headers: {X-Order: a}, answered: bye, busy: bye,
+                 refused: bye, no_answer: bye, offline: bye, failed: bye}
+  bye:
+    - hangup
+"""
+RECORDED, SPOKEN = (ASKED_FIRST.replace("WHISPER", words) for words in ("new_call", "{say: 'Press 1.'}"))
+
+
+def test_a_whisper_and_its_key() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(LegRinging("leg1"), LegAnswered("leg1"))
+        assert stage.telephone.asked[-1] == "play 1 to leg1"
+        stage.happens(PlayEnded(1, 900, True, "leg1"), KeyPressed("1", leg_id="leg1"))
+        assert stage.telephone.asked[-2:] == ["ringback False", "connect leg1"]
+        stage.happens(LegEnded("leg1", "agent"))
+        stage.ends()
+
+    stage = acted(story, RECORDED)
+    assert "dial leg1 sip:2001 X-Order=a" in stage.telephone.asked
+    assert stage.last("prompt.end", "leg1") == {"heard_ms": 900, "completed": True}
+    kinds = [event.type for event in stage.journal]
+    assert kinds.index("offer.end") < kinds.index("bridge.join")
+    assert stage.last("flow.step")["verb"] == "hangup"
+
+
+def test_one_who_refuses_by_a_key_is_written_down() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(LegAnswered("leg1"), KeyPressed("5", leg_id="leg1"))
+        assert "drop leg1 refused" in stage.telephone.asked
+        stage.ends()
+
+    stage = acted(story, RECORDED)
+    assert stage.last("leg.ended", "leg1") == {"hangup_by": "local", "outcome": "refused"}
+    assert stage.last("offer.end") == {"outcome": "refused"}
+
+
+@pytest.mark.parametrize("end", ["it hangs up", "the caller leaves", "it presses the key", "the call is over"])
+def test_a_whisper_that_is_still_being_spoken_is_not_played_any_more(end: str) -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(LegAnswered("leg1"))
+        await asyncio.sleep(0)
+        match end:
+            case "it hangs up":
+                stage.happens(LegEnded("leg1", "agent"))
+            case "the caller leaves":
+                stage.happens(CallerLeft("caller", "bye"))
+            case "it presses the key":
+                stage.happens(KeyPressed("1", leg_id="leg1"))
+            case _:
+                stage.ends()
+        stage.made.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if end != "the call is over":
+            stage.ends()
+
+    stage = acted(story, SPOKEN)
+    assert not [asked for asked in stage.telephone.asked if asked.startswith("play")]
+
+
+@pytest.mark.parametrize("trouble", [None, OSError("no voice")])
+def test_a_whisper_that_is_spoken(trouble: Exception | None) -> None:
+    async def story(stage: Stage) -> None:
+        stage.cannot_speak = trouble
+        stage.made.set()
+        stage.in_menu()
+        stage.happens(LegAnswered("leg1"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert ("play 1 to leg1" in stage.telephone.asked) == (trouble is None)
+        stage.happens(KeyPressed("1", leg_id="leg1"))
+        assert stage.telephone.asked[-1] == "connect leg1"
+        stage.ends()
+
+    stage = acted(story, SPOKEN)
+    assert ("error" in stage.kinds()) == (trouble is not None)
+
+
+def test_a_whisper_whose_recording_is_missing() -> None:
+    async def story(stage: Stage) -> None:
+        stage.missing = {"new_call"}
+        stage.in_menu()
+        stage.happens(LegAnswered("leg1"))
+        await asyncio.sleep(0)
+        assert "new_call" in stage.last("error")["text"]
+        stage.ends()
+
+    acted(story, RECORDED)
+
+
+@pytest.mark.parametrize("mode", ["refer", "blind"])
+def test_a_caller_who_is_handed_over(mode: str) -> None:
+    wires = "offline: bye, failed: bye" + (", busy: bye, refused: bye, no_answer: bye" if mode == "refer" else "")
+    text = f"""\
+blocks:
+  welcome:
+    - answer
+    - transfer: {{to: 'sip:2001', mode: {mode}, {wires}}}
+  bye:
+    - hangup
+"""
+
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        assert stage.telephone.asked[-1] == "refer leg1 sip:2001" + (" blind" if mode == "blind" else "")
+        assert stage.last("leg.created", "leg1")["transfer_kind"] == mode
+        stage.happens(LegAnswered("leg1"))
+        assert stage.telephone.asked[-1] == "hangup transferred"
+        ended = stage.ends("transferred")
+        assert (ended["ended_by"], ended["end_cause"]) == ("flow", "transferred")
+
+    stage = acted(story, text)
+    assert stage.last("flow.step")["detail"] == {"mode": mode, "outcome": "answered"}

@@ -178,3 +178,53 @@ def test_whatever_is_put_in_the_same_comes_of_it_again(inputs: list[str]) -> Non
         return one.lines
 
     assert call() == call()
+
+
+# Seats that are asked first. ------------------------------------------------------------------------------
+
+ASKED = """\
+blocks:
+  welcome:
+    - answer
+    - ring: {group: front_desk, whisper: new_call, accept_key: '1', answered: bye, busy: sorry, no_answer: gone,
+             failed: sorry}
+  bye: [{say: 'Bye.'}, hangup]
+  sorry: [{say: 'Sorry.'}, hangup]
+  gone: [{say: 'Gone.'}, hangup]
+"""
+
+
+def desk(seats: dict[str, Deed] | None = None) -> Simulation:
+    return Simulation(flow(ASKED), A_CALLER, Environment(groups=GROUPS), seats=seats)
+
+
+def test_a_seat_is_asked_for_a_key() -> None:
+    call = played(desk(), "2001 a")
+    assert call.lines[-1].endswith("♪ new_call, to 2001 alone")
+    assert "2002 rings" in call.prompt
+    assert "2001 is asked: [k]ey taken: 1" in call.prompt
+    with pytest.raises(NotUnderstood, match="2002 is not asked for a key now"):
+        call.do("2002 k")
+    played(call, "2001 r")
+    assert call.script.seat("2001").dropped == ["refused"]
+    played(call, "2002 a")
+    assert call.prompt.startswith("2002 is asked   [k]ey taken: 1")
+    played(call, "k", "h")
+    assert call.script.path[-1] == "bye"
+
+
+def test_a_seat_that_lets_the_key_be_or_hangs_up() -> None:
+    assert played(desk(), "2001 a", "2002 b", "n").script.path[-1] == "sorry"
+    assert played(desk(), "2001 b", "2002 a", "h").script.path[-1] == "gone"
+    assert desk({"2001": "answer"}).script.talking == ["2001"]
+
+
+@pytest.mark.parametrize("inputs", [("2001 a", "k", "h"), ("2001 a", "2001 r", "2002 a", "h"), ("2002 a", "", "k")])
+def test_a_call_with_keys_of_seats_passes_as_a_test(inputs: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "sample.yaml").write_text(HEAD + ASKED, encoding="utf-8")
+    file = tmp_path / "saved.test.yaml"
+    file.write_text(played(desk(), *inputs).as_test("saved"), encoding="utf-8")
+    around = Surroundings(frozenset({"2001", "2002"}), GROUPS, known=True)
+    suite = load_suite(file, load_flows([tmp_path / "sample.yaml"]), around)
+    assert not suite.problems, "\n".join(map(str, suite.problems))
+    assert act(suite.cases[0], around).failure is None

@@ -105,7 +105,7 @@ FAIL = {
         "steps: [{press: '0', after: main_menu}, {seat: '2003', does: answer}]",
         "waited for: 2003 rings",
     ),
-    "does not talk": ("steps: [{seat: '2001', does: hangup}]", "waited for: 2001 and the caller talk"),
+    "does not talk": ("steps: [{seat: '2001', does: hangup}]", "waited for: 2001 has answered"),
     "not cut": (
         "steps: [{press: '4', after: main_menu}, {prompt_cut: no}]",
         "the key cut 'main_menu'",
@@ -205,6 +205,13 @@ REFUSED = {
             "3:30 E011 a test has no setting 'stepps' (did you mean 'steps'?)",
         ],
     ),
+    "calendars": (
+        "tests: [{name: a, closed: [shopp], steps: []}, {name: b, closed: [], steps: []}]",
+        [
+            "2:28 E170 the site has no calendar 'shopp' (calendars stand in the site file)",
+            "2:66 E025 this list is empty (write 1 to 1000 items)",
+        ],
+    ),
     "mocks": (
         "tests:\n"
         "  - name: a\n"
@@ -243,11 +250,11 @@ REFUSED = {
             "2:31 E011 no step is called 'pres' (did you mean 'press'?)",
             "2:44 E014 'rtc' is not in this version yet "
             "(there are at_block, bridged, hangup, hears, hears_text, max_silence, press, prompt_cut, rings, seat,"
-            " wait)",
+            " wait, whisper)",
             "2:70 E121 '1 2' cannot be pressed (write keys in quotes: '4' or '1234#')",
             "2:83 E021 '5' has no unit (write 5s or 5m)",
             "2:87 E012 'seat' needs 'does' "
-            "(add does: answer or busy or refuse or no_answer or offline or fail or hangup)",
+            "(add does: answer or accept or busy or refuse or no_answer or offline or fail or hangup)",
         ],
     ),
     "names of other files": (
@@ -358,3 +365,59 @@ def test_files_are_found_in_folders(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     found = files_of_tests([tmp_path, tmp_path / "b.test.yaml"])
     assert [str(path.relative_to(tmp_path)) for path in found] == ["b.test.yaml", "sub/a.test.yaml"]
+
+
+ASKED = """\
+blocks:
+  welcome:
+    - answer
+    - ring: {group: front_desk, whisper: [new_call, {say: 'Press 1.'}], accept_key: '1', max: 60s, answered: bye,
+             max_reached: enough, busy: sorry, no_answer: sorry, failed: sorry}
+  bye: [{say: 'Bye.'}, hangup]
+  enough: [{say: 'Enough.'}, hangup]
+  sorry: [{say: 'Sorry.'}, hangup]
+"""
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        (
+            """
+steps:
+  - {seat: '2001', does: answer}
+  - {whisper: new_call, to: '2001'}
+  - {whisper: {say: 'Press 1.'}, to: '2001'}
+  - {seat: '2001', does: refuse}
+  - {seat: '2002', does: answer}
+  - {seat: '2002', does: accept}
+  - bridged: '2002'
+  - {seat: '2002', does: hangup}
+expect: {path: [welcome, bye], ended_by: flow}
+""",
+            None,
+        ),
+        (
+            "steps: [{seat: '2001', does: answer}, {seat: '2001', does: accept}, wait: 60s]\n"
+            "expect: {path: [welcome, enough]}",
+            None,
+        ),
+        (
+            "steps: [{seat: '2001', does: answer}, {seat: '2001', does: no_answer}, {seat: '2002', does: busy}]\n"
+            "expect: {path: [welcome, sorry]}",
+            None,
+        ),
+        ("steps: [{seat: '2001', does: answer}, {bridged: '2001'}]", "waited for: 2001 and the caller talk"),
+        ("steps: [{seat: '2001', does: accept}]", "waited for: 2001 is asked for a key"),
+        ("steps: [{whisper: new_call, to: '2001'}]", "waited for: 2001 hears 'new_call' alone"),
+    ],
+)
+def test_seats_that_are_asked_first(case: str, message: str | None, tmp_path: Path) -> None:
+    (tmp_path / "asked.yaml").write_text(HEAD + ASKED, encoding="utf-8")
+    file = tmp_path / "asked.test.yaml"
+    indented = "\n".join(f"    {line}" for line in case.strip().splitlines())
+    file.write_text(f"flow: sample\ntests:\n  - name: a\n{indented}\n", encoding="utf-8")
+    suite = load_suite(file, load_flows([tmp_path / "asked.yaml"]), SITE)
+    assert not suite.problems, "\n".join(map(str, suite.problems))
+    failure = act(suite.cases[0], SITE).failure
+    assert (failure.message if failure else None) == message

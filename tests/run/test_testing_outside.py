@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from ivr.flow.loader import load_flows
+from ivr.calendar.model import Calendar, Period, Span
+from ivr.flow.loader import load_flows, load_text
+from ivr.flow.model import Place
 from ivr.run.requests import Asked, HttpRequest, HttpResponse, NoReply, Notification, PluginCall, TableLookup, TableRow
 from ivr.run.testing.acting import Result, act
 from ivr.run.testing.coverage import coverage
@@ -175,10 +178,39 @@ def test_fails(case: str, expected: str, tmp_path: Path) -> None:
     assert message(tmp_path, case) == expected
 
 
+OPEN = """\
+flow: shop
+start: when
+blocks:
+  when:
+    - answer
+    - hours: {calendar: shop, open: open, closed: closed, emergency: emergency}
+  open: [hangup]
+  closed: [hangup]
+  emergency: [hangup]
+"""
+
+
+@pytest.mark.parametrize(
+    ("case", "block"), [("", "open"), ("closed: shop\n", "emergency"), ("closed: [workshop]\n", "open")]
+)
+def test_a_calendar_that_a_test_closes_by_hand(case: str, block: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(OPEN, encoding="utf-8")
+    file = tmp_path / "shop.test.yaml"
+    lines = f"{case}expect: {{path: [when, {block}]}}".replace("\n", "\n    ")
+    file.write_text(f"flow: shop\ntests:\n  - name: a\n    {lines}\n", encoding="utf-8")
+    always = (Period(frozenset(range(7)), (Span(0, 24 * 60),), "always", Place("site.yaml", 1)),)
+    around = Surroundings(calendars={name: Calendar(name, ZoneInfo("UTC"), always) for name in ("shop", "workshop")})
+    loaded = load_suite(file, load_flows([tmp_path / "shop.yaml"]), around)
+    assert not loaded.problems, "\n".join(map(str, loaded.problems))
+    found = act(loaded.cases[0], around)
+    assert found.failure is None, found.failure.message
+
+
 def test_coverage_counts_blocks_and_exits_that_can_be_told_apart(tmp_path: Path) -> None:
     found = result(tmp_path, f"http: {{match: '*', reply: {{status: 404}}}}\n{STEPS}\nexpect: {{ended_by: flow}}")
     covered = coverage(found.case.flow, found.records, [found.path])
-    assert str(covered) == "blocks 3/4  exits 3/10"
+    assert str(covered) == "blocks 3/4  exits 3/8"
     assert covered.not_seen == (
         "sorry",
         "ask.step 2.failed",
@@ -186,9 +218,16 @@ def test_coverage_counts_blocks_and_exits_that_can_be_told_apart(tmp_path: Path)
         "ask.step 3.failed",
         "ask.step 4.failed",
         "ask.step 4.ok",
-        "ask.step 7.next",
-        "ask.step 7.failed",
     )
+
+
+def test_a_notification_that_nobody_waits_for_has_one_exit(tmp_path: Path) -> None:
+    assert "notify: {webhook: crm, data: {order: order}}" in ORDERS
+    found = result(tmp_path, f"{STATE}\nnotify: {{webhook: crm, fails: yes}}\n{STEPS}\nexpect: {{ended_by: flow}}")
+    waits = ORDERS.replace("{order: order}}", "{order: order}, failed: sorry}")
+    flow = load_text(waits, "orders.yaml").flows["orders"]
+    assert "ask.step 7.failed" in coverage(flow, found.records, [found.path]).not_seen
+    assert not [name for name in coverage(found.case.flow, found.records, [found.path]).not_seen if "step 7" in name]
 
 
 def test_patterns_of_addresses() -> None:

@@ -42,8 +42,9 @@ def test_what_can_be_acted_the_schema_takes(case: str) -> None:
     assert faults(in_a_file(case)) == []
 
 
-def test_the_sample_is_valid() -> None:
-    assert faults((ROOT / "flows/main.test.yaml").read_text("utf-8")) == []
+@pytest.mark.parametrize("file", sorted(ROOT.glob("flows/**/*.test.yaml")), ids=lambda file: file.name)
+def test_the_samples_are_valid(file: Path) -> None:
+    assert faults(file.read_text("utf-8")) == []
 
 
 EACH = """\

@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.call import Target
 from ivr.flow.codes import CODES
 from ivr.flow.keys import KeyPatternError, parse_pattern
 from ivr.flow.loader import load_flows
 from ivr.flow.model import Place
+from ivr.run.hunt import RingStep
 from ivr.site import Listen, NumberRule, PortRange, Site, SiteLoaded, check_site, load_site
+from ivr.site.environment import environment_of, surroundings_of
 from ivr.site.numbers import ambiguous, most_exact, parse_number
 
 ROOT = Path(__file__).parents[2]
@@ -91,6 +94,42 @@ limits: {calls: 40, drain: 90s, call: 4h}
     assert site.limits.call == 14_400.0
     for secret in ("first-secret", "second-secret", "hush"):
         assert secret not in repr(site)
+
+
+_SEATS = "numbers: {'1000': main}\nseats: {'2001': first-secret, '2002': second-secret, '2003': third-secret}\n"
+
+
+def test_a_group_in_steps() -> None:
+    desk = good(f"{_SEATS}groups: {{desk: ['sip:2001', ['sip:2002', 'sip:2003'], {{ring: 'sip:2001', after: 10s}}]}}\n")
+    group = desk.groups["desk"]
+    assert group.targets == ("sip:2001", "sip:2002", "sip:2003", "sip:2001")
+    assert [(step.targets, step.after) for step in group.steps] == [
+        (("sip:2001",), None),
+        (("sip:2002", "sip:2003"), None),
+        (("sip:2001",), 10.0),
+    ]
+    anna, ben, carl = (Target("sip", name) for name in ("2001", "2002", "2003"))
+    members = environment_of(desk, {}).groups["desk"]
+    assert members == (RingStep((anna,)), RingStep((ben, carl)), RingStep((anna,), 10.0))
+    assert surroundings_of(desk, {}).groups["desk"] == members
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ("[{ring: 'sip:2001', after: 10s}, 'sip:2002']", "E115 the first step of a group has an 'after'"),
+        ("['sip:2001', {ring: 'sip:2002'}]", "E012 this step of a group needs 'after'"),
+        ("['sip:2001', {after: 10s}]", "E012 this step of a group needs 'ring'"),
+        ("['sip:2001', {ring: 'sip:2002', after: 10}]", "E021 '10' has no unit"),
+        ("['sip:2001', {ring: 'sip:2002', after: 1h}]", "E022 '1h' is out of bounds"),
+        ("['sip:2001', {ring: [], after: 10s}]", "E025 this list is empty"),
+        ("['sip:2001', []]", "E025 this list is empty"),
+        ("['sip:2001', ['2002']]", "E112 '2002' does not say what to ring"),
+        ("['sip:2001', {ring: 'sip:2002', after: 10s, for: 2s}]", "E011 a step of a group has no setting 'for'"),
+    ],
+)
+def test_a_group_that_is_not_one(members: str, problem: str) -> None:
+    assert problem in told(f"{_SEATS}groups: {{desk: {members}}}\n")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@
 #ifndef CORE_H
 #define CORE_H
 
+#include "codec.h"
 #include "media.h"
+#include "mixer.h"
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -22,10 +24,10 @@ enum {
     SAMPLES_PER_MS = 8,
     FRAME = 160,         /* samples of 20 ms */
     FRAME_MAX = 480,     /* samples of 60 ms, the longest packet we send */
-    PAYLOAD_MAX = 960,   /* bytes of 120 ms, the longest packet that we take for sound */
     PACKET_MAX = 1500,   /* bytes; nothing longer can be RTP of ours */
     SEALED_MAX = PACKET_MAX + 148, /* the most that libsrtp can add: index, tag and MKI */
     RTP_HEADER = 12,
+    PAYLOAD_MAX = PACKET_MAX - RTP_HEADER,
     KEYS_MAX = 128,      /* keys that may wait to be sent */
     CHUNK = 800,         /* samples of the 100 ms that listening delivers at a time */
 };
@@ -57,6 +59,7 @@ extern int16_t g711_decoded[2][256];     /* by codec */
 extern uint8_t g711_transcoded[2][256];  /* by codec transcoded from */
 void g711_initialise(void);
 uint8_t g711_encode_pcmu(int sample);
+uint8_t g711_encode_pcma(int sample);
 
 /* rtp.c: reading one packet, and what RFC 3550 keeps about a sender ------------------------------------------- */
 
@@ -94,12 +97,13 @@ typedef struct {
     uint32_t received_prior;
     bool transit_known;
     uint32_t transit;
-    double jitter;       /* samples, A.8 */
+    double jitter;       /* RTP timestamp units, A.8 */
 } Reception;
 
 void reception_start(Reception *reception, uint32_t ssrc);
 Sequence reception_update(Reception *reception, uint16_t sequence);
-void reception_jitter(Reception *reception, uint32_t timestamp, int64_t arrival);
+/* `scale`: RTP timestamp units to a sample. */
+void reception_jitter(Reception *reception, uint32_t timestamp, int64_t arrival, int scale);
 /* Of the present stream; never negative. */
 int64_t reception_lost(const Reception *reception);
 
@@ -109,11 +113,14 @@ typedef struct {
     bool any;
     uint32_t newest;       /* timestamp of the newest event */
     int code;
-    uint16_t duration;     /* longest seen of the newest event, samples */
+    uint16_t duration;     /* longest seen of the newest event, RTP timestamp units */
 } KeysIn;
 
-/* The key character of a new press, 0 for anything else. */
-char keys_in_packet(KeysIn *keys, const RtpPacket *packet);
+/* The key character of a new press, 0 for anything else. `scale`: RTP timestamp units to a sample. */
+char keys_in_packet(KeysIn *keys, const RtpPacket *packet, int scale);
+
+/* RFC 4733 2.5.1.3: where the segment begins in which a press has lasted so long, all in RTP timestamp units. */
+uint32_t key_segment(uint32_t lasted, int scale);
 
 typedef struct {
     char waiting[KEYS_MAX];
@@ -154,9 +161,10 @@ void tone_make(int code, uint32_t from, uint8_t *pcmu, size_t samples);
 
 enum { RING = 4096, DEPTH_MIN = 160, DEPTH_START = 320, DEPTH_MAX = 1600 };
 
-typedef struct {
+typedef struct Listener {
     bool deliver;    /* chunks wanted */
     bool detect;     /* keys wanted */
+    bool mixed;      /* the leg is in a mix, at whose turn sound comes out */
     bool running;
     uint32_t play;   /* RTP timestamp of the next sample to come out */
     int depth;       /* samples between a packet's usual arrival and its turn */
@@ -171,8 +179,14 @@ typedef struct {
     ToneDetector tones;
 } Listener;
 
+static inline bool listener_wanted(const Listener *listener)
+{
+    return listener->deliver || listener->detect || listener->mixed;
+}
+
 void listener_reset(Listener *listener);
-void listener_put(Listener *listener, uint32_t timestamp, const uint8_t *payload, size_t size, int codec);
+/* `timestamp` counts samples. */
+void listener_put(Listener *listener, uint32_t timestamp, const int16_t *samples, int count);
 void listener_take(Listener *listener, int16_t *out, int samples);
 
 /* The leg -------------------------------------------------------------------------------------------------------- */
@@ -200,6 +214,7 @@ typedef struct {
     bool sent;
     uint32_t sent_timestamp;  /* of the packet sent at sent_time: the stream's clock */
     int64_t sent_time;
+    int scale;                /* RTP timestamp units to a sample */
 } Stream;
 
 /* How a bridged packet's numbers become those of the stream it goes out in. */
@@ -209,9 +224,21 @@ typedef struct {
     uint16_t first;            /* oldest sequence number that the mapping holds for */
     uint16_t newest;
     uint16_t sequence_offset;
-    uint32_t timestamp_offset;
+    uint32_t timestamp_in;     /* a moment by the peer's clock, */
+    uint32_t timestamp_out;    /* and by the leg's */
+    uint32_t press;            /* when the peer's newest press began, by its clock */
     int64_t last;              /* when the last packet was passed on */
 } Forward;
+
+/* What a decoder has had, and how the far end's RTP timestamps become a clock of samples. */
+typedef struct {
+    bool mapped;
+    uint32_t timestamp;        /* a moment by the one, */
+    uint32_t samples;          /* and by the other */
+    bool running;
+    uint16_t sequence;         /* of the packet decoded last */
+    uint32_t end;              /* where its sound ended, samples */
+} Decoding;
 
 typedef struct {
     int64_t next;
@@ -274,12 +301,18 @@ struct Leg {
     bool started;
     bool media_lost;
 
+    const Codec *codec;
+    void *coder;               /* allocated and freed by commands; NULL with a codec that remembers nothing */
+    Decoding decoding;
+    bool encoder_behind;       /* others have encoded what was sent last */
+
     Stream out;
     Play play;
     KeysIn keys_in;
     KeysOut keys_out;
     Leg *peer;
     Forward forward;           /* of what the peer sends to this leg */
+    Member *member;            /* of a mix */
     Listener *listener;        /* allocated and freed by commands */
     Rtcp rtcp;
 
@@ -291,7 +324,7 @@ struct Leg {
 /* The engine ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    int *legs;
+    int *legs; /* or mixes */
     int count;
 } Bucket;
 
@@ -325,6 +358,13 @@ struct Engine {
     int *free_legs;
     int free_count;
     Bucket buckets[SLOTS];
+
+    Mix **mixes;
+    int64_t mixes_made;
+    int *free_mixes;
+    int free_mix_count;
+    Bucket mixing[SLOTS];
+
     int64_t slot;
     int64_t due;               /* when the slot is */
     int64_t realtime_offset;   /* CLOCK_REALTIME minus CLOCK_MONOTONIC */
@@ -389,6 +429,9 @@ static inline bool leg_may_send(const Leg *leg)
     return (!leg->srtp.required || leg->srtp.send) && (!leg->ice || leg->has_path);
 }
 
+/* Without keys nothing can be heard, so nothing is missed. */
+static inline bool leg_may_receive(const Leg *leg) { return !leg->srtp.required || leg->srtp.receive[0]; }
+
 /* datagram.c */
 /* What came at the leg's RTP port, whatever it is. */
 void leg_receive(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t arrival,
@@ -400,6 +443,14 @@ void leg_receive_rtp(Engine *engine, Leg *leg, const uint8_t *data, size_t size,
 /* Signalling has named another address: packets go there, and whoever answers from anywhere is latched onto. */
 void leg_move(Leg *leg, const Address *signalled, const Address *rtcp, int64_t now);
 
+/* coding.c */
+/* Samples in a packet of sound; 0 if it is none. */
+int leg_duration(const Leg *leg, const RtpPacket *packet, int content);
+/* How many samples the packet made, which the listener has by then; 0 for none. Not for packets that are doubtful. */
+int leg_decode(Leg *leg, const RtpPacket *packet, Sequence sequence, int content, int16_t samples[SOUND_MAX]);
+/* Bytes of payload in the leg's codec, 0 for none. */
+size_t leg_encode(Leg *leg, const int16_t *samples, int count, uint8_t *payload, size_t room);
+
 /* send.c */
 void leg_send_due(Engine *engine, Leg *leg, int64_t now);
 uint32_t stream_clock(const Stream *stream, int64_t now);
@@ -410,8 +461,9 @@ void play_end(Engine *engine, Leg *leg, bool completed);
 
 /* bridge.c */
 bool bridge_carries(const Leg *to, int64_t now);
+/* `samples`: what leg_decode() made of a packet that has to be transcoded, and how many. */
 void bridge_forward(Leg *from, Leg *to, const RtpPacket *packet, Sequence sequence, int content, bool new_event,
-                    int64_t now);
+                    const int16_t *samples, int count, int64_t now);
 
 /* rtcp.c */
 void rtcp_schedule(Engine *engine, Leg *leg, int64_t now, bool first);
@@ -430,6 +482,8 @@ int64_t worked_now(void); /* processor time of the calling thread */
 typedef struct Inbox Inbox; /* what is read at a time */
 struct epoll_event;
 Inbox *inbox_new(void);
+/* What the far end said in so many samples, 80 or 160, the same every time; NULL before it has said anything. */
+const int16_t *leg_hear(Engine *engine, Leg *leg, int samples);
 /* What the media thread does after each wake-up. */
 void media_round(Engine *engine, Inbox *inbox, const struct epoll_event *ready, int count);
 void *media_thread(void *engine);
@@ -441,5 +495,7 @@ void leg_heard(Engine *engine, Leg *leg, int64_t now);
 /* Bridged legs are waited for; and those with ICE until they are connected, or every check would take 20 ms. */
 void leg_watch(Engine *engine, Leg *leg);
 void leg_unwatch(Engine *engine, Leg *leg);
+/* Unbridged; without effect if it is not bridged. */
+void leg_part(Engine *engine, Leg *leg);
 
 #endif

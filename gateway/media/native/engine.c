@@ -68,7 +68,7 @@ static bool allocate(Engine *engine)
     /* The lowest come out first. */
     for (int i = engine->max_legs - 1; i >= 0; i--)
         engine->free_legs[engine->free_count++] = i;
-    return events_allocate(engine);
+    return mixes_allocate(engine) && events_allocate(engine);
 }
 
 Engine *media_engine_new(const char *address, int max_legs, double media_timeout_s, int send_silence, int realtime)
@@ -136,6 +136,7 @@ void media_engine_free(Engine *engine)
     for (int i = 0; engine->legs && i < engine->max_legs; i++)
         if (engine->legs[i].open)
             media_leg_close(engine, engine->legs[i].id, NULL);
+    mixes_free(engine);
     close_fd(engine->epoll_fd);
     close_fd(engine->timer_fd);
     close_fd(engine->event_fd);
@@ -266,6 +267,8 @@ static void leg_begin(Engine *engine, Leg *leg, int index, int rtp_fd, int rtcp_
     leg->out.next_sequence = chance->sequence;
     leg->out.next_timestamp = leg->out.sent_timestamp = chance->timestamp;
     leg->out.sent_time = monotonic_now();
+    leg->codec = codec_at(CODEC_PCMU);
+    leg->out.scale = leg->codec->scale;
     leg->statistics.round_trip_ms = -1;
     for (size_t i = 0; i < sizeof chance->name; i++)
         snprintf(leg->rtcp.cname + 2 * i, 3, "%02x", chance->name[i]);
@@ -314,12 +317,12 @@ static void fill_statistics(const Leg *leg, MediaLegStatistics *out)
 {
     *out = leg->statistics;
     out->lost = leg->reception.lost_before + reception_lost(&leg->reception);
-    out->jitter_ms = leg->reception.jitter / SAMPLES_PER_MS;
+    out->jitter_ms = leg->reception.jitter / (SAMPLES_PER_MS * leg->codec->scale);
     out->audio_sent_ms = leg->samples_sent / SAMPLES_PER_MS;
     out->audio_received_ms = leg->samples_received / SAMPLES_PER_MS;
 }
 
-static void part(Engine *engine, Leg *leg)
+void leg_part(Engine *engine, Leg *leg)
 {
     if (!leg->peer)
         return;
@@ -338,8 +341,10 @@ int media_leg_close(Engine *engine, int64_t id, MediaLegStatistics *out)
         return -ENOENT;
     int rtp_fd = leg->rtp_fd, rtcp_fd = leg->rtcp_fd;
     LegSrtp srtp = leg->srtp;
-    void *spans = leg->play.spans, *listener = leg->listener;
-    part(engine, leg);
+    Member *member = mix_leave(leg);
+    void *spans = leg->play.spans, *listener = leg->listener, *coder = leg->coder;
+    const Codec *codec = leg->codec;
+    leg_part(engine, leg);
     play_end(engine, leg, false);
     rtcp_send(engine, leg, monotonic_now(), true);
     if (out)
@@ -354,6 +359,9 @@ int media_leg_close(Engine *engine, int64_t id, MediaLegStatistics *out)
     srtp_forget(&srtp);
     free(spans);
     free(listener);
+    member_free(member);
+    if (coder)
+        codec->close(coder);
     return 0;
 }
 
@@ -366,6 +374,33 @@ int media_leg_statistics(Engine *engine, int64_t id, MediaLegStatistics *out)
     return unlock(engine);
 }
 
+/* From now on the leg speaks the codec, with this coder; the one to be freed by its codec when the engine is unlocked. */
+static void *take_codec(Leg *leg, const Codec *codec, void *coder, int64_t now)
+{
+    if (leg->codec == codec && (leg->coder || !codec->open))
+        return coder;
+    void *former = leg->coder;
+    /* Timestamps, and what is counted in them, have another unit. */
+    if (leg->codec->scale != codec->scale) {
+        leg->reception.transit_known = false;
+        leg->reception.jitter = 0;
+        leg->keys_in = (KeysIn){0};
+        leg->out.sent_timestamp = stream_clock(&leg->out, now);
+        leg->out.sent_time = now;
+        leg->keys_out.timestamp = leg->out.next_timestamp - leg->keys_out.elapsed * (uint32_t)codec->scale;
+        if (leg->peer)
+            leg->peer->forward.based = false;
+        if (leg->listener)
+            leg->listener->running = false;
+    }
+    leg->codec = codec;
+    leg->coder = coder;
+    leg->out.scale = codec->scale;
+    leg->decoding = (Decoding){0};
+    leg->encoder_behind = false;
+    return former;
+}
+
 int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
 {
     Address signalled, rtcp;
@@ -375,14 +410,27 @@ int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
         return -EINVAL;
     rtcp = signalled;
     address_set_port(&rtcp, remote->rtcp_port);
+    const Codec *codec = codec_at(remote->codec), *former;
+    if (!codec)
+        return -EINVAL;
+    void *coder = codec->open ? codec->open() : NULL;
+    if (codec->open && !coder)
+        return -ENOMEM;
     Leg *leg = lock_leg(engine, id);
-    if (!leg)
+    if (!leg) {
+        if (coder)
+            codec->close(coder);
         return -ENOENT;
+    }
     if (!reachable && !leg->ice) {
         unlock(engine);
+        if (coder)
+            codec->close(coder);
         return -EINVAL;
     }
     int64_t now = monotonic_now();
+    former = leg->codec;
+    coder = take_codec(leg, codec, coder, now);
     if (!leg->ice && (!leg->has_remote || !address_equal(&signalled, &leg->signalled)))
         leg_move(leg, &signalled, &rtcp, now);
     if (!leg->has_remote)
@@ -400,7 +448,10 @@ int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
         if (leg->listener)
             leg->listener->filled = 0;
     }
-    return unlock(engine);
+    unlock(engine);
+    if (coder)
+        former->close(coder);
+    return 0;
 }
 
 int media_leg_play(Engine *engine, int64_t id, int64_t play_id, const uint8_t *const *clips, const size_t *sizes,
@@ -469,15 +520,19 @@ int media_leg_bridge(Engine *engine, int64_t id, int64_t other_id)
         unlock(engine);
         return -ENOENT;
     }
+    Member *members[2] = {mix_leave(leg), mix_leave(other)};
     if (leg->peer != other) {
-        part(engine, leg);
-        part(engine, other);
+        leg_part(engine, leg);
+        leg_part(engine, other);
         leg->peer = other;
         other->peer = leg;
         leg_watch(engine, leg);
         leg_watch(engine, other);
     }
-    return unlock(engine);
+    unlock(engine);
+    member_free(members[0]);
+    member_free(members[1]);
+    return 0;
 }
 
 int media_leg_unbridge(Engine *engine, int64_t id)
@@ -485,7 +540,7 @@ int media_leg_unbridge(Engine *engine, int64_t id)
     Leg *leg = lock_leg(engine, id);
     if (!leg)
         return -ENOENT;
-    part(engine, leg);
+    leg_part(engine, leg);
     return unlock(engine);
 }
 
@@ -507,7 +562,7 @@ static int listen_for(Engine *engine, int64_t id, Use use, bool on)
         Listener *listener = leg->listener;
         if (listener) {
             *(use == DELIVER ? &listener->deliver : &listener->detect) = on;
-            if (!listener->deliver && !listener->detect) {
+            if (!listener_wanted(listener)) {
                 spare = listener;
                 leg->listener = NULL;
             }

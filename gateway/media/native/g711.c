@@ -35,7 +35,7 @@ uint8_t g711_encode_pcmu(int sample)
     return (uint8_t) ~(segment << 4 | (magnitude >> (segment + 3) & 15) | (sample < 0 ? 0x80 : 0));
 }
 
-static uint8_t encode_pcma(int sample)
+uint8_t g711_encode_pcma(int sample)
 {
     int magnitude = abs(sample);
     if (magnitude > 32767)
@@ -52,7 +52,7 @@ void g711_initialise(void)
     for (int code = 0; code < 256; code++) {
         g711_decoded[CODEC_PCMU][code] = (int16_t)decode_pcmu(code);
         g711_decoded[CODEC_PCMA][code] = (int16_t)decode_pcma(code);
-        g711_transcoded[CODEC_PCMU][code] = encode_pcma(decode_pcmu(code));
+        g711_transcoded[CODEC_PCMU][code] = g711_encode_pcma(decode_pcmu(code));
         g711_transcoded[CODEC_PCMA][code] = g711_encode_pcmu(decode_pcma(code));
     }
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    MISSING = INT16_MIN, /* no G.711 code stands for it */
+    MISSING = INT16_MIN, /* a sample of this value becomes the next one */
     STEP = 80,           /* samples by which the depth shrinks */
     WINDOW = 5 * 8000,
     QUIET = 600,
@@ -49,13 +49,13 @@ static void begin_at(Listener *listener, uint32_t timestamp)
     judge_anew(listener);
 }
 
-void listener_put(Listener *listener, uint32_t timestamp, const uint8_t *payload, size_t size, int codec)
+void listener_put(Listener *listener, uint32_t timestamp, const int16_t *samples, int count)
 {
     if (!listener->running)
         begin_at(listener, timestamp);
     int32_t margin = (int32_t)(timestamp - listener->play);
     /* Beyond what waiting can mend: the far end's timestamps have jumped. */
-    if (margin < -DEPTH_MAX || margin > RING - DEPTH_MAX - (int32_t)size) {
+    if (margin < -DEPTH_MAX || margin > RING - DEPTH_MAX - count) {
         begin_at(listener, timestamp);
         margin = listener->depth;
     }
@@ -70,8 +70,8 @@ void listener_put(Listener *listener, uint32_t timestamp, const uint8_t *payload
     }
     if (margin < listener->least_margin)
         listener->least_margin = margin;
-    for (size_t i = margin < 0 ? (size_t)-margin : 0; i < size; i++)
-        *at(listener, timestamp + (uint32_t)i) = g711_decoded[codec][payload[i]];
+    for (int i = margin < 0 ? -margin : 0; i < count; i++)
+        *at(listener, timestamp + (uint32_t)i) = samples[i] == MISSING ? MISSING + 1 : samples[i];
 }
 
 static void leave_out_if_quiet(Listener *listener)

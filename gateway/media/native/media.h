@@ -13,10 +13,10 @@
 typedef struct Engine Engine;
 
 /* Raised with every change of what is declared here, so that a library left over from older sources is noticed. */
-enum { MEDIA_ABI = 4 };
+enum { MEDIA_ABI = 5 };
 int media_abi(void);
 
-enum { CODEC_PCMU, CODEC_PCMA };
+enum { CODEC_PCMU, CODEC_PCMA, CODEC_G722, CODEC_OPUS };
 
 enum { SRTP_AES_CM_128_HMAC_SHA1_80, SRTP_AES_CM_128_HMAC_SHA1_32, SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM };
 
@@ -102,6 +102,9 @@ typedef struct {
     int64_t longest_kept_out_ns;
 } MediaEngineStatistics;
 
+/* Without it there is no CODEC_OPUS. -ENOENT if there is no libopus at that path. */
+int media_load_opus(const char *path);
+
 /* NULL with errno set when the address is none or memory or file descriptors have run out. */
 Engine *media_engine_new(const char *address, int max_legs, double media_timeout_s, int send_silence, int realtime);
 int media_engine_start(Engine *engine);
@@ -134,6 +137,14 @@ int media_leg_stop_playing(Engine *engine, int64_t leg);
 int media_leg_send_keys(Engine *engine, int64_t leg, const char *keys, int duration_ms, int gap_ms);
 int media_leg_bridge(Engine *engine, int64_t leg, int64_t other);
 int media_leg_unbridge(Engine *engine, int64_t leg);
+
+/* A mix of up to 32 legs, each of which hears all the others: its id, or -errno. A leg is bridged or in one mix. */
+int64_t media_mix_open(Engine *engine);
+int media_mix_close(Engine *engine, int64_t mix);
+/* -ENOBUFS when the mix is full. */
+int media_mix_add(Engine *engine, int64_t mix, int64_t leg);
+int media_mix_remove(Engine *engine, int64_t mix, int64_t leg);
+
 int media_leg_listen(Engine *engine, int64_t leg, int on);
 int media_leg_detect_inband_keys(Engine *engine, int64_t leg, int on);
 

@@ -9,20 +9,22 @@ enum { COMFORT_NOISE = 13 }; /* RFC 3389 */
 #define ON_ITS_WAY (2 * SECOND)
 
 /* The codec, or what else the packet carries. PCMU and PCMA keep their static numbers (RFC 3551 6) unless those were
- * given away: many phones send either when both were offered. */
-static int content_of(const MediaRemote *remote, const RtpPacket *packet)
+ * given away, or are of another clock: many phones send either when both were offered. */
+static int content_of(const Leg *leg, const RtpPacket *packet)
 {
+    const MediaRemote *remote = &leg->remote;
     int type = packet->payload_type;
     /* Some phones answer an offer with a number of their own for keys and then send them under it. */
     bool its_own = remote->telephone_event_in >= 0 && type == remote->telephone_event && type != remote->payload_type_in;
     if (type == remote->telephone_event_in || its_own)
         return packet->size >= 4 ? CONTENT_EVENT : CONTENT_UNKNOWN;
     int codec = type == remote->payload_type_in ? remote->codec
+                : leg->codec->scale != 1        ? CONTENT_UNKNOWN
                 : type == 0                     ? CODEC_PCMU
                 : type == 8                     ? CODEC_PCMA
                                                 : CONTENT_UNKNOWN;
     if (codec != CONTENT_UNKNOWN)
-        return packet->size && packet->size <= PAYLOAD_MAX ? codec : CONTENT_UNKNOWN;
+        return leg_duration(leg, packet, codec) ? codec : CONTENT_UNKNOWN;
     return type == COMFORT_NOISE ? CONTENT_NOISE : CONTENT_UNKNOWN;
 }
 
@@ -30,6 +32,7 @@ static void begin_stream(Leg *leg, uint32_t ssrc)
 {
     reception_start(&leg->reception, ssrc);
     leg->keys_in = (KeysIn){0};
+    leg->decoding = (Decoding){0};
     if (leg->listener)
         leg->listener->running = false;
 }
@@ -75,6 +78,15 @@ static bool from_far_end(Leg *leg, const RtpPacket *packet, const Address *from,
     return true;
 }
 
+/* Apart from the rest because of what it needs of the stack. */
+static void hear_and_forward(Leg *leg, const RtpPacket *packet, Sequence sequence, int content, int64_t now)
+{
+    int16_t samples[SOUND_MAX];
+    int count = leg_decode(leg, packet, sequence, content, samples);
+    if (leg->peer)
+        bridge_forward(leg, leg->peer, packet, sequence, content, false, samples, count, now);
+}
+
 void leg_receive_rtp(Engine *engine, Leg *leg, const uint8_t *data, size_t size, const Address *from, int64_t arrival,
                      int64_t now)
 {
@@ -99,7 +111,7 @@ void leg_receive_rtp(Engine *engine, Leg *leg, const uint8_t *data, size_t size,
         statistics->malformed++;
         return;
     }
-    int content = content_of(&leg->remote, &packet);
+    int content = content_of(leg, &packet);
     if (content == CONTENT_UNKNOWN) {
         statistics->malformed++;
         return;
@@ -126,18 +138,20 @@ void leg_receive_rtp(Engine *engine, Leg *leg, const uint8_t *data, size_t size,
 
     bool new_event = false;
     if (content == CONTENT_EVENT) {
-        char key = keys_in_packet(&leg->keys_in, &packet);
+        char key = keys_in_packet(&leg->keys_in, &packet, leg->codec->scale);
         new_event = key;
         if (key)
             event_push(engine, leg, EVENT_KEY, key, 0);
     } else if (content >= 0) {
-        leg->samples_received += (int64_t)packet.size;
-        reception_jitter(&leg->reception, packet.timestamp, arrival);
-        if (leg->listener && sequence != SEQUENCE_DOUBTFUL)
-            listener_put(leg->listener, packet.timestamp, packet.payload, packet.size, content);
+        leg->samples_received += leg_duration(leg, &packet, content);
+        reception_jitter(&leg->reception, packet.timestamp, arrival, leg->codec->scale);
     }
-    if (leg->peer && sequence != SEQUENCE_DOUBTFUL)
-        bridge_forward(leg, leg->peer, &packet, sequence, content, new_event, now);
+    if (sequence == SEQUENCE_DOUBTFUL)
+        return;
+    if (content >= 0 && (leg->listener || (leg->peer && codec_transcodes(content, leg->peer->remote.codec))))
+        hear_and_forward(leg, &packet, sequence, content, now);
+    else if (leg->peer)
+        bridge_forward(leg, leg->peer, &packet, sequence, content, new_event, NULL, 0, now);
 }
 
 void leg_move(Leg *leg, const Address *signalled, const Address *rtcp, int64_t now)

@@ -137,7 +137,7 @@ static void read_report_block(const Engine *engine, Leg *leg, const uint8_t *at,
         return;
     int32_t lost = (int32_t)(get32(at + 4) << 8) / 256;
     leg->statistics.remote_lost = lost > 0 ? lost : 0;
-    leg->statistics.remote_jitter_ms = get32(at + 12) / (double)SAMPLES_PER_MS;
+    leg->statistics.remote_jitter_ms = get32(at + 12) / (double)(SAMPLES_PER_MS * leg->out.scale);
     uint32_t last = get32(at + 16), delay = get32(at + 20);
     if (!last)
         return;

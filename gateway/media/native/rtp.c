@@ -87,9 +87,9 @@ Sequence reception_update(Reception *reception, uint16_t sequence)
     return SEQUENCE_LATE;
 }
 
-void reception_jitter(Reception *reception, uint32_t timestamp, int64_t arrival)
+void reception_jitter(Reception *reception, uint32_t timestamp, int64_t arrival, int scale)
 {
-    uint32_t transit = (uint32_t)(arrival / NS_PER_SAMPLE) - timestamp;
+    uint32_t transit = (uint32_t)(arrival * scale / NS_PER_SAMPLE) - timestamp;
     if (reception->transit_known) {
         double difference = (int32_t)(transit - reception->transit);
         reception->jitter += ((difference < 0 ? -difference : difference) - reception->jitter) / 16;

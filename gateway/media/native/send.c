@@ -1,4 +1,5 @@
-/* What goes out of a leg on its turn: keys before a play, a play before what its peer says, that before silence.
+/* What goes out of a leg on its turn: keys before a play, a play before what its peer or its mix says, that before
+ * silence.
  *
  * One stream for the leg's life: its sequence numbers have no gap of ours, and a packet begins where the sound
  * before it ended. Only when nothing was sent for a frame or longer (held, a key's end, slots missed) does the
@@ -11,7 +12,7 @@ enum { EVENT_END = 0x80, EVENT_VOLUME = 10, EVENT_SIZE = 4, ENDS = 3 };
 
 uint32_t stream_clock(const Stream *stream, int64_t now)
 {
-    return stream->sent_timestamp + (uint32_t)((now - stream->sent_time) / NS_PER_SAMPLE);
+    return stream->sent_timestamp + (uint32_t)((now - stream->sent_time) * stream->scale / NS_PER_SAMPLE);
 }
 
 uint32_t stream_timestamp(const Stream *stream, int64_t now, bool *marker)
@@ -20,7 +21,7 @@ uint32_t stream_timestamp(const Stream *stream, int64_t now, bool *marker)
     if (!stream->sent)
         return stream->next_timestamp;
     uint32_t clock = stream_clock(stream, now);
-    if ((int32_t)(clock - stream->next_timestamp) < FRAME)
+    if ((int32_t)(clock - stream->next_timestamp) < FRAME * stream->scale)
         return stream->next_timestamp;
     *marker = true;
     return clock;
@@ -57,22 +58,56 @@ static void send_own(Leg *leg, int payload_type, bool marker, uint32_t timestamp
     leg_send_packet(leg, payload_type, marker, leg->out.next_sequence++, timestamp, packet, size);
 }
 
-/* Takes the payload as PCMU. */
-static void send_sound(Leg *leg, int64_t now, uint8_t *packet)
+/* Takes the payload as it is. */
+static void send_payload(Leg *leg, int64_t now, uint8_t *packet, size_t size)
 {
     Stream *out = &leg->out;
-    size_t samples = (size_t)leg->packet_samples;
-    if (leg->remote.codec == CODEC_PCMA)
-        for (size_t i = RTP_HEADER; i < RTP_HEADER + samples; i++)
-            packet[i] = g711_transcoded[CODEC_PCMU][packet[i]];
     bool marker;
     uint32_t timestamp = stream_timestamp(out, now, &marker);
-    send_own(leg, leg->remote.payload_type, marker, timestamp, packet, samples);
+    send_own(leg, leg->remote.payload_type, marker, timestamp, packet, size);
     out->sent = true;
     out->sent_timestamp = timestamp;
     out->sent_time = now;
-    out->next_timestamp = timestamp + (uint32_t)samples;
-    leg->samples_sent += (int64_t)samples;
+    out->next_timestamp = timestamp + (uint32_t)(leg->packet_samples * out->scale);
+    leg->samples_sent += leg->packet_samples;
+}
+
+static void send_encoded(Leg *leg, int64_t now, uint8_t *packet, const int16_t *samples)
+{
+    size_t size = leg_encode(leg, samples, leg->packet_samples, packet + RTP_HEADER, FRAME_MAX);
+    if (size)
+        send_payload(leg, now, packet, size);
+}
+
+/* Takes the payload as PCMU. */
+static void send_sound(Leg *leg, int64_t now, uint8_t *packet)
+{
+    int16_t sound[FRAME_MAX];
+    uint8_t *pcmu = packet + RTP_HEADER;
+    int samples = leg->packet_samples;
+    if (leg->remote.codec > CODEC_PCMA) {
+        for (int i = 0; i < samples; i++)
+            sound[i] = g711_decoded[CODEC_PCMU][pcmu[i]];
+        send_encoded(leg, now, packet, sound);
+        return;
+    }
+    if (leg->remote.codec == CODEC_PCMA)
+        for (int i = 0; i < samples; i++)
+            pcmu[i] = g711_transcoded[CODEC_PCMU][pcmu[i]];
+    send_payload(leg, now, packet, (size_t)samples);
+}
+
+static void send_mixed(Leg *leg, int64_t now, uint8_t *packet)
+{
+    int16_t sound[FRAME_MAX];
+    size_t size = mix_payload(leg, packet + RTP_HEADER, FRAME_MAX);
+    if (size) {
+        leg->encoder_behind = true;
+        send_payload(leg, now, packet, size);
+        return;
+    }
+    mix_take(leg, sound);
+    send_encoded(leg, now, packet, sound);
 }
 
 static void send_silence(Leg *leg, int64_t now, uint8_t *packet)
@@ -121,9 +156,10 @@ static void send_key(Leg *leg, int64_t now, uint8_t *packet)
         uint8_t *payload = packet + RTP_HEADER;
         payload[0] = (uint8_t)code;
         payload[1] = (uint8_t)(EVENT_VOLUME | (keys->ends_left ? EVENT_END : 0));
-        put16(payload + 2, keys->elapsed);
-        leg->out.next_timestamp = keys->timestamp + keys->elapsed;
-        send_own(leg, leg->remote.telephone_event, marker, keys->timestamp, packet, EVENT_SIZE);
+        uint32_t lasted = keys->elapsed * (uint32_t)leg->out.scale, segment = key_segment(lasted, leg->out.scale);
+        put16(payload + 2, lasted - segment);
+        leg->out.next_timestamp = keys->timestamp + lasted;
+        send_own(leg, leg->remote.telephone_event, marker, keys->timestamp + segment, packet, EVENT_SIZE);
     } else {
         tone_make(code, before, packet + RTP_HEADER, samples);
         send_sound(leg, now, packet);
@@ -181,6 +217,8 @@ void leg_send_due(Engine *engine, Leg *leg, int64_t now)
         send_key(leg, now, packet);
     else if (leg->play.active)
         send_play(engine, leg, now, packet);
+    else if (leg->member)
+        send_mixed(leg, now, packet);
     else if (!bridge_carries(leg, now) && engine->send_silence)
         send_silence(leg, now, packet);
 }

@@ -96,21 +96,21 @@ static bool leg_read(Engine *engine, Leg *leg, bool rtcp, Inbox *inbox, int64_t 
 
 static void watch_for_loss(Engine *engine, Leg *leg, int64_t now)
 {
-    if (engine->media_timeout && leg->has_remote && leg->remote.receive && !leg->media_lost
+    if (engine->media_timeout && leg->has_remote && leg->remote.receive && leg_may_receive(leg) && !leg->media_lost
         && now - leg->last_valid > engine->media_timeout) {
         leg->media_lost = true;
         event_push(engine, leg, EVENT_MEDIA_LOST, 0, 0);
     }
 }
 
-static void listen_to(Engine *engine, Leg *leg)
+const int16_t *leg_hear(Engine *engine, Leg *leg, int samples)
 {
     Listener *listener = leg->listener;
     if (!listener || !listener->running)
-        return;
-    int before = listener->filled;
-    listener_take(listener, listener->chunk + before, leg->tick);
-    listener->filled += leg->tick;
+        return NULL;
+    int16_t *sound = listener->chunk + listener->filled;
+    listener_take(listener, sound, samples);
+    listener->filled += samples;
     /* Tones are judged 20 ms at a time, whatever the tick. */
     if (listener->detect && leg->remote.telephone_event_in < 0 && listener->filled % FRAME == 0) {
         char key = tone_detect(&listener->tones, listener->chunk + listener->filled - FRAME);
@@ -122,6 +122,7 @@ static void listen_to(Engine *engine, Leg *leg)
             event_push_sound(engine, leg, listener->chunk, CHUNK);
         listener->filled = 0;
     }
+    return sound;
 }
 
 static void leg_turn(Engine *engine, Leg *leg, Inbox *inbox, int64_t due, int64_t now)
@@ -130,7 +131,8 @@ static void leg_turn(Engine *engine, Leg *leg, Inbox *inbox, int64_t due, int64_
         return;
     leg->wakes_left = WAKES_MAX;
     leg_watch(engine, leg);
-    listen_to(engine, leg);
+    if (!leg->member)
+        leg_hear(engine, leg, leg->tick);
     leg_send_due(engine, leg, due);
     if (!leg->has_remote)
         return;
@@ -142,6 +144,7 @@ static void leg_turn(Engine *engine, Leg *leg, Inbox *inbox, int64_t due, int64_
 static void run_slot(Engine *engine, Inbox *inbox)
 {
     Bucket *bucket = &engine->buckets[engine->slot % SLOTS];
+    mixes_run(engine);
     /* Backwards: closing a leg moves the last one into its place, and that one has had its turn. */
     for (int i = bucket->count - 1; i >= 0; i--) {
         int64_t now = engine_make_way(engine);

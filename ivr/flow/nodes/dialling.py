@@ -49,7 +49,8 @@ class AcceptanceGroup:
             ),
             "accept_key": (
                 OneKey(),
-                "the key the party must press to take the call, while or after it hears the whisper; another one refuses",
+                "the key the party must press, while or after it hears the whisper, to take the call; another one "
+                "refuses",
             ),
             "accept_within": (
                 Duration(1, 60),
@@ -72,7 +73,6 @@ class AcceptanceGroup:
             written = next((key for key, _ in node.entries if key.text == name), None)
             if written is not None and needed not in found:
                 reader.problem("E115", written, f"'{name}' needs '{needed}' beside it", help)
-                return None
         return Acceptance(found.get("whisper", ()), found.get("accept_key"), found.get("accept_within", 10.0))
 
 
@@ -106,8 +106,6 @@ class ModeGroup:
                 ", and nobody waits for it" if key.text == "ring" else ""
             )
             reader.problem("E115", key, f"'{key.text}' does not go with mode: {mode}", help)
-        if clashing:
-            return None
         return "refer" if mode == "refer" else "blind"
 
 
@@ -146,7 +144,8 @@ class Ring:
     group: str = setting(Name("the name of a group"), "a group of the site")
     strategy: Strategy = setting(
         OneOf(("all", "order", "steps", "random"), later=("longest_idle",)),
-        "all at once; one after the other in the group's order; in the steps of the group; one after the other by chance",
+        "all at once; one after the other, in the group's order; step by step, as the group has them; one after the "
+        "other, by chance",
         default="all",
     )
     ring: float = setting(_RING, "how long they ring; unless all ring at once, each of them", default=25.0)

@@ -18,7 +18,7 @@ OPEN: Final = ("Alert-Info", "Answer-Mode", "Call-Info", "Organization", "Priori
 """Headers of standards that tell the far end something and steer nothing: RFC 3261 20, RFC 5373, RFC 7433."""
 
 VALUE_LIMIT: Final = 256
-"""Characters: with ten of them an INVITE still fits into one datagram (RFC 3261 18.1.1)."""
+"""Characters: enough for names and numbers of orders; long ones would make datagrams that networks lose."""
 _HEADERS_LIMIT: Final = 10
 _OWN: Final = re.compile(r"[Xx]-[A-Za-z0-9][A-Za-z0-9-]{0,60}")
 _KNOWN: Final = {name.lower(): name for name in OPEN}
@@ -67,7 +67,8 @@ class SipHeaders:
         name = _KNOWN.get(key.text.lower(), key.text)
         if name not in OPEN and not _OWN.fullmatch(name):
             help = f"write a name that begins with X-, or one of {', '.join(OPEN)}; all others are the program's"
-            reader.problem("E114", key, f"'{key.text[:40]}' is not a header that a flow can send", help)
+            shown = "".join(c if c.isprintable() else "?" for c in key.text[:40])
+            reader.problem("E114", key, f"'{shown}' is not a header that a flow can send", help)
             return None
         text = scalar(value, reader, "the text of the header")
         template = None if text is None else TemplateText().read(text, reader)

@@ -18,8 +18,8 @@ class Exit:
     """One way out of a step.
 
     ``unwired`` says what becomes of it where the flow names no block: ``next`` goes on with the next step; ``must``
-    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed``,
-    ``closed`` and ``answered`` take the exit of that name; ``error`` goes to ``on_error`` if there is one, else ends the call.
+    is an error at load; ``on_error`` is one unless the flow has ``on_error``; ``failed``, ``closed`` and ``answered``
+    take the exit of that name; ``error`` goes to ``on_error`` if there is one, else ends the call.
     """
 
     name: str

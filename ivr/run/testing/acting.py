@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
+from ivr.calendar.model import Closing
 from ivr.flow.model import Flow, Place
 from ivr.flow.values import as_text
 from ivr.run.actions import StepRecord
@@ -77,6 +78,16 @@ def act(case: Case, around: Surroundings) -> Result:
     return _Acting(case, around).result()
 
 
+class _Closed:
+    """What a test says is closed by hand, since its call came."""
+
+    def __init__(self, case: Case) -> None:
+        self._names, self._since = case.closed, case.caller.at
+
+    def closing(self, calendar: str) -> Closing | None:
+        return Closing(self._since, "as the test says") if calendar in self._names else None
+
+
 class _Acting:
     """One call of one test."""
 
@@ -90,7 +101,7 @@ class _Acting:
         self._script = Script(
             case.flow,
             facts,
-            environment=environment_of(case.flow, around, case.mocks),
+            environment=replace(environment_of(case.flow, around, case.mocks), closings=_Closed(case)),
             outside=self._outside,
             lengths=case.lengths,
             signed_in=around.seats if around.known else None,
@@ -296,13 +307,17 @@ def _is(text: str | None) -> str:
 
 
 def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock]) -> Environment:
-    """What the flow can refer to. Tables that a mock stands in for are asked for outside."""
+    """What the flow can refer to. Tables that a mock stands in for are asked for outside.
+
+    Where chance decides who rings, it is the group's order.
+    """
     mocked = tables_of(mocks)
     return Environment(
         {**around.flows, flow.name: flow},
         around.groups,
         {name: table for name, table in around.tables.items() if name not in mocked},
         around.calendars,
+        shuffled=lambda targets: targets,
     )
 
 

@@ -43,7 +43,12 @@ class Coverage:
 def exits_of(step: Step) -> tuple[str, ...]:
     """The ways out of a step that tests can tell apart; none if there is only one."""
     verb = VERBS.get(step.verb)
-    declared = [exit.name for exit in verb.exits if exit.unwired in ("next", "on_error")] if verb else []
+    # A failure that leads on unless it is written is not waited for either: nobody sees it.
+    declared = [
+        exit.name
+        for exit in (verb.exits if verb else ())
+        if exit.unwired == "on_error" or (exit.unwired == "next" and exit.name != "failed")
+    ]
     # All parts of failed lead somewhere: nothing is left that would leave by failed itself.
     divided = verb is not None and verb.parts("failed") and all(part in step.exits for part in verb.parts("failed"))
     found = tuple(exit for exit in dict.fromkeys([*step.exits, *declared]) if not (exit == "failed" and divided))

@@ -270,6 +270,28 @@ class PartyName:
 
 
 @dataclass(frozen=True)
+class CalendarName:
+    """A calendar of the site."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None or not isinstance(reader, CaseReader):
+            return None
+        known = reader.around.calendars
+        if text.text not in known:
+            help = did_you_mean(text.text, known, "calendars") if known else "calendars stand in the site file"
+            reader.problem("E170", text, f"the site has no calendar '{text.text[:60]}'", help)
+            return None
+        return text.text
+
+    def schema(self) -> Schema:
+        return text_schema()
+
+    def describe(self) -> str:
+        return "the name of a calendar"
+
+
+@dataclass(frozen=True)
 class Moment:
     """``2026-03-02 10:00 Asia/Shanghai``; without a zone it is UTC."""
 

@@ -15,7 +15,7 @@ from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, listed, with_lines
 from ivr.flow.settings import read_record
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, read_source
-from ivr.run.testing.kinds import CaseReader, Lengths, Surroundings
+from ivr.run.testing.kinds import CalendarName, CaseReader, Lengths, Surroundings
 from ivr.run.testing.mocks import KINDS, Mock, read_mocks
 from ivr.run.testing.model import PROPERTIES, STEPS, Caller, Case, Expect, Floor, Property, Step
 
@@ -24,7 +24,7 @@ ENDING: Final = ".test.yaml"
 _HEAD: Final = ("flow", "gate", "defaults", "tests", "properties", "coverage")
 _HEAD_LATER: Final = ()
 _DEFAULTS: Final = ("call", "prompts", *KINDS)
-_CASE: Final = ("name", "gate", "call", "each", "steps", "expect", *KINDS)
+_CASE: Final = ("name", "gate", "call", "closed", "each", "steps", "expect", *KINDS)
 _CASE_LATER: Final = ("queue",)
 _STEPS_LATER: Final = ("agent", "rtc", "http", "queue")
 _EXPECT_LATER: Final = ("queue_exit", "callbacks")
@@ -206,6 +206,8 @@ class _Loading:
         steps = self._steps(node.get("steps"), reader)
         mocks = (*read_mocks(node, reader), *self._mocks)
         gate = _yes(node, "gate", reader) or self._gate
+        closed_node = node.get("closed")
+        closed = ListOf(CalendarName(), 1).read(closed_node, reader) if closed_node is not None else None
         expect_node, expect = node.get("expect"), None
         if expect_node is not None:
             expect = read_record(
@@ -215,7 +217,9 @@ class _Loading:
             reader.problem("E012", node, "this test looks at nothing", "add steps: or expect:")
         if name is None or reader.problems:
             return None
-        return Case(name, reader.flow, caller, lengths, tuple(steps), expect, node.place, mocks, gate)
+        return Case(
+            name, reader.flow, caller, lengths, tuple(steps), expect, node.place, mocks, gate, frozenset(closed or ())
+        )
 
     def _steps(self, node: Node | None, reader: CaseReader) -> list[Step]:
         if node is None:

@@ -230,6 +230,8 @@ class Case:
     """What answers for the world outside, the first that fits; those of ``defaults`` come last."""
     gate: bool = False
     """Whether a reload that would break it must not happen."""
+    closed: frozenset[str] = frozenset()
+    """Calendars that are closed by hand."""
 
 
 # What holds for every call --------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 from ivr.flow.kinds import ListOf, Text, YesNo
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Schema, record_schema, schema_of, text_schema
-from ivr.run.testing.kinds import HOLE, Lengths
+from ivr.run.testing.kinds import HOLE, CalendarName, Lengths
 from ivr.run.testing.mocks import KINDS
 from ivr.run.testing.model import PROPERTIES, STEPS, Caller, Expect, Floor
 
@@ -59,6 +59,7 @@ def _test() -> Schema:
         "properties": {
             "name": schema_of(Text("what should happen", 200)),
             "call": {"anyOf": [_with_holes(Caller), HOLE]},
+            "closed": {"description": "calendars closed by hand", **schema_of(ListOf(CalendarName(), 1))},
             "each": {
                 "description": "names and lists of values: a test for every combination, {name} filled in",
                 "type": "object",
