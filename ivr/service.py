@@ -23,7 +23,8 @@ from gateway.call import (
     Trunk,
 )
 from gateway.server import Gateway, TraceMessage
-from ivr.live.candidate import Candidate, Wanted, make_candidate
+from ivr.collector import at_rest
+from ivr.live.candidate import Candidate, CandidateMaker, Wanted
 from ivr.live.control import Control, socket_path
 from ivr.live.files import FileWatcher
 from ivr.live.publisher import Publisher, Refused
@@ -223,7 +224,8 @@ class Service:
     async def _make(self, wanted: Wanted) -> Candidate:
         # Before there are calls nobody is kept waiting, and a process more would take longer than the work.
         if self._gateway is None:
-            return await asyncio.to_thread(make_candidate, wanted)
+            with at_rest():
+                return await asyncio.to_thread(CandidateMaker().make, wanted)
         return await self._loading.make(wanted)
 
     async def _files_changed(self) -> None:

@@ -66,8 +66,8 @@ def _targets(draft: Draft) -> None:
         draft.problem("E102", draft.name, "this flow does not say where it starts", f"add start: {first}")
     for _, node in _heads(draft):
         _target(draft, node)
-    wires = (node for _, step in draft.steps() for node in step.wires.values())
-    nowhere = (node for node in wires if node.text not in ("", CONTINUE) and node.text not in draft.blocks)
+    there = draft.blocks.keys() | {"", CONTINUE}
+    nowhere = (node for _, step in draft.steps() for node in step.wires.values() if node.text not in there)
     for node in islice(nowhere, MISTAKES_LIMIT):
         _target(draft, node)
 
@@ -87,10 +87,10 @@ def _exits(draft: Draft) -> None:
     for _, step in draft.steps():
         missing = [
             exit
-            for exit in step.verb.exits
-            if not _covered(step, exit.name)
+            for exit in step.verb.needed
+            if (exit.unwired == "must" or draft.on_error is None)
+            and not _covered(step, exit.name)
             and exit.possible(step.settings)
-            and (exit.unwired == "must" or (exit.unwired == "on_error" and draft.on_error is None))
         ]
         if not missing:
             continue
@@ -105,8 +105,10 @@ def _exits(draft: Draft) -> None:
 
 def _covered(step: DraftStep, exit: str) -> bool:
     """Whether the exit is wired, or every part it is divided into is."""
+    if exit in step.wires:
+        return True
     parts = step.verb.parts(exit)
-    return exit in step.wires or (bool(parts) and all(part in step.wires for part in parts))
+    return bool(parts) and all(part in step.wires for part in parts)
 
 
 def _order_of_steps(draft: Draft) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from json.encoder import encode_basestring
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from ivr.flow.expression import Expression
 from ivr.flow.keys import KeyPatterns
@@ -23,7 +25,7 @@ from ivr.flow.nodes.steps import nested
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem
 from ivr.flow.source import ScalarNode
-from ivr.flow.template import Template
+from ivr.flow.template import Hole, Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,9 @@ class DraftStep:
     @property
     def continues(self) -> bool:
         """Whether the step after it can be reached."""
-        return any(exit.unwired == "next" and exit.name not in self.wires for exit in self.verb.exits) or any(
-            node.text == CONTINUE for node in self.wires.values()
-        )
+        if any(name not in self.wires for name in self.verb.going_on):
+            return True
+        return any(node.text == CONTINUE for node in self.wires.values())
 
 
 def inner(step: Step) -> DraftStep:
@@ -76,6 +78,7 @@ class Draft:
     input: InputSettings = field(default_factory=InputSettings)
     blocks: dict[str, DraftBlock] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    _steps: list[tuple[DraftBlock, DraftStep]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def whole(self) -> bool:
@@ -85,13 +88,15 @@ class Draft:
         length = node.length if isinstance(node, ScalarNode) else len(node.verb.name)
         self.problems.append(Problem(code, node.place, message, help, length))
 
-    def steps(self) -> Iterator[tuple[DraftBlock, DraftStep]]:
-        """Every step, those within the settings of others included."""
-        for block in self.blocks.values():
-            for step in block.steps:
-                yield block, step
-                for one in nested(step.settings):
-                    yield block, inner(one)
+    def steps(self) -> Sequence[tuple[DraftBlock, DraftStep]]:
+        """Every step, those within the settings of others included. Asked for when all blocks have been read."""
+        if self._steps is None:
+            self._steps = []
+            for block in self.blocks.values():
+                for step in block.steps:
+                    self._steps.append((block, step))
+                    self._steps += [(block, inner(one)) for one in nested(step.settings)]
+        return self._steps
 
 
 def make_flow(draft: Draft) -> Flow:
@@ -131,8 +136,46 @@ _PLAIN = frozenset({str, int, bool, type(None)})
 
 def digest(flow: Flow) -> str:
     """SHA-256 of all that a caller could notice: titles, places, spelling and order of names do not count."""
-    text = json.dumps(normal(flow), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(normal_text(flow).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def normal_text(value: object) -> str:
+    """:func:`normal` as JSON, names sorted, without making it first."""
+    return _normal_text(value, {})
+
+
+def _normal_text(value: Any, known: dict[int, str]) -> str:
+    """``known``: what was written before, by id; one expression stands in many places."""
+    kind: Any = type(value)
+    if kind is tuple:
+        return f"[{','.join([_normal_text(item, known) for item in value])}]"
+    if (names := _in_text(kind)) is not None:
+        text = known.get(id(value))
+        if text is None:
+            text = f'{{"":"{kind.__name__}"'
+            for name, before in names:
+                part = getattr(value, name)
+                text += before + (_quoted(part) if type(part) is str else _normal_text(part, known))
+            known[id(value)] = text = text + "}"
+        return text
+    if kind is MappingProxyType:
+        return f"{{{','.join([f'{_quoted(key)}:{_normal_text(value[key], known)}' for key in sorted(value)])}}}"
+    if kind is KeyPatterns:
+        return f"[{','.join([_quoted(pattern) for pattern in sorted(value.patterns)])}]"
+    if value is True or value is False:
+        return "true" if value else "false"
+    return _quoted(value) if kind is str else json.dumps(normal(value), **_AS_TEXT)
+
+
+_AS_TEXT: Final[Any] = {"sort_keys": True, "ensure_ascii": False, "separators": (",", ":")}
+_quoted: Final = encode_basestring
+
+
+@lru_cache(maxsize=500)
+def _in_text(kind: Any) -> tuple[tuple[str, str], ...] | None:
+    """The fields of :func:`_compared` in order, with what is written before each."""
+    names = _compared(kind)
+    return None if names is None else tuple((name, f',"{name}":') for name in sorted(names))
 
 
 def normal(value: object) -> object:
@@ -164,16 +207,15 @@ def _compared(kind: type[Any]) -> tuple[str, ...] | None:
     return tuple(one.name for one in fields if one.name not in ("title", "digest", "renamed_from"))
 
 
-_EMPTY = frozenset({str, int, bool, float, type(None), Place, Step, InputSettings, KeyPatterns})
-"""What has no texts, expressions and recordings in it."""
+_EMPTY = frozenset({"str", "int", "bool", "float", "None", "Place", "InputSettings", "KeyPatterns", "tuple"})
+"""Types that have no texts, expressions and recordings in them."""
 
 
 @lru_cache(maxsize=500)
-def _parts(kind: type[Any]) -> tuple[str, ...]:
-    """The fields of a dataclass that can hold texts, expressions and recordings; none for what is none."""
-    if not dataclasses.is_dataclass(kind) or kind in _EMPTY:
-        return ()
-    return tuple(one.name for one in dataclasses.fields(kind))
+def parts_of(kind: Any) -> tuple[str, ...]:
+    """The fields of a dataclass that can hold texts, expressions, recordings and steps; none for what is none."""
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    return tuple(one.name for one in fields if not _EMPTY.issuperset(re.findall(r"\w+", str(one.type))))
 
 
 def contents(settings: object) -> list[Expression | Template | Recording]:
@@ -182,19 +224,20 @@ def contents(settings: object) -> list[Expression | Template | Recording]:
     Steps within the settings are steps of their own.
     """
     found: list[Expression | Template | Recording] = []
-    waiting = [settings]
-    while waiting:
-        one = waiting.pop()
-        kind: Any = type(one)
-        if kind in _EMPTY:
-            continue
-        if isinstance(one, Expression | Recording):
-            found.append(one)
-        elif isinstance(one, Template):
-            found.append(one)
-            found += (hole.expression for hole in one.holes)
-        elif isinstance(one, tuple):
-            waiting += reversed(one)
-        else:
-            waiting += [getattr(one, name) for name in reversed(_parts(kind))]
+    _add_contents(settings, found)
     return found
+
+
+def _add_contents(one: object, found: list[Expression | Template | Recording]) -> None:
+    if isinstance(one, tuple):
+        for item in one:
+            _add_contents(item, found)
+    elif isinstance(one, Template):
+        found.append(one)
+        found += [part.expression for part in one.parts if isinstance(part, Hole)]
+    elif isinstance(one, Expression | Recording):
+        found.append(one)
+    elif not isinstance(one, Step):
+        kind: Any = type(one)
+        for name in parts_of(kind):
+            _add_contents(getattr(one, name), found)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from ivr.flow.checks import check_flow
 from ivr.flow.draft import Draft, make_flow
 from ivr.flow.dsl.remedies import in_dsl
+from ivr.flow.expression import Expression
 from ivr.flow.leaks import blotted, leaks
-from ivr.flow.model import Flow, Place
+from ivr.flow.model import Flow, Place, Recording
 from ivr.flow.problem import Problem, has_errors, with_lines
 from ivr.flow.reading import read_flow
-from ivr.flow.source import Source
+from ivr.flow.source import ScalarNode, Source
+from ivr.flow.template import Template
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenStep:
+class WrittenStep(NamedTuple):
     """A step as it stands in a file."""
 
     verb: str
@@ -25,8 +26,10 @@ class WrittenStep:
     place: Place
     languages: tuple[str, ...]
     """Those of its flow."""
-    exits: Mapping[str, Place] = field(default_factory=dict)
-    """Those that are written, and where the block of each is named."""
+    exits: Mapping[str, ScalarNode]
+    """Those that are written, and the words that name the block of each."""
+    contents: tuple[Expression | Template | Recording, ...]
+    """Every expression, text and recording in the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,7 @@ def _checked(draft: Draft, source: Source) -> tuple[WrittenStep, ...]:
 
 def _written(draft: Draft) -> list[WrittenStep]:
     return [
-        WrittenStep(
-            step.verb.name,
-            step.settings,
-            step.place,
-            draft.languages,
-            {exit: node.place for exit, node in step.wires.items()},
-        )
+        WrittenStep(step.verb.name, step.settings, step.place, draft.languages, step.wires, step.contents)
         for _, step in draft.steps()
         if step.settings is not None
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 KEYS: Final = "0123456789*#ABCD"
@@ -46,6 +47,7 @@ class Exact:
 Match = NoMatch | Partial | Exact
 
 
+@lru_cache(maxsize=2_000)
 def parse_pattern(text: str) -> tuple[frozenset[str], ...]:
     """The keys that can stand at each place. Raises KeyPatternError."""
     places: list[frozenset[str]] = []
@@ -109,13 +111,12 @@ class KeyPatterns:
     def __init__(self, patterns: Iterable[str]) -> None:
         """Raises KeyPatternError."""
         self.patterns = tuple(dict.fromkeys(patterns))
-        self._root = _Branch()
-        for pattern in self.patterns:
-            branch = self._root
-            for keys in parse_pattern(pattern):
-                branch = branch.following.setdefault(keys, _Branch())
-            if branch.pattern is None:
-                branch.pattern = pattern
+        self._places = {pattern: parse_pattern(pattern) for pattern in self.patterns}
+        self._root: _Branch | None = None
+        """The trie, once somebody has asked."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return KeyPatterns, (self.patterns,)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, KeyPatterns) and self.patterns == other.patterns
@@ -128,6 +129,8 @@ class KeyPatterns:
 
     def match(self, keys: str) -> Match:
         """What the keys pressed so far amount to."""
+        if self._root is None:
+            self._root = self._trie()
         branches = [self._root]
         for key in keys:
             branches = [
@@ -142,11 +145,20 @@ class KeyPatterns:
                 return Exact(branch.pattern, longer)
         return Partial() if longer else NoMatch()
 
+    def _trie(self) -> _Branch:
+        root = _Branch()
+        for pattern, places in self._places.items():
+            branch = root
+            for keys in places:
+                branch = branch.following.setdefault(keys, _Branch())
+            if branch.pattern is None:
+                branch.pattern = pattern
+        return root
+
     def equal(self) -> Iterator[tuple[str, str]]:
         """Pairs of patterns that mean the same keys: the first of them, and the one that can never win."""
         first: dict[tuple[frozenset[str], ...], str] = {}
-        for pattern in self.patterns:
-            places = parse_pattern(pattern)
+        for pattern, places in self._places.items():
             if places in first:
                 yield first[places], pattern
             else:
@@ -154,9 +166,10 @@ class KeyPatterns:
 
     def clashes(self) -> Iterator[tuple[str, str]]:
         """Pairs (short, long) in which the keys of the short pattern can also be the beginning of the long one."""
-        parsed = {pattern: parse_pattern(pattern) for pattern in self.patterns}
-        for short, short_places in parsed.items():
-            for long, long_places in parsed.items():
+        if len({len(places) for places in self._places.values()}) == 1:
+            return
+        for short, short_places in self._places.items():
+            for long, long_places in self._places.items():
                 if len(short_places) < len(long_places) and _overlap(short_places, long_places):
                     yield short, long
 

@@ -38,7 +38,7 @@ class Duration:
     most: float = 86_400.0
 
     def read(self, node: Node, reader: Reader) -> float | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(_DURATION, text.text)
@@ -70,7 +70,7 @@ class Whole:
     most: int
 
     def read(self, node: Node, reader: Reader) -> int | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if not re.fullmatch(_WHOLE, text.text):
@@ -93,7 +93,7 @@ class Whole:
 @dataclass(frozen=True)
 class YesNo:
     def read(self, node: Node, reader: Reader) -> bool | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         value = YES_NO.get(text.text.lower())
@@ -117,7 +117,7 @@ class OneOf:
     later: tuple[str, ...] = ()
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if text.text in self.words:

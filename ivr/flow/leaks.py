@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from ivr.flow.functions import FUNCTIONS
@@ -39,12 +39,20 @@ _CARD_BEGINS: Final = re.compile(r"4|5[1-5]|2[2-7]|3[47]|6(?:011|5)|35|62")
 _BITS: Final = 4.0
 """Shannon entropy of a letter: words and names have less, random keys more."""
 
+_SIGNS: Final = ("://", "sk_live_", "ghp_", "github_pat_", "glpat-", "AKIA", ".eyJ", "-----BEGIN ", "xox")
+_SIGNS_IN_ANY_CASE: Final = ("bearer", "basic", "key=", "token=", "auth=", "password=", "secret=")
+_DIGITS: Final = re.compile(r"[0-9](?:[ -]?[0-9]){14}")
+"""What one of the patterns above needs to fit."""
+
 
 def leaks(root: Node) -> tuple[list[Problem], list[tuple[Place, int]]]:
     """What was found, and where what must not be shown stands: its place and length."""
     problems: list[Problem] = []
     hidden: list[tuple[Place, int]] = []
-    for key, node in _words(root):
+    words = _words(root)
+    if not _may_leak(words):
+        return problems, hidden
+    for key, node in words:
         found = _leak(key, node.text)
         if found is not None:
             code, message, start, length = found
@@ -53,8 +61,24 @@ def leaks(root: Node) -> tuple[list[Problem], list[tuple[Place, int]]]:
     return problems, hidden
 
 
+def _may_leak(words: Sequence[tuple[str, ScalarNode]]) -> bool:
+    """Whether one of the patterns can fit at all. Most files have nothing of the kind, and to ask all their words at
+    once takes a tenth of the time of asking each."""
+    text = "\n".join([node.text for _, node in words])
+    small = text.casefold()
+    return (
+        any(sign in text for sign in _SIGNS)
+        or any(sign in small for sign in _SIGNS_IN_ANY_CASE)
+        or _DIGITS.search(text) is not None
+        or any(len(word) >= 24 and _TOKEN.search(word) is not None for word in text.split())
+        or any(_NAMED.fullmatch(key) is not None for key in {key for key, _ in words})
+    )
+
+
 def blotted(lines: Sequence[str], hidden: Sequence[tuple[Place, int]]) -> tuple[str, ...]:
     """The lines without what stands at the hidden places."""
+    if not hidden:
+        return tuple(lines)
     shown = list(lines)
     for place, length in hidden:
         line, start = shown[place.line - 1], place.column - 1
@@ -64,19 +88,25 @@ def blotted(lines: Sequence[str], hidden: Sequence[tuple[Place, int]]) -> tuple[
     return tuple(shown)
 
 
-def _words(root: Node) -> Iterator[tuple[str, ScalarNode]]:
+def _words(root: Node) -> list[tuple[str, ScalarNode]]:
     """Every value that is a word, and the name it stands beside."""
+    found: list[tuple[str, ScalarNode]] = []
     waiting: list[tuple[str, Node]] = [("", root)]
     while waiting:
         name, node = waiting.pop()
-        match node:
-            case ScalarNode():
-                yield name, node
-            case SequenceNode(items):
-                waiting += [(name, item) for item in items]
-            case MappingNode(entries):
+        if isinstance(node, MappingNode):
+            for key, value in node.entries:
                 # The default of a variable belongs to the variable's name.
-                waiting += [(name if key.text == "default" else key.text, value) for key, value in entries]
+                beside = name if key.text == "default" else key.text
+                if isinstance(value, ScalarNode):
+                    found.append((beside, value))
+                else:
+                    waiting.append((beside, value))
+        elif isinstance(node, SequenceNode):
+            waiting += [(name, item) for item in node.items]
+        else:
+            found.append((name, node))
+    return found
 
 
 def _leak(key: str, text: str) -> tuple[str, str, int, int] | None:

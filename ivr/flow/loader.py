@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from ivr.collector import at_rest
 from ivr.flow.calls import check_calls, check_circles, with_called
 from ivr.flow.draft import Draft
 from ivr.flow.dsl.nodes import parse_dsl
@@ -66,7 +65,7 @@ def load_flows(paths: Iterable[Path], before: FlowSet | None = None) -> FlowSet:
     """
     known = {} if before is None else before.files
     files, problems = flow_files(paths)
-    with _collector_at_rest():
+    with at_rest():
         return _together([_read_file(file, known) for file in files], problems)
 
 
@@ -90,10 +89,13 @@ def flow_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
     return list(files.values()), problems
 
 
-def load_sources(texts: Mapping[str, bytes], problems: Iterable[Problem] = ()) -> FlowSet:
-    """Flows from texts that were read already, by the names of their files."""
-    with _collector_at_rest():
-        return _together([check_file(_parse(text, file)) for file, text in texts.items()], list(problems))
+def load_sources(
+    texts: Mapping[str, bytes], problems: Iterable[Problem] = (), before: FlowSet | None = None
+) -> FlowSet:
+    """Flows from texts that were read already, by the names of their files; ``before`` as for :func:`load_flows`."""
+    known = {} if before is None else before.files
+    with at_rest():
+        return _together([_known_or_checked(text, file, known) for file, text in texts.items()], list(problems))
 
 
 def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:
@@ -101,23 +103,13 @@ def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:
     return _together([check_file(_parse(text, file))], [])
 
 
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """What is read stays, and goes without circles: to look through it again and again took a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _read_file(path: Path, known: Mapping[str, FlowFile]) -> FlowFile:
     file = shown(path)
     content = read_content(path, file)
-    if isinstance(content, Source):
-        return check_file(content)
+    return check_file(content) if isinstance(content, Source) else _known_or_checked(content, file, known)
+
+
+def _known_or_checked(content: bytes, file: str, known: Mapping[str, FlowFile]) -> FlowFile:
     mark = hashlib.sha256(content).digest()
     same = known.get(file)
     return same if same is not None and same.mark == mark else check_file(_parse(content, file), mark)

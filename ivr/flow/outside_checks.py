@@ -107,10 +107,10 @@ def _plugin(step: WrittenStep, plugin: Plugin, plugins: Mapping[str, PluginTerms
 
 def _further(step: WrittenStep, what: str, known: Collection[str]) -> Iterator[Problem]:
     verb = VERBS[step.verb]
-    for exit, place in step.exits.items():
+    for exit, node in step.exits.items():
         if verb.exit(exit) is None and exit not in known:
             names = [*known, *(one.name for one in verb.exits)]
-            yield Problem("E141", place, f"{what} '{exit}'", did_you_mean(exit, names, "exits"), 1)
+            yield Problem("E141", node.place, f"{what} '{exit}'", did_you_mean(exit, names, "exits"), 1)
 
 
 def _missing(step: WrittenStep, kind: str, name: str, known: Collection[str]) -> Problem:

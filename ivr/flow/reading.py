@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, get_args
 
@@ -67,7 +66,7 @@ def read_flow(source: Source) -> Draft | None:
     if root is None or not isinstance(root, MappingNode):
         return _no_flow(source, root)
     reader = Reader()
-    reader.step = partial(_step, reader=reader)
+    reader.step = _step
     head = {name: _head(root, name, kind, reader) for name, (kind, _) in HEAD.items()}
     draft = Draft(_flow_name(root, head["flow"], reader))
     draft.title = head["title"] or ""
@@ -297,14 +296,14 @@ def _verb(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> D
             exit = verb.exit(key.text)
             if exit is not None and exit.unwired != "failed":
                 _wire(verb, exit.name, node, reader)
-        names = [exit.name for exit in verb.exits if exit.unwired != "failed"]
+        names = verb.wired
         if verb.further:
             names += _further(verb, settings_node, reader)
         settings = read_record(verb.settings, settings_node, reader, verb.name, others=names, later=verb.later)
     return DraftStep(verb, settings, reader.wires, reader.keys, word.place, tuple(contents(settings)))
 
 
-def _further(verb: Verb, node: MappingNode, reader: Reader) -> list[str]:
+def _further(verb: Verb, node: MappingNode, reader: Reader) -> tuple[str, ...]:
     """Wires every name that is neither a setting nor a declared exit. Returns these names."""
     known = {one.name for _, one in settings_of(verb.settings)} | {exit.name for exit in verb.exits} | {*verb.later}
     known |= {name for _, group in groups_of(verb.settings) for name in group.names}
@@ -313,7 +312,7 @@ def _further(verb: Verb, node: MappingNode, reader: Reader) -> list[str]:
         if key.text not in known and NAME.fullmatch(key.text):
             reader.wire(key.text, value)
             found.append(key.text)
-    return found
+    return tuple(found)
 
 
 def _settings_node(verb: Verb, word: ScalarNode, value: Node | None, reader: Reader) -> MappingNode | None:

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Collection, KeysView, Mapping
 from dataclasses import MISSING, dataclass
 from functools import lru_cache
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from ivr.flow.model import InputSettings
 from ivr.flow.problem import Problem, did_you_mean
@@ -31,7 +31,7 @@ class Reader:
         """Key patterns of the step being read, and where they stand."""
         self.input = input or InputSettings()
         """The flow's defaults for waiting for keys."""
-        self.step: Callable[[Node], Any] | None = None
+        self.step: Callable[[Node, Reader], Any] | None = None
         """Reads a step that stands within the settings of another."""
 
     def problem(self, code: str, node: Node, message: str, help: str = "") -> None:
@@ -184,11 +184,21 @@ def _settings_of(record: Any) -> tuple[tuple[dataclasses.Field[Any], Setting[Any
     return tuple(found)
 
 
-@lru_cache(maxsize=500)
-def _names_of(record: Any) -> KeysView[str]:
+class _Way(NamedTuple):
+    """How a dataclass is read: what is looked up for each of its instances."""
+
+    settings: tuple[tuple[str, Setting[Any]], ...]
+    """By field."""
+    groups: tuple[tuple[str, Group[Any]], ...]
+    names: KeysView[str]
     """What can be written, in order."""
-    names = [one.name for _, one in settings_of(record)]
-    return dict.fromkeys([*names, *(name for _, group in groups_of(record) for name in group.names)]).keys()
+
+
+@lru_cache(maxsize=500)
+def _way_of(record: Any) -> _Way:
+    settings, groups = settings_of(record), groups_of(record)
+    names = [*(one.name for _, one in settings), *(name for _, group in groups for name in group.names)]
+    return _Way(tuple((field.name, one) for field, one in settings), groups, dict.fromkeys(names).keys())
 
 
 def read_record(
@@ -209,25 +219,28 @@ def read_record(
     if not isinstance(node, MappingNode):
         reader.problem("E013", node, f"{what} needs settings", f"write {what}: and below it, indented, name: value")
         return None
-    values: dict[str, object] = dict(given or {})
+    values: dict[str, object] = {} if given is None else dict(given)
     written = {key.text: value for key, value in node.entries}
     kind: Any = record
-    known = _names_of(kind)
-    complete = written.keys() <= known or _unknown(node, reader, what, [*known, *others], later)
-    for field, one in settings_of(record):
+    way = _way_of(kind)
+    known = way.names
+    # Most of what is no setting is an exit: the names are only put together for what is neither.
+    complete = written.keys() <= known or all(name in known or name in others for name in written)
+    complete = complete or _unknown(node, reader, what, [*known, *others], later)
+    for field_name, one in way.settings:
         value_node = written.get(one.name)
         if value_node is not None:
             value = one.kind.read(value_node, reader)
             if value is None:
                 complete = False
             else:
-                values[field.name] = value
+                values[field_name] = value
         elif one.inherits:
-            values[field.name] = getattr(reader.input, one.name)
-        elif one.required and field.name not in values:
+            values[field_name] = getattr(reader.input, one.name)
+        elif one.required and field_name not in values:
             reader.problem("E012", node, f"{what} needs '{one.name}'", f"add {one.name}: {one.kind.describe()}")
             complete = False
-    for field_name, group in groups_of(record):
+    for field_name, group in way.groups:
         values[field_name] = group.read_from(node, reader)
         complete = complete and values[field_name] is not None
     return record(**values) if complete else None
@@ -247,12 +260,13 @@ def _unknown(node: MappingNode, reader: Reader, what: str, known: Collection[str
     return complete
 
 
-def scalar(node: Node, reader: Reader, wanted: str) -> ScalarNode | None:
+def scalar(node: Node, reader: Reader, wanted: str | Callable[[], str]) -> ScalarNode | None:
     """The node if it is a word or text that is not empty, else None after reporting."""
-    if not isinstance(node, ScalarNode):
-        reader.problem("E020", node, f"a list or mapping stands where {wanted} should", f"write {wanted}")
-        return None
-    if not node.text and node.plain:
+    if isinstance(node, ScalarNode) and (node.text or not node.plain):
+        return node
+    wanted = wanted if isinstance(wanted, str) else wanted()
+    if isinstance(node, ScalarNode):
         reader.problem("E020", node, "the value is missing", f"write {wanted}")
-        return None
-    return node
+    else:
+        reader.problem("E020", node, f"a list or mapping stands where {wanted} should", f"write {wanted}")
+    return None

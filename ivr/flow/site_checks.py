@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from ivr.flow.draft import contents
 from ivr.flow.loader import FlowSet, WrittenStep
 from ivr.flow.model import Place, Recording
 from ivr.flow.nodes.dialling import Ring, Transfer
@@ -27,7 +26,7 @@ def check_prompts(
     """
     problems = []
     for step in flow_set.written:
-        for recording in contents(step.settings):
+        for recording in step.contents:
             if not isinstance(recording, Recording):
                 continue
             name = recording.name

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import yaml
 
@@ -29,8 +29,9 @@ NODES_LIMIT = 100_000
 """Words, lists and mappings of one file: each takes a hundred times the memory of its letters."""
 
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-_BEGINNING = yaml.Mark("", 0, 0, 0, None, 0)
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_new: Final[Any] = tuple.__new__
+"""Makes a named tuple of a tuple in a third of the time: a file has a few for each of its words."""
 
 
 class ScalarNode(NamedTuple):
@@ -145,7 +146,7 @@ def parse_source(content: bytes | str, file: str) -> Source:
 
 
 def lines_of(text: str) -> tuple[str, ...]:
-    return tuple(_LINE_BREAK.split(text))
+    return tuple(text.split("\n") if text.isascii() and "\r" not in text else _LINE_BREAK.split(text))
 
 
 def decode(content: bytes | str, file: str) -> str | Source:
@@ -187,138 +188,134 @@ def _unreadable(file: str, message: str, help: str, line: int = 1, content: byte
     return Source(file, lines, None, tuple(with_lines([problem], {file: lines})), complete=False)
 
 
-@dataclass(slots=True)
-class _Open:
-    """A collection that is being read."""
-
-    place: Place
-    is_mapping: bool
-    items: list[Node] = field(default_factory=list)
-    entries: dict[str, tuple[ScalarNode, Node]] = field(default_factory=dict)
-    key: ScalarNode | None = None
-    key_expected: bool = True
-
-
 class _Composer:
-    """Makes nodes of the parser's events, with an explicit stack: depth costs no recursion."""
+    """Makes nodes of the parser's events. It goes no deeper than DEPTH_LIMIT."""
 
     def __init__(self, file: str, spelling: Spelling, line_count: int) -> None:
         self.problems: list[Problem] = []
         self.complete = False
         self._file = file
         self._spelling = spelling
+        self._moved = bool(spelling.inserted)
+        """Whether a word of a mended line can stand elsewhere in the operator's."""
         self._line_count = line_count
-        self._stack: list[_Open] = []
+        self._events = self._parsed()
+        self._depth = 0
         self._nodes = 0
-        self._root: Node | None = None
         self._long_text: tuple[Place, int] | None = None
         """Where the last quoted text of several lines begins, and the line it ends in."""
 
     def compose(self) -> Node | None:
+        root = None
         documents = 0
+        for event in self._events:
+            if isinstance(event, yaml.NodeEvent):
+                root = self._node(event)
+            elif isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+                if documents > 1:
+                    self._stop("E010", event, "a second document starts here", "remove the line ---", 3)
+        return root
+
+    def _parsed(self) -> Generator[Any, None, None]:
+        """Ends where the file, or what can be read of it, ends: what is open then is taken as it is."""
+        parser = _YAML_LOADER("\n".join(self._spelling.lines))
         try:
-            for event in self._events():
-                if isinstance(event, yaml.DocumentStartEvent):
-                    documents += 1
-                    if documents > 1:
-                        self._problem("E010", event, "a second document starts here", "remove the line ---", 3)
-                        break
-                elif not self._take(event):
-                    break
-            else:
-                self.complete = True
+            yield from iter(parser.get_event, None)
+            self.complete = True
         except yaml.YAMLError as error:
             self._explain(error)
-        while self._stack:
-            self._close()
-        return self._root
+        finally:
+            parser.dispose()
 
-    def _events(self) -> Iterator[yaml.Event]:
-        return yaml.parse("\n".join(self._spelling.lines), Loader=_YAML_LOADER)
+    def _stop(self, code: str, event: Any, message: str, help: str, length: int = 1) -> None:
+        self._problem(code, event, message, help, length)
+        self._events.close()
 
-    def _take(self, event: yaml.Event) -> bool:
-        if isinstance(event, yaml.CollectionEndEvent):
-            self._close()
-        if not isinstance(event, yaml.NodeEvent):
-            return True
+    def _node(self, event: Any) -> Node | None:
+        """What begins with the event; None if there is too much of it."""
         self._nodes += 1
         if self._nodes > NODES_LIMIT:
-            help = "split it into several files"
-            self._problem("E010", event, f"more than {NODES_LIMIT} words and values in one file", help)
-            return False
-        if isinstance(event, yaml.AliasEvent):
+            message = f"more than {NODES_LIMIT} words and values in one file"
+            self._stop("E010", event, message, "split it into several files")
+            return None
+        kind = type(event)
+        if kind is yaml.AliasEvent:
             help = f"write it out, or in quotes if it is text: '*{event.anchor}'"
             self._problem("E009", event, "'*' before a name refers to another place; that is not used here", help)
-            self._add(ScalarNode(f"*{event.anchor}", self._place(event), "'"))
-            return True
-        if event.anchor is not None or event.tag is not None:  # type: ignore[attr-defined]
+            return ScalarNode(f"*{event.anchor}", self._place(event.start_mark), "'")
+        if event.anchor is not None or event.tag is not None:
             self._refuse_marks(event)
-        if isinstance(event, yaml.ScalarEvent):
-            self._add(self._scalar(event))
-        else:
-            if len(self._stack) >= DEPTH_LIMIT:
-                help = "nothing in these files needs that; a bracket is probably not closed"
-                self._problem("E010", event, f"more than {DEPTH_LIMIT} levels deep", help)
-                return False
-            self._stack.append(_Open(self._place(event), isinstance(event, yaml.MappingStartEvent)))
-        return True
+        start = event.start_mark
+        line, column = start.line, start.column
+        place = self._place(start) if self._moved else _new(Place, (self._file, line + 1, column + 1))
+        if kind is yaml.ScalarEvent:
+            end, quote = event.end_mark, event.style or ""
+            length = end.column - column or 1
+            if end.line != line:
+                length = 1
+                if quote in ("'", '"'):
+                    self._long_text = (place, end.line)
+            word: ScalarNode = _new(ScalarNode, (event.value, place, quote, length, None))
+            return word
+        if self._depth >= DEPTH_LIMIT:
+            help = "nothing in these files needs that; a bracket is probably not closed"
+            self._stop("E010", event, f"more than {DEPTH_LIMIT} levels deep", help)
+            return None
+        self._depth += 1
+        made = self._mapping(place) if kind is yaml.MappingStartEvent else self._sequence(place)
+        self._depth -= 1
+        return made
 
-    def _refuse_marks(self, event: yaml.NodeEvent) -> None:
+    def _sequence(self, place: Place) -> SequenceNode:
+        items: list[Node] = []
+        for event in self._events:
+            if type(event) is yaml.SequenceEndEvent:
+                break
+            item = self._node(event)
+            if item is not None:
+                items.append(item)
+        made: SequenceNode = _new(SequenceNode, (tuple(items), place, 1))
+        return made
+
+    def _mapping(self, place: Place) -> MappingNode:
+        entries: dict[str, tuple[ScalarNode, Node]] = {}
+        unsure = False
+        for event in self._events:
+            if type(event) is yaml.MappingEndEvent:
+                break
+            key = self._node(event)
+            if key is not None and (not isinstance(key, ScalarNode) or key.text in entries):
+                self._refuse_key(key, entries)
+                key = None
+            for its in self._events:
+                value = self._node(its)
+                if key is not None and value is not None:
+                    entries[key.text] = (key, value)
+                    unsure = unsure or not value[0]
+                break
+        read = tuple(entries.values())
+        if unsure:
+            read = tuple(self._missing_space(*one) for one in read)
+        made: MappingNode = _new(MappingNode, (read, place, 1))
+        return made
+
+    def _refuse_marks(self, event: Any) -> None:
         if event.anchor is not None:
             help = f"write it in quotes if it is text: '&{event.anchor}'"
             self._problem("E009", event, "'&' before a name marks a place to refer to; that is not used here", help)
-        tag = getattr(event, "tag", None)
-        if tag is not None and tag != "!":
+        if event.tag is not None and event.tag != "!":
             self._problem("E009", event, "'!' before a word names a type; types are not written here", "remove it")
 
-    def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
-        start, end = event.start_mark or _BEGINNING, event.end_mark or _BEGINNING
-        quote = event.style or ""
-        place = self._place(event)
-        if start.line == end.line:
-            return ScalarNode(event.value, place, quote, end.column - start.column or 1)
-        if quote in ("'", '"'):
-            self._long_text = (place, end.line)
-        return ScalarNode(event.value, place, quote)
-
-    def _add(self, node: Node) -> None:
-        if not self._stack:
-            self._root = node
-            return
-        top = self._stack[-1]
-        if not top.is_mapping:
-            top.items.append(node)
-        elif top.key_expected:
-            top.key_expected = False
-            top.key = self._key(node, top)
-        else:
-            top.key_expected = True
-            if top.key is not None:
-                top.entries[top.key.text] = (top.key, node)
-            top.key = None
-
-    def _key(self, node: Node, mapping: _Open) -> ScalarNode | None:
+    def _refuse_key(self, node: Node, entries: Mapping[str, tuple[ScalarNode, Node]]) -> None:
         if not isinstance(node, ScalarNode):
             help = "write a name before the colon"
             self.problems.append(Problem("E001", node.place, "a list or mapping stands where a name should", help))
-            return None
-        if node.text in mapping.entries:
-            first = mapping.entries[node.text][0].place.line
-            message = f"'{node.text}' is there twice (first at line {first})"
-            help = "only one of the two can hold: remove or rename one"
-            self.problems.append(Problem("E003", node.place, message, help, node.length))
-            return None
-        return node
-
-    def _close(self) -> None:
-        closed = self._stack.pop()
-        if closed.is_mapping:
-            entries = closed.entries.values()
-            if any(not value.text for _, value in entries if isinstance(value, ScalarNode)):
-                entries = [self._missing_space(key, value) for key, value in entries]  # type: ignore[assignment]
-            self._add(MappingNode(tuple(entries), closed.place))
-        else:
-            self._add(SequenceNode(tuple(closed.items), closed.place))
+            return
+        first = entries[node.text][0].place.line
+        message = f"'{node.text}' is there twice (first at line {first})"
+        help = "only one of the two can hold: remove or rename one"
+        self.problems.append(Problem("E003", node.place, message, help, node.length))
 
     def _missing_space(self, key: ScalarNode, value: Node) -> tuple[ScalarNode, Node]:
         """``{to:main}`` is, to YAML, the key 'to:main' without a value: report it, and take it apart."""
@@ -331,14 +328,13 @@ class _Composer:
             key = ScalarNode(glued[1], key.place, length=len(glued[1]))
         return key, value
 
-    def _place(self, event: yaml.Event) -> Place:
-        mark = event.start_mark or _BEGINNING
-        if self._spelling.inserted:
+    def _place(self, mark: Any) -> Place:
+        if self._moved:
             return self._spelling.place(self._file, mark.line, mark.column)
         return Place(self._file, mark.line + 1, mark.column + 1)
 
-    def _problem(self, code: str, event: yaml.Event, message: str, help: str, length: int = 1) -> None:
-        self.problems.append(Problem(code, self._place(event), message, help, length))
+    def _problem(self, code: str, event: Any, message: str, help: str, length: int = 1) -> None:
+        self.problems.append(Problem(code, self._place(event.start_mark), message, help, length))
 
     def _explain(self, error: yaml.YAMLError) -> None:
         """One problem for the syntax error, in words an operator can use; none if its cause is known already."""

@@ -17,6 +17,7 @@ TEMPLATE_LIMIT: Final = 5_000
 """Characters of a text with holes."""
 
 _BRACE: Final = re.compile("[{}]")
+_QUOTE: Final = re.compile("['\"]")
 _FORMAT: Final = re.compile(r"(?P<name>[^\s(]*)(?:\s*\((?P<in_brackets>.*)\)|\s+(?P<behind>.*))?", re.DOTALL)
 """``money CNY``, ``plural(call,calls)``"""
 
@@ -48,7 +49,7 @@ class Template:
 
     @property
     def holes(self) -> tuple[Hole, ...]:
-        return tuple(part for part in self.parts if isinstance(part, Hole))
+        return tuple([part for part in self.parts if isinstance(part, Hole)])
 
     def fill(self, scope: Mapping[str, object]) -> str:
         """The text with every value written in, formats aside: for logs, tags and addresses.
@@ -135,7 +136,9 @@ class _Reader:
         if not inside.strip():
             self._problem("E136", start, "nothing stands between the braces", "write a name: {order}", end + 1 - start)
             return end + 1
-        expression = parse_expression(inside, lambda offset: self._locate(start + 1 + offset))
+        locate = self._locate
+        # Not of self: an expression that leads back to what made it would be freed by nobody but the collector.
+        expression = parse_expression(inside, lambda offset: locate(start + 1 + offset))
         if isinstance(expression, Problem):
             self.problems.append(expression)
             return end + 1
@@ -145,6 +148,9 @@ class _Reader:
 
     def _bounds(self, at: int) -> tuple[int, int]:
         """Where the hole ends and where its format begins, quoted text aside; -1 for none."""
+        end = self._text.find("}", at)
+        if end >= 0 and not _QUOTE.search(self._text, at, end):
+            return end, self._text.find(":", at, end)
         quote = ""
         colon = -1
         for offset in range(at, len(self._text)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ivr.flow.draft import Draft, DraftBlock, DraftStep, inner
 from ivr.flow.expression import Expression
@@ -17,15 +17,18 @@ from ivr.flow.problem import Problem, did_you_mean, has_errors
 from ivr.flow.types import BUILT_IN, RESERVED, Type, assignable
 from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
 
+Types = Mapping[str, VariableType]
+
 
 def check_variables(draft: Draft) -> None:
     """Add what is wrong to the draft's problems."""
     types = types_of(draft)
     before = len(draft.problems)
+    seen: dict[str, Type | None] = {}
     for _, step in draft.steps():
-        _step_types(draft, step, types)
+        _step_types(draft, step, types, seen)
     if not has_errors(draft.problems[before:]):
-        _unset(draft)
+        _unset(draft, types)
 
 
 def types_of(draft: Draft) -> dict[str, VariableType]:
@@ -46,16 +49,25 @@ def types_of(draft: Draft) -> dict[str, VariableType]:
     return types
 
 
-def _step_types(draft: Draft, step: DraftStep, types: dict[str, VariableType]) -> None:
+def _checked(draft: Draft, expression: Expression, types: Types, seen: dict[str, Type | None]) -> Type | None:
+    """The type of an expression; what is wrong with it is told. ``seen``: texts in which nothing was wrong."""
+    if expression.text in seen:
+        return seen[expression.text]
+    found, problems = expression.check(types)
+    draft.problems.extend(problems)
+    if not problems:
+        seen[expression.text] = found
+    return found
+
+
+def _step_types(draft: Draft, step: DraftStep, types: Types, seen: dict[str, Type | None]) -> None:
     settings = step.settings
     if isinstance(settings, Set):
-        _set(draft, step, settings, types)
+        _set(draft, settings, types, seen)
         return
     known: dict[int, Type | None] = {}
     for expression in _expressions(step):
-        found, problems = expression.check(types)
-        known[id(expression)] = found
-        draft.problems.extend(problems)
+        found = known[id(expression)] = _checked(draft, expression, types, seen)
         wants_truth = (isinstance(settings, If) and expression is settings.when) or (
             isinstance(settings, Collect) and expression is settings.check
         )
@@ -65,13 +77,13 @@ def _step_types(draft: Draft, step: DraftStep, types: dict[str, VariableType]) -
             draft.problems.append(Problem("E134", place, message, "compare it with something", len(expression.text)))
         if isinstance(settings, Switch) and expression is settings.on and found in types.values():
             _cases(draft, step, settings, found)
-    draft.problems.extend(check_values(step, known))
+    if known:
+        draft.problems.extend(check_values(step, known))
 
 
-def _set(draft: Draft, step: DraftStep, settings: Set, types: dict[str, VariableType]) -> None:
+def _set(draft: Draft, settings: Set, types: Types, seen: dict[str, Type | None]) -> None:
     for assignment in settings.values:
-        found, problems = assignment.value.check(types)
-        draft.problems.extend(problems)
+        found = _checked(draft, assignment.value, types, seen)
         place, length = assignment.place, len(assignment.name)
         if assignment.name not in types:
             if assignment.name in BUILT_IN or assignment.name in RESERVED:
@@ -110,37 +122,42 @@ def _cases(draft: Draft, step: DraftStep, settings: Switch, found: object) -> No
             )
 
 
-def _unset(draft: Draft) -> None:
+def _unset(draft: Draft, types: Types) -> None:
     """Walk all ways through the flow at once; report what is read on some way before it is set."""
     if draft.start is None or draft.start.text not in draft.blocks:
         return
-    given = frozenset(
-        name for name, variable in draft.variables.items() if variable.default is not None or variable.param
-    ) | set(BUILT_IN)
+    given = {name for name, variable in draft.variables.items() if variable.default is not None or variable.param}
+    doubtful = frozenset(types) - given - BUILT_IN.keys()
+    if not doubtful:
+        return
     arrivals: dict[str, frozenset[str]] = {}
+    departures: dict[str, list[tuple[str, frozenset[str]]]] = {}
     without: dict[tuple[str, str], str] = {}
     waiting = []
     for node in (draft.start, draft.on_error, draft.on_hangup):
         if node is not None and node.text in draft.blocks:
-            arrivals[node.text] = given
+            arrivals[node.text] = frozenset()
             waiting.append(node.text)
-    everything = given | set(types_of(draft))
     while waiting:
         name = waiting.pop()
-        for target, surely in _departures(draft.blocks[name], arrivals[name]):
-            if target not in draft.blocks:
-                continue
-            for variable in everything - surely:
+        if name not in departures:
+            ways = _departures(draft.blocks[name])
+            departures[name] = [(target, sets & doubtful) for target, sets in ways if target in draft.blocks]
+        for target, sets in departures[name]:
+            surely = arrivals[name] | sets
+            for variable in doubtful - surely:
                 without.setdefault((target, variable), name)
-            merged = arrivals.get(target, everything) & surely
+            merged = arrivals.get(target, doubtful) & surely
             if merged != arrivals.get(target):
                 arrivals[target] = merged
                 waiting.append(target)
     for name, surely in arrivals.items():
-        _report_unset(draft, name, surely, without)
+        _report_unset(draft, name, surely | given | BUILT_IN.keys(), without)
 
 
-def _departures(block: DraftBlock, surely: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+def _departures(block: DraftBlock) -> Iterator[tuple[str, frozenset[str]]]:
+    """Where a block leads, and what it has surely set by then."""
+    surely: frozenset[str] = frozenset()
     for step in block.steps:
         after = surely | _sets(step)
         if isinstance(step.settings, Call) and step.settings.block is not None:

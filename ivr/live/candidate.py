@@ -19,8 +19,7 @@ from ivr.flow.loader import FlowSet, flow_files, load_sources, shown
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order
 from ivr.flow.source import SIZE_LIMIT
-from ivr.live.release import dependent_digest
-from ivr.run.preparation import sounds_of
+from ivr.live.release import Needs, dependent_digests, needs_of
 from ivr.run.testing.acting import act
 from ivr.run.testing.loader import ENDING, files_of_tests, load_suite
 from ivr.site import Site, SqlTable, check_site, load_site
@@ -38,8 +37,6 @@ def _read_only(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
 copyreg.pickle(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))
 
 _NEEDS_RESTART = ("sip", "media", "records", "voices", "seats", "trunks", "limits", "http", "webhooks", "secrets")
-_KEPT: dict[str, tuple[str, Clip]] = {}
-"""Recordings this process has converted, by digest of their files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,48 +105,88 @@ class Candidate:
         return errors + self.tests_failed
 
 
-def make_candidate(wanted: Wanted) -> Candidate:
-    """Read and check everything. Never raises for what is in the files."""
-    running = wanted.site
-    loaded = load_site(running.file)
-    if loaded.site is None:
-        return Candidate(loaded.problems)
-    restart_for = tuple(part for part in _NEEDS_RESTART if getattr(loaded.site, part) != getattr(running, part))
-    site = replace(loaded.site, **{part: getattr(running, part) for part in _NEEDS_RESTART})
-    databases = {name: table for name, table in running.tables.items() if isinstance(table, SqlTable)}
-    if databases != {name: table for name, table in loaded.site.tables.items() if isinstance(table, SqlTable)}:
-        restart_for += ("tables in databases",)
-    files = {name: table for name, table in loaded.site.tables.items() if isinstance(table, Table)}
-    site = replace(site, tables={**databases, **files})
-    texts, on_disk, author, problems = _read(site, wanted)
-    flow_set = load_sources(texts, problems)
-    found = [*loaded.problems, *flow_set.problems, *check_site(site, flow_set, fault)]
-    if has_errors(found):
-        return Candidate(in_order(found), site, on_disk=on_disk, restart_for=restart_for, author=author)
-    recordings, clips, silent = _recordings(site, flow_set)
-    passed, failed, slips = _tests(site, flow_set)
-    found += [*silent, *slips]
-    return Candidate(
-        in_order(found),
-        site,
-        digests={
-            name: dependent_digest(flow, recordings, site, flow_set.flows) for name, flow in flow_set.flows.items()
-        },
-        graphs={name: flow.digest for name, flow in flow_set.flows.items()},
-        flows={
-            name: pickle.dumps(flow) for name, flow in flow_set.flows.items() if flow.digest not in wanted.known_flows
-        },
-        files={name: flow.place.file for name, flow in flow_set.flows.items()},
-        texts={file: text.decode("utf-8", "replace") for file, text in texts.items()},
-        on_disk=on_disk,
-        spoken=tuple(item for item in sounds_of(flow_set.flows.values()) if item[0] == "text"),
-        recordings=recordings,
-        clips={digest: clip for digest, clip in clips.items() if digest not in wanted.known_clips},
-        restart_for=restart_for,
-        tests_passed=passed,
-        tests_failed=failed,
-        author=author,
-    )
+class CandidateMaker:
+    """Makes one candidate after the other: what has not changed since the one before is not worked out again."""
+
+    def __init__(self) -> None:
+        self._flow_set: FlowSet | None = None
+        self._needs: dict[str, Needs] = {}
+        """By digest of the flow."""
+        self._clips: dict[str, tuple[str, Clip]] = {}
+        """Recordings that were converted, by digest of their files."""
+
+    def make(self, wanted: Wanted) -> Candidate:
+        """Read and check everything. Never raises for what is in the files."""
+        running = wanted.site
+        loaded = load_site(running.file)
+        if loaded.site is None:
+            return Candidate(loaded.problems)
+        restart_for = tuple(part for part in _NEEDS_RESTART if getattr(loaded.site, part) != getattr(running, part))
+        site = replace(loaded.site, **{part: getattr(running, part) for part in _NEEDS_RESTART})
+        databases = {name: table for name, table in running.tables.items() if isinstance(table, SqlTable)}
+        if databases != {name: table for name, table in loaded.site.tables.items() if isinstance(table, SqlTable)}:
+            restart_for += ("tables in databases",)
+        files = {name: table for name, table in loaded.site.tables.items() if isinstance(table, Table)}
+        site = replace(site, tables={**databases, **files})
+        texts, on_disk, author, problems = _read(site, wanted)
+        flow_set = self._flow_set = load_sources(texts, problems, self._flow_set)
+        found = [*loaded.problems, *flow_set.problems, *check_site(site, flow_set, fault)]
+        if has_errors(found):
+            return Candidate(in_order(found), site, on_disk=on_disk, restart_for=restart_for, author=author)
+        needs = {name: self._needs.get(flow.digest) or needs_of(flow) for name, flow in flow_set.flows.items()}
+        self._needs = {one.digest: one for one in needs.values()}
+        sounds = list(dict.fromkeys(item for one in needs.values() for item in one.sounds))
+        recordings, clips, silent = self._recordings(site, sounds)
+        passed, failed, slips = _tests(site, flow_set)
+        found += [*silent, *slips]
+        return Candidate(
+            in_order(found),
+            site,
+            digests=dependent_digests(needs, recordings, site),
+            graphs={name: flow.digest for name, flow in flow_set.flows.items()},
+            flows={
+                name: pickle.dumps(flow)
+                for name, flow in flow_set.flows.items()
+                if flow.digest not in wanted.known_flows
+            },
+            files={name: flow.place.file for name, flow in flow_set.flows.items()},
+            texts={file: text.decode("utf-8", "replace") for file, text in texts.items()},
+            on_disk=on_disk,
+            spoken=tuple(item for item in sounds if item[0] == "text"),
+            recordings=recordings,
+            clips={digest: clip for digest, clip in clips.items() if digest not in wanted.known_clips},
+            restart_for=restart_for,
+            tests_passed=passed,
+            tests_failed=failed,
+            author=author,
+        )
+
+    def _recordings(
+        self, site: Site, sounds: Iterable[PromptItem]
+    ) -> tuple[dict[PromptItem, str], dict[str, Clip], list[Problem]]:
+        library = RecordingLibrary(site.prompts)
+        digests: dict[PromptItem, str] = {}
+        clips: dict[str, Clip] = {}
+        problems: list[Problem] = []
+        used: set[str] = set()
+        for item in sounds:
+            kind, name, language = item
+            if kind != "recording":
+                continue
+            try:
+                file = library.find(language, name)
+                key = "" if file is None else hashlib.sha256(file.read_bytes()).hexdigest() + name
+                used.add(key)
+                if key not in self._clips:
+                    clip = library.load(language, name)
+                    self._clips[key] = hashlib.sha256(clip.pcmu).hexdigest(), clip
+                digests[item], clip = self._clips[key]
+                clips[digests[item]] = clip
+            except (RecordingError, OSError) as error:
+                problems.append(Problem("E150", Place(shown(site.prompts), 1), str(error)))
+        for key in self._clips.keys() - used:
+            del self._clips[key]
+        return digests, clips, problems
 
 
 def unpacked(flow: bytes) -> Flow:
@@ -186,32 +223,6 @@ def _owner(file: Path) -> str:
         return file.owner()
     except (OSError, KeyError):
         return ""
-
-
-def _recordings(site: Site, flow_set: FlowSet) -> tuple[dict[PromptItem, str], dict[str, Clip], list[Problem]]:
-    library = RecordingLibrary(site.prompts)
-    digests: dict[PromptItem, str] = {}
-    clips: dict[str, Clip] = {}
-    problems: list[Problem] = []
-    used: set[str] = set()
-    for item in sounds_of(flow_set.flows.values()):
-        kind, name, language = item
-        if kind != "recording":
-            continue
-        try:
-            file = library.find(language, name)
-            key = "" if file is None else hashlib.sha256(file.read_bytes()).hexdigest() + name
-            used.add(key)
-            if key not in _KEPT:
-                clip = library.load(language, name)
-                _KEPT[key] = hashlib.sha256(clip.pcmu).hexdigest(), clip
-            digests[item], clip = _KEPT[key]
-            clips[digests[item]] = clip
-        except (RecordingError, OSError) as error:
-            problems.append(Problem("E150", Place(shown(site.prompts), 1), str(error)))
-    for key in _KEPT.keys() - used:
-        del _KEPT[key]
-    return digests, clips, problems
 
 
 def _tests(site: Site, flow_set: FlowSet) -> tuple[int, tuple[str, ...], list[Problem]]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
-from ivr.flow.draft import normal
+from ivr.flow.draft import normal_text
 from ivr.flow.model import Block, Flow, Recording, Step
 from ivr.flow.template import Template
 
@@ -32,12 +32,12 @@ def _changes(old: Flow, new: Flow) -> Iterator[str]:
         left, right = old.blocks.get(name), new.blocks.get(name)
         if left is None or right is None:
             yield f"{_sign(left, right)} block {name}"
-        elif normal(left) != normal(right):
+        elif normal_text(left) != normal_text(right):
             yield from _block(left, right)
 
 
 def _block(old: Block, new: Block) -> Iterator[str]:
-    before, after = [repr(normal(step)) for step in old.steps], [repr(normal(step)) for step in new.steps]
+    before, after = [normal_text(step) for step in old.steps], [normal_text(step) for step in new.steps]
     for kind, i1, i2, j1, j2 in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if kind == "equal":
             continue
@@ -60,7 +60,7 @@ def _step(block: str, old: Step, new: Step) -> Iterator[str]:
         return
     for one in dataclasses.fields(new.settings):
         before, after = getattr(old.settings, one.name, None), getattr(new.settings, one.name)
-        if normal(before) != normal(after):
+        if normal_text(before) != normal_text(after):
             yield from _setting(where + one.name, before, after)
 
 
@@ -68,7 +68,7 @@ def _setting(name: str, before: object, after: object) -> Iterator[str]:
     if dataclasses.is_dataclass(before) and type(before) is type(after) and not _is_leaf(before):
         for one in dataclasses.fields(before):
             left, right = getattr(before, one.name), getattr(after, one.name)
-            if normal(left) != normal(right):
+            if normal_text(left) != normal_text(right):
                 yield from _setting(f"{name} {one.name}", left, right)
     else:
         yield f"~ {name}: {_arrow(_shown(before), _shown(after))}"

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.call import Clip
-from ivr.flow.draft import contents, normal
-from ivr.flow.model import Flow, Recording
+from ivr.flow.draft import normal
+from ivr.flow.model import Flow
 from ivr.flow.nodes.dialling import Ring
 from ivr.flow.nodes.opening import Hours
 from ivr.flow.nodes.outside import Lookup
 from ivr.run.environment import Environment
+from ivr.run.preparation import sounds_of
 from ivr.site import Site
 from ivr.speech.prompts import PromptItem
 
@@ -62,53 +63,63 @@ class Release:
         return self.environment.flows
 
 
-def dependent_digest(
-    flow: Flow, recordings: Mapping[PromptItem, str], site: Site, flows: Mapping[str, Flow] | None = None
-) -> str:
-    """Digest of a flow with what is outside its file: its sounds, what of the site it names, the flows it goes into.
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a flow names that stands outside its file."""
 
-    ``flows`` are those of the set, by name.
-    """
-    own = _digest_alone(flow, recordings, site)
-    called = _called(flow, flows or {})
-    if not called:
-        return own
-    text = json.dumps([own, {name: _digest_alone(called[name], recordings, site) for name in sorted(called)}])
-    return hashlib.sha256(text.encode()).hexdigest()
+    digest: str
+    """Its own: flows of one digest need the same."""
+    sounds: tuple[PromptItem, ...]
+    groups: frozenset[str]
+    tables: frozenset[str]
+    calendars: frozenset[str]
+    flows: frozenset[str]
+    """Those it goes into: any setting ``flow`` names one."""
 
 
-def _called(flow: Flow, flows: Mapping[str, Flow]) -> dict[str, Flow]:
-    """All flows in which a call of that flow can come, that one aside: any setting ``flow`` names one."""
-    found: dict[str, Flow] = {}
-    to_see = [flow]
-    while to_see:
-        for block in to_see.pop().blocks.values():
-            for step in block.steps:
-                name = getattr(step.settings, "flow", None)
-                if isinstance(name, str) and name in flows and name != flow.name and name not in found:
-                    found[name] = flows[name]
-                    to_see.append(flows[name])
+def needs_of(flow: Flow) -> Needs:
+    settings = [step.settings for block in flow.blocks.values() for step in block.steps]
+    return Needs(
+        flow.digest,
+        tuple(sounds_of([flow])),
+        frozenset(one.group for one in settings if isinstance(one, Ring)),
+        frozenset(one.table for one in settings if isinstance(one, Lookup)),
+        frozenset(one.calendar for one in settings if isinstance(one, Hours)),
+        frozenset(name for one in settings if isinstance(name := getattr(one, "flow", None), str)),
+    )
+
+
+def dependent_digests(needs: Mapping[str, Needs], recordings: Mapping[PromptItem, str], site: Site) -> dict[str, str]:
+    """Digest of each flow with what is outside its file: its sounds, what of the site it names, the flows it goes
+    into. ``needs`` of all flows of the set, by name."""
+    alone = {name: _digest_alone(one, recordings, site) for name, one in needs.items()}
+    found = {}
+    for name, own in alone.items():
+        called = _called(name, needs)
+        text = json.dumps([own, {one: alone[one] for one in sorted(called)}]) if called else ""
+        found[name] = hashlib.sha256(text.encode()).hexdigest() if called else own
     return found
 
 
-def _digest_alone(flow: Flow, recordings: Mapping[PromptItem, str], site: Site) -> str:
-    sounds: dict[str, str] = {}
-    named: dict[str, object] = {}
-    for block in flow.blocks.values():
-        for step in block.steps:
-            for found in contents(step.settings):
-                if isinstance(found, Recording):
-                    for language in flow.languages or ("en",):
-                        item = recordings.get(("recording", found.name, language), "")
-                        sounds[f"{language}/{found.name}"] = item
-            match step.settings:
-                case Ring(group=name) if name in site.groups:
-                    named[f"group {name}"] = normal(site.groups[name].steps)
-                case Lookup(table=name):
-                    named[f"table {name}"] = normal(site.tables.get(name))
-                case Hours(calendar=name):
-                    named[f"calendar {name}"] = normal(site.calendars.get(name))
-    text = json.dumps([flow.digest, sounds, named], sort_keys=True)
+def _called(flow: str, needs: Mapping[str, Needs]) -> set[str]:
+    """All flows in which a call of that flow can come, that one aside."""
+    found: set[str] = set()
+    to_see = [flow]
+    while to_see:
+        new = {name for name in needs[to_see.pop()].flows if name in needs and name != flow} - found
+        found |= new
+        to_see += new
+    return found
+
+
+def _digest_alone(needs: Needs, recordings: Mapping[PromptItem, str], site: Site) -> str:
+    sounds = {f"{item[2]}/{item[1]}": recordings.get(item, "") for item in needs.sounds if item[0] == "recording"}
+    named: dict[str, object] = {
+        f"group {name}": normal(site.groups[name].steps) for name in needs.groups & site.groups.keys()
+    }
+    named |= {f"table {name}": normal(site.tables.get(name)) for name in needs.tables}
+    named |= {f"calendar {name}": normal(site.calendars.get(name)) for name in needs.calendars}
+    text = json.dumps([needs.digest, sounds, named], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import pickle
 import struct
 import sys
 from typing import Final
 
-from ivr.live.candidate import Candidate, Wanted, make_candidate
+from ivr.collector import at_rest
+from ivr.live.candidate import Candidate, CandidateMaker, Wanted
 
 _PATIENCE: Final = 120.0
 """Seconds that making one candidate may take."""
@@ -93,11 +95,16 @@ def main() -> None:
     # What a library prints must not get between the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    maker = CandidateMaker()
     while len(head := sys.stdin.buffer.read(_LENGTH.size)) == _LENGTH.size:
         wanted = pickle.loads(sys.stdin.buffer.read(_LENGTH.unpack(head)[0]))
-        reply = pickle.dumps(make_candidate(wanted))
+        with at_rest():
+            reply = pickle.dumps(maker.make(wanted))
         answers.write(_LENGTH.pack(len(reply)) + reply)
         answers.flush()
+        # What was read is kept for the next time: it is looked through once.
+        gc.collect()
+        gc.freeze()
 
 
 if __name__ == "__main__":

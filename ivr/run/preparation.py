@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from ivr.flow.draft import parts_of
+from ivr.flow.expression import Expression
 from ivr.flow.model import Flow, Recording, Speech
 from ivr.flow.nodes.speaking import Say
 from ivr.flow.template import Template
@@ -17,7 +19,7 @@ def sounds_of(flows: Iterable[Flow]) -> list[PromptItem]:
     for flow in flows:
         for block in flow.blocks.values():
             for step in block.steps:
-                for sound in _sounds(step.settings):
+                for sound in _sounds_in(step.settings):
                     for language in flow.languages or ("en",):
                         if isinstance(sound, Recording):
                             found["recording", sound.name, language] = None
@@ -26,18 +28,25 @@ def sounds_of(flows: Iterable[Flow]) -> list[PromptItem]:
     return list(found)
 
 
-def _sounds(settings: object) -> Iterator[Recording | Template]:
+def _sounds_in(settings: object) -> list[Recording | Template]:
     """Walks the settings of any verb: a prompt is found wherever it stands, so a new verb needs nothing here."""
-    if isinstance(settings, Recording):
-        yield settings
-    elif isinstance(settings, Say | Speech):
-        yield settings.text
-    elif dataclasses.is_dataclass(settings) and not isinstance(settings, type | Template):
-        for field in dataclasses.fields(settings):
-            yield from _sounds(getattr(settings, field.name))
-    elif isinstance(settings, Mapping):
-        for item in settings.values():
-            yield from _sounds(item)
-    elif isinstance(settings, Iterable) and not isinstance(settings, str):
-        for item in settings:
-            yield from _sounds(item)
+    found: list[Recording | Template] = []
+    _add_sounds(settings, found)
+    return found
+
+
+def _add_sounds(one: object, found: list[Recording | Template]) -> None:
+    if isinstance(one, Recording):
+        found.append(one)
+    elif isinstance(one, Say | Speech):
+        found.append(one.text)
+    elif isinstance(one, tuple | list):
+        for item in one:
+            _add_sounds(item, found)
+    elif isinstance(one, Mapping):
+        for item in one.values():
+            _add_sounds(item, found)
+    elif not isinstance(one, Template | Expression):
+        kind: Any = type(one)
+        for name in parts_of(kind):
+            _add_sounds(getattr(one, name), found)

@@ -171,7 +171,7 @@ class Simulation:
         signed_in: Collection[str] | None = None,
         seats: Mapping[str, Deed] | None = None,
     ) -> None:
-        """``seats`` say beforehand what those that ring do; for others it is asked."""
+        """``seats`` say beforehand what those that ring do; for others it is asked. Who answers takes the call too."""
         self._flow = flow
         self._facts = facts
         # What is taken back must happen again as it was.
@@ -428,9 +428,10 @@ class Simulation:
             script.catch_up()
             planned = next((name for name in script.ringing if name in self._plans), None)
             if planned is not None:
-                self._seat_does(planned, self._plans[planned])
+                deed = self._plans[planned]
+                self._seat_does(planned, "answer" if deed == "accept" else deed)
                 continue
-            asked = next((name for name in self._asked if self._plans.get(name) == "answer"), None)
+            asked = next((name for name in self._asked if self._plans.get(name) in ("answer", "accept")), None)
             if asked is not None:
                 self._seat_does(asked, "accept")
                 continue

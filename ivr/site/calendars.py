@@ -33,7 +33,7 @@ class Zone:
     """A time zone by its IANA name."""
 
     def read(self, node: Node, reader: Reader) -> ZoneInfo | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if text.text in _zones():
@@ -144,7 +144,7 @@ class HolidaysOf:
     """A country, or one of its parts."""
 
     def read(self, node: Node, reader: Reader) -> Region | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         country, _, part = text.text.partition("-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 from ivr.flow.loader import FlowSet, shown
@@ -25,12 +26,14 @@ def check_site(
     ``fault`` tells why a recording cannot be played, None if it can; ``length`` the seconds of a recording, None if
     they cannot be told.
     """
+    # One recording is named in many places, and each answer takes a look at the disk.
+    recording, fault, length = cache(site.recording), cache(fault), cache(length)
     lines = {shown(site.file): site.lines}
     own = with_lines([*_numbers(site, flow_set), *_groups(site), *_trunks(site)], lines)
     unreached = flow_set.with_lines(_unreached(site, flow_set))
     targets = check_targets(flow_set, site.seats, site.groups, site.trunks)
-    prompts = check_prompts(flow_set, site.recording, shown(site.prompts), fault)
-    menus = check_menus(flow_set, site.recording, length, lambda language: site.voice(language).rate)
+    prompts = check_prompts(flow_set, recording, shown(site.prompts), fault)
+    menus = check_menus(flow_set, recording, length, lambda language: site.voice(language).rate)
     outside = check_outside(flow_set, outdoors_of(site))
     return in_order([*own, *unreached, *targets, *prompts, *menus, *outside])
 

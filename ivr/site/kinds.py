@@ -86,7 +86,7 @@ class Address:
     """An IP address of this machine or network."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         address = _LOCALHOST.get(text.text, text.text)
@@ -107,7 +107,7 @@ class Host:
     """A host name or an IP address."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if _is_address(text.text) or _HOST.fullmatch(text.text):
@@ -128,7 +128,7 @@ class HostAndPort:
     """A host with or without a port: ``sip.example.net``, ``192.0.2.7:5070``, ``[2001:db8::7]:5070``."""
 
     def read(self, node: Node, reader: Reader) -> tuple[str, int | None] | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(r"(\[[^\]]*\]|[^:\[\]]*):(\d{1,5})", text.text)
@@ -153,7 +153,7 @@ class ListenAddress:
     """``udp:0.0.0.0:5060``."""
 
     def read(self, node: Node, reader: Reader) -> Listen | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(r"(\w+):(\[[^\]]*\]|[^:\[\]]*)(?::(\d{1,5}))?", text.text)
@@ -198,7 +198,7 @@ class Ports:
     """``20000-29999``."""
 
     def read(self, node: Node, reader: Reader) -> PortRange | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(r"(\d{1,5})\s*-\s*(\d{1,5})", text.text)
@@ -224,7 +224,7 @@ class DatabaseUrl:
     """Where records are kept."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if text.text.startswith("secret:"):
@@ -248,7 +248,7 @@ class SeatTarget:
     """``sip:SEAT`` or ``tel:NUMBER``, without holes."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         scheme, colon, name = text.text.partition(":")
@@ -331,7 +331,7 @@ class DialledNumber:
     """A number as carriers signal it."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if not re.fullmatch(r"\+?[0-9*#]{1,32}", text.text):

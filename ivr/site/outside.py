@@ -24,7 +24,7 @@ class AllowedHost:
     """A host, network or origin."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         try:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+import weakref
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from ivr.live.publisher import Refused
 from tests.live.served import BROKEN, FLOW, OTHER, Running
 from tests.peers.patience import until
 from tests.peers.sound import write_tone
+from tests.peers.wire import Wire
 
 RELOADS = 20
 FOR_RELOADING = 24
@@ -108,3 +110,36 @@ def test_the_end_of_a_service_frees_all_of_it(running: Running, tmp_path_factory
         within=15,
         every=0.2,
     )
+
+
+def test_a_call_and_its_set_leave_nothing_to_the_collector(running: Running) -> None:
+    """What is there when many flows are brought in is never looked through again: circles would stay for good."""
+    wire = Wire(running.address)
+
+    def called() -> None:
+        dialled = wire.invite()
+        wire.is_answered(dialled)
+        wire.hangs_up(dialled)
+        wire.sees("SIP/2.0 200", dialled.call_id)
+        until(lambda: running.service.calls == 0, "the call is not over")
+
+    called()
+    gc.collect()
+    was = gc.isenabled()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for _ in range(5):
+            called()
+        first = weakref.ref(running.service.release)
+        running.main.write_text(FLOW.replace("CAUSE", "second"))
+        running.goes_live("main@2")
+        until(lambda: first() is None, "somebody holds the set that was live", within=10)
+        gc.collect()
+        left = [one for one in gc.garbage if type(one).__module__.startswith(("ivr.", "gateway."))]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        (gc.enable if was else gc.disable)()
+    wire.close()
+    assert left == []

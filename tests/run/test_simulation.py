@@ -216,7 +216,9 @@ def test_a_seat_is_asked_for_a_key() -> None:
 def test_a_seat_that_lets_the_key_be_or_hangs_up() -> None:
     assert played(desk(), "2001 a", "2002 b", "n").script.path[-1] == "sorry"
     assert played(desk(), "2001 b", "2002 a", "h").script.path[-1] == "gone"
-    assert desk({"2001": "answer"}).script.talking == ["2001"]
+    for deed in ("answer", "accept"):
+        planned: dict[str, Deed] = {"2001": deed}
+        assert desk(planned).script.talking == ["2001"]
 
 
 @pytest.mark.parametrize("inputs", [("2001 a", "k", "h"), ("2001 a", "2001 r", "2002 a", "h"), ("2002 a", "", "k")])

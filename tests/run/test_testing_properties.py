@@ -86,3 +86,33 @@ def test_the_dice_are_the_same_in_every_run(tmp_path: Path) -> None:
 def test_a_long_call_is_found_whatever_the_dice(seed: int, tmp_path: Path) -> None:
     [found] = broken(tmp_path, "{always: {end_within: 20s}}", seed=seed)
     assert found.message.startswith("the call lasted ")
+
+
+ASKED = """\
+flow: quiet
+languages: [en]
+start: menu
+blocks:
+  menu:
+    - answer
+    - transfer: {to: 'sip:2001', ring: 5s, whisper: {say: 'Press 1.'}, accept_key: '1', accept_within: 2s, max: 5s,
+                 answered: bye, max_reached: long, busy: bye, refused: bye, no_answer: bye, offline: bye, failed: bye}
+  long:
+    - pause: 60s
+    - goto: bye
+  bye: [{say: 'Bye.'}, hangup]
+"""
+
+
+def test_seats_that_are_asked_press_keys_too(tmp_path: Path) -> None:
+    (tmp_path / "quiet.yaml").write_text(ASKED, encoding="utf-8")
+    flows = load_flows([tmp_path / "quiet.yaml"])
+    file = tmp_path / "quiet.test.yaml"
+    file.write_text("flow: quiet\nproperties: [{always: {end_within: 65s}}]\ntests: [{name: a}]\n", encoding="utf-8")
+    loaded = load_suite(file, flows, AROUND)
+    assert loaded.tested is not None
+    [found] = wander(loaded.tested, AROUND, loaded.properties)
+    assert "      - {seat: '2001', does: answer}\n      - {seat: '2001', does: accept}\n" in found.test
+    file.write_text(f"flow: quiet\ntests:\n{found.test}", encoding="utf-8")
+    [case] = load_suite(file, flows, AROUND).cases
+    assert act(case, AROUND).failure is None

@@ -79,7 +79,7 @@ class WebAddressText:
     """``https://host/path/{value}``."""
 
     def read(self, node: Node, reader: Reader) -> WebAddress | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         template = None if text is None else TemplateText().read(text, reader)
         if text is None or template is None:
             return None

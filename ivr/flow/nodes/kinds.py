@@ -104,7 +104,7 @@ class OnePrompt:
     def read(self, node: Node, reader: Reader) -> Prompt | None:
         if isinstance(node, MappingNode):
             return self._speech(node, reader)
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if NAME.fullmatch(text.text):
@@ -262,7 +262,7 @@ class Digits:
     most: int = 64
 
     def read(self, node: Node, reader: Reader) -> DigitCount | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(_DIGITS, text.text)
@@ -394,7 +394,7 @@ class TargetText:
         if isinstance(node, SequenceNode):
             reader.problem("E020", node, "transfer rings one target", "to ring several, make a group and use ring")
             return None
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         template = TemplateText().read(text, reader)

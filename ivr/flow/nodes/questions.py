@@ -50,12 +50,14 @@ class InputGroup:
         """Defaults of the verb, stronger than the flow's."""
 
     def read_from(self, node: MappingNode, reader: Reader) -> InputSettings | None:
+        written = {key.text: value for key, value in node.entries if key.text in self.names}
+        if not written and not self._own:
+            return reader.input
         changes: dict[str, Any] = dict(self._own)
         for name, (kind, _) in self.names.items():
-            value_node = node.get(name)
-            if value_node is None:
+            if name not in written:
                 continue
-            value = kind.read(value_node, reader)
+            value = kind.read(written[name], reader)
             if value is None:
                 return None
             changes[name] = value

@@ -34,7 +34,7 @@ class Steps:
         return good if len(good) == len(steps) else None
 
     def _step(self, node: Node, reader: Reader) -> Step | None:
-        read = None if reader.step is None else reader.step(node)
+        read = None if reader.step is None else reader.step(node, reader)
         if read is None:
             return None
         verb = read.verb
@@ -85,9 +85,11 @@ class DoneFirst:
 def nested(settings: object) -> tuple[Step, ...]:
     """The steps within the settings of a step."""
     keys: tuple[KeySteps, ...] = getattr(settings, "done", ())
-    return (*own_steps(settings), *(step for key in keys for step in key.steps))
+    own = own_steps(settings)
+    return (*own, *(step for key in keys for step in key.steps)) if keys else own
 
 
 def own_steps(settings: object) -> tuple[Step, ...]:
     """Those of them that are done in any case."""
-    return tuple(step for step in getattr(settings, "steps", ()) if isinstance(step, Step))
+    steps = getattr(settings, "steps", ())
+    return tuple(step for step in steps if isinstance(step, Step)) if steps else ()

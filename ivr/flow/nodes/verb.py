@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from ivr.flow.model import VariableType
@@ -88,18 +89,37 @@ class Verb:
     example: str = ""
     later: tuple[str, ...] = ()
     """Settings of the language that this version does not have yet."""
+    by_name: Mapping[str, Exit] = field(init=False, repr=False, compare=False)
+    """The exits."""
+    wired: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of exits that stand beside the settings; the others stand within ``failed``."""
+    within_failed: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    going_on: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """Names of exits after which the next step comes, where they are not wired."""
+    needed: tuple[Exit, ...] = field(init=False, repr=False, compare=False)
+    """Exits that must be wired, some of them only if the flow has no ``on_error``."""
+
+    def __post_init__(self) -> None:
+        # Asked of every step of every flow.
+        object.__setattr__(self, "by_name", {exit.name: exit for exit in self.exits})
+        for name, within in (("wired", False), ("within_failed", True)):
+            names = tuple(exit.name for exit in self.exits if (exit.unwired == "failed") is within)
+            object.__setattr__(self, name, names)
+        object.__setattr__(self, "going_on", tuple(exit.name for exit in self.exits if exit.unwired == "next"))
+        needed = tuple(exit for exit in self.exits if exit.unwired in ("must", "on_error"))
+        object.__setattr__(self, "needed", needed)
 
     def exit(self, name: str) -> Exit | None:
-        return next((exit for exit in self.exits if exit.name == name), None)
+        return self.by_name.get(name)
 
     def parts(self, exit: str) -> tuple[str, ...]:
         """The exits that ``failed`` is divided into."""
-        return tuple(one.name for one in self.exits if one.unwired == exit) if exit == "failed" else ()
+        return self.within_failed if exit == "failed" else ()
 
     @property
     def continues(self) -> bool:
         """Whether the next step can follow."""
-        return any(exit.unwired == "next" for exit in self.exits)
+        return bool(self.going_on)
 
 
 NEXT = Exit("next", "done", "next")

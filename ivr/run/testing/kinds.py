@@ -109,7 +109,7 @@ class SoundName:
                 return None
             words = Text("the text", 5_000).read(text, reader)
             return None if words is None else Sound(folded(words), spoken=True)
-        name = scalar(node, reader, self.describe())
+        name = scalar(node, reader, self.describe)
         if name is None or not isinstance(reader, CaseReader):
             return None
         if name.text not in reader.recordings:
@@ -177,7 +177,7 @@ class Keys:
     """What is pressed, key by key."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         if not re.fullmatch(r"[0-9*#A-D]{1,64}", text.text):
@@ -197,7 +197,7 @@ class BlockName:
     """A block the flow has."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None or not isinstance(reader, CaseReader):
             return None
         if text.text not in reader.flow.blocks:
@@ -244,7 +244,7 @@ class PartyName:
     groups: bool = False
 
     def read(self, node: Node, reader: Reader) -> Party | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None or not isinstance(reader, CaseReader):
             return None
         name, around = text.text, reader.around
@@ -296,7 +296,7 @@ class Moment:
     """``2026-03-02 10:00 Asia/Shanghai``; without a zone it is UTC."""
 
     def read(self, node: Node, reader: Reader) -> datetime | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?)(?: +(\S+))?", text.text)
@@ -408,7 +408,7 @@ class Share:
     """``90%`` as 90.0."""
 
     def read(self, node: Node, reader: Reader) -> float | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None:
             return None
         found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%", text.text)

@@ -44,6 +44,9 @@ class Question:
     input: InputSettings
     secret: bool = False
 
+    def said_after(self, failure: Failure) -> tuple[Prompt, ...]:
+        return self.no_input if failure == "no_input" else self.no_match
+
 
 class Asking(Activity):
     """One question, try after try."""
@@ -55,7 +58,7 @@ class Asking(Activity):
             matcher,
             question.input,
             talk.typed_ahead,
-            prompts_after=lambda failure: len(self._said_after(failure)),
+            prompts_after=lambda failure: len(question.said_after(failure)),
         )
         self._play_id: int | None = None
         self._heard_ms: int | None = None
@@ -93,9 +96,6 @@ class Asking(Activity):
         """Steps that are done before the exit is taken."""
         return ()
 
-    def _said_after(self, failure: Failure) -> tuple[Prompt, ...]:
-        return self._question.no_input if failure == "no_input" else self._question.no_match
-
     def _do(self, asks: list[Ask], now: float) -> Outcome | None:
         for ask in asks:
             match ask:
@@ -114,7 +114,7 @@ class Asking(Activity):
     def _prompt(self, prompt: PlayPrompt, now: float) -> Outcome | None:
         prompts = self._question.prompt
         if prompt.after is not None:
-            prompts = (*self._said_after(prompt.after)[prompt.item : prompt.item + 1], *prompts)
+            prompts = (*self._question.said_after(prompt.after)[prompt.item : prompt.item + 1], *prompts)
         self._try_no = prompt.try_no
         if prompts:
             self._play_id = self.talk.play(self.talk.items(prompts))
