@@ -33,15 +33,16 @@ export class CallCard {
     this._bars = make('span', 'bars', make('i'), make('i'), make('i'), make('i'));
     this._bars.setAttribute('aria-hidden', 'true');
     this._qualityWords = make('span', '', 'Measuring the sound');
-    this._quality = make('p', 'quality', this._bars, this._qualityWords);
+    this._qualityDetails = make('span', 'quality-details');
+    this._quality = make('p', 'quality', this._bars, this._qualityWords, this._qualityDetails);
     this._sent = make('p', 'keys-sent');
     this._sent.setAttribute('aria-label', 'Keys pressed');
     this._keys = make('div', '', this._sent, keypad((key) => this.press(key), 'Keys for the other side'));
     this._keys.hidden = true;
     this._buttons = make('div');
     const head = make('div', '', who);
-    if (call.name && call.peer) head.append(make('p', 'quiet', call.peer));
-    if (call.number) head.append(make('p', 'quiet', `called ${call.number}`));
+    if (call.name && call.peer.toLowerCase() !== call.name.toLowerCase()) head.append(make('p', 'quiet', call.peer));
+    if (call.number && call.number !== call.client.user) head.append(make('p', 'quiet', `called ${call.number}`));
     this.element = make('section', 'panel call', head, make('p', 'call-state', this._words, ' ', this._timer));
     this.element.setAttribute('aria-label', `Call: ${peerWords(call)}`);
     this.element.append(this._quality, this._alerts, this._keys, this._buttons);
@@ -110,7 +111,6 @@ export class CallCard {
       end.classList.add('control-stop');
     } else if (kind === 'outgoing') {
       const end = button('Give up', 'button button-stop', () => this._try(call.cancel()), 'hangup');
-      this._buttons.className = '';
       this._buttons.append(end);
     }
     // What had the focus is gone: the next to press is not where somebody else's was.
@@ -168,8 +168,8 @@ export class CallCard {
   /** @param {Statistics} statistics */
   _showQuality(statistics) {
     this._bars.dataset.quality = statistics.quality;
-    const details = qualityDetails(statistics);
-    this._qualityWords.textContent = qualityWords(statistics) + (details ? ` · ${details}` : '');
+    this._qualityWords.textContent = qualityWords(statistics);
+    this._qualityDetails.textContent = qualityDetails(statistics);
   }
 
   /** @param {Promise<unknown>} asked */

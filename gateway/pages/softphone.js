@@ -21,6 +21,8 @@ const notices = new Notices(byId('notices'));
 let client = null;
 /** @type {Map<Call, CallCard>} */
 const cards = new Map();
+/** Another call is to be made beside one that runs. */
+let dialerWanted = false;
 
 const settings = new SoundSettings(sounds, async (kind, deviceId) => {
   if (kind === 'microphone') await client?.setMicrophone(deviceId);
@@ -63,9 +65,9 @@ async function logIn(event) {
   byId('login').hidden = true;
   byId('bar').hidden = byId('desk').hidden = false;
   byId('me').textContent = client.name;
-  showPresence();
-  const { call_in: callIn, call_out: callOut } = client.rights;
-  byId('dialer').hidden = !callIn && !callOut.length;
+  byId('history').replaceChildren();
+  byId('history-none').hidden = false;
+  update();
   byId('number').focus();
   await checkMicrophone();
 }
@@ -85,7 +87,7 @@ function stateChanged({ state, error }) {
 
 function showPresence() {
   const state = client?.state ?? 'offline';
-  const shown = state === 'online' && cards.size && [...cards.keys()].some((call) => !call.isOver) ? 'busy' : state;
+  const shown = state === 'online' && [...cards.keys()].some(isOurs) ? 'busy' : state;
   byId('dot').dataset.state = shown;
   byId('presence').textContent = PRESENCES[shown];
 }
@@ -127,6 +129,7 @@ function called(call) {
 function dial(to) {
   if (!client) return;
   sounds.wake();
+  dialerWanted = false;
   const call = client.invite(to);
   holdOthers(call);
   show(call).focus();
@@ -155,7 +158,7 @@ function show(call) {
 function over({ call, element }, begun) {
   if (call.error?.code.startsWith('microphone')) notices.show('microphone', 'error', call.error.message);
   else if (call.accepted || !call.incoming) sounds.ended();
-  const callBack = call.peer && !byId('dialer').hidden ? () => dial(call.peer) : null;
+  const callBack = call.peer && mayCall() ? () => dial(call.peer) : null;
   byId('history').prepend(pastCall(call, begun, outcomeWords(call), isMissed(call), callBack));
   while (byId('history').children.length > HISTORY_MOST) byId('history').lastElementChild.remove();
   byId('history-none').hidden = true;
@@ -164,8 +167,8 @@ function over({ call, element }, begun) {
       const hadFocus = element.contains(document.activeElement);
       element.remove();
       cards.delete(call);
-      if (hadFocus) byId('number').focus();
       update();
+      if (hadFocus) byId('number').focus();
     },
     call.incoming && !call.accepted ? 0 : OVER_SHOWN_MS,
   );
@@ -175,11 +178,26 @@ function over({ call, element }, begun) {
 function update() {
   const calls = [...cards.keys()].filter((call) => !call.isOver);
   const ringing = calls.find((call) => call.incoming && call.state === 'received');
-  sounds.repeat('ring', ringing !== undefined && !calls.some((call) => call.accepted));
+  const talking = calls.some(isOurs);
+  sounds.repeat('ring', ringing !== undefined && !talking);
+  sounds.repeat('waiting', ringing !== undefined && talking);
   sounds.repeat('ringback', calls.some((call) => call.ringing && !call.earlyMedia));
   document.title = ringing ? `${peerWords(ringing)} calls` : calls.length ? `${peerWords(calls[0])} – Softphone` : 'Softphone';
   if (!ringing) byId('called').textContent = '';
+  dialerWanted &&= talking;
+  // The keypads of a call and for a number, both at once, would be mistaken for each other.
+  byId('dialer').hidden = !mayCall() || (talking && !dialerWanted);
+  byId('another').hidden = !mayCall() || !talking || dialerWanted;
   showPresence();
+}
+
+/** Made or taken, and not over. @param {Call} call */
+function isOurs(call) {
+  return !call.isOver && (!call.incoming || call.state !== 'received');
+}
+
+function mayCall() {
+  return client !== null && (client.rights.call_in || client.rights.call_out.length > 0);
 }
 
 /** To screen readers. @param {string} words */
@@ -218,6 +236,11 @@ byId('dialer').addEventListener('submit', (/** @type {SubmitEvent} */ event) => 
   }
   setNumber('');
   dial(to);
+});
+byId('another').addEventListener('click', () => {
+  dialerWanted = true;
+  update();
+  byId('number').focus();
 });
 document.addEventListener('keydown', (event) => {
   const card = [...cards.values()].find((each) => each.keypadIsOpen && !each.call.held);

@@ -12,6 +12,7 @@ const FADE_S = 0.008; // Without it, tones begin and end with a click.
 /** Each lasts for `every` seconds and is repeated until it is stopped. */
 const PATTERNS = {
   ring: { every: 3, bursts: [[0, 0.4], [0.6, 0.4]], tones: [480, 620], warble: 22, volume: 0.22 },
+  waiting: { every: 4, bursts: [[0, 0.12], [0.24, 0.12]], tones: [425], warble: 0, volume: 0.08 },
   ringback: { every: 5, bursts: [[0, 1]], tones: [425], warble: 0, volume: 0.1 },
 };
 
@@ -37,7 +38,7 @@ export class Sounds {
     this._applyDevice();
   }
 
-  /** @param {'ring' | 'ringback'} name @param {boolean} on */
+  /** @param {'ring' | 'waiting' | 'ringback'} name @param {boolean} on */
   repeat(name, on) {
     if (!on) {
       this._playing.get(name)?.stop();

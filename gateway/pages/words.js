@@ -80,6 +80,6 @@ export function qualityDetails({ roundTripMs, jitterMs, lossReceived, lossSent }
   const parts = [];
   if (roundTripMs !== null) parts.push(`delay ${Math.round(roundTripMs)} ms`);
   if (jitterMs !== null) parts.push(`jitter ${Math.round(jitterMs)} ms`);
-  if (lossReceived !== null) parts.push(`lost ${(loss * 100).toFixed(loss < 0.0995 && loss > 0 ? 1 : 0)} %`);
+  if (lossReceived !== null) parts.push(`lost ${(loss * 100).toFixed(loss < 0.0995 && loss > 0 ? 1 : 0)}\u00a0%`);
   return parts.join(', ');
 }
