@@ -37,7 +37,12 @@ export class CallCard {
     this._quality = make('p', 'quality', this._bars, this._qualityWords, this._qualityDetails);
     this._sent = make('p', 'keys-sent');
     this._sent.setAttribute('aria-label', 'Keys pressed');
-    this._keys = make('div', '', this._sent, keypad((key) => this.press(key), 'Keys for the other side'));
+    this._keys = make(
+      'div',
+      '',
+      this._sent,
+      keypad((key) => this.press(key), 'Keys for the other side'),
+    );
     this._keys.hidden = true;
     this._buttons = make('div');
     const head = make('div', '', who);
@@ -49,7 +54,9 @@ export class CallCard {
     this._shown = '';
 
     call.addEventListener('change', () => this.update());
-    call.addEventListener('statistics', (event) => this._showQuality(/** @type {CustomEvent<Statistics>} */ (event).detail));
+    call.addEventListener('statistics', (event) =>
+      this._showQuality(/** @type {CustomEvent<Statistics>} */ (event).detail),
+    );
     this.update();
   }
 
@@ -71,7 +78,8 @@ export class CallCard {
     this._wasConnected ||= call.connected;
     const words = stateWords(call, this._wasConnected);
     this._words.textContent = words;
-    if (words !== this._said) this._say(call.incoming && !call.accepted && !call.isOver ? '' : `${peerWords(call)}: ${words}`);
+    if (words !== this._said)
+      this._say(call.incoming && !call.accepted && !call.isOver ? '' : `${peerWords(call)}: ${words}`);
     this._said = words;
     this.tick();
     const kind = call.isOver ? 'over' : call.accepted ? 'accepted' : call.incoming ? call.state : 'outgoing';
@@ -180,7 +188,14 @@ export class CallCard {
   }
 }
 
-/** One line of the history. @param {Call} call @param {Date} when @param {string} outcome @param {boolean} missed @param {(() => void) | null} callBack */
+/**
+ * One line of the history.
+ * @param {Call} call
+ * @param {Date} when
+ * @param {string} outcome
+ * @param {boolean} missed
+ * @param {(() => void) | null} callBack
+ */
 export function pastCall(call, when, outcome, missed, callBack) {
   const time = make('time', '', when.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }));
   time.setAttribute('datetime', when.toISOString());

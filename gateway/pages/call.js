@@ -47,10 +47,15 @@ function update() {
   sounds.repeat('ringback', call.ringing && !call.earlyMedia && !call.isOver);
   if (call.isOver) {
     const ended = call;
-    const lasted = ended.seconds ? `${outcomeWords(ended)}, after ${durationWords(ended.seconds)}.` : `${outcomeWords(ended)}.`;
+    const lasted = ended.seconds
+      ? `${outcomeWords(ended)}, after ${durationWords(ended.seconds)}.`
+      : `${outcomeWords(ended)}.`;
     sounds.ended();
     client?.close();
-    over(ended.error?.code.startsWith('microphone') ? '' : lasted, ended.error?.code.startsWith('microphone') ? ended.error.message : '');
+    over(
+      ended.error?.code.startsWith('microphone') ? '' : lasted,
+      ended.error?.code.startsWith('microphone') ? ended.error.message : '',
+    );
     return;
   }
   byId('state').textContent = stateWords(call, wasConnected);
@@ -62,7 +67,8 @@ function update() {
 
 /** @param {string} state */
 function connectionChanged(state) {
-  if (state === 'reconnecting') notices.show('connection', 'warning', 'The connection was lost. It is being made again; please wait.');
+  if (state === 'reconnecting')
+    notices.show('connection', 'warning', 'The connection was lost. It is being made again; please wait.');
   else notices.clear('connection');
 }
 
@@ -122,4 +128,5 @@ document.documentElement.classList.toggle('framed', window.parent !== window);
 byId('who').textContent = name || 'Call';
 document.title = name ? `Call ${name}` : 'Call';
 if (to) byId('start').disabled = false;
-else notices.show('failed', 'error', 'The address of this page does not say whom to call; it ends in ?to= and a number.');
+else
+  notices.show('failed', 'error', 'The address of this page does not say whom to call; it ends in ?to= and a number.');

@@ -2,7 +2,20 @@
 // @ts-check
 
 /** @type {Record<string, string>} */
-const LETTERS = { 1: '', 2: 'ABC', 3: 'DEF', 4: 'GHI', 5: 'JKL', 6: 'MNO', 7: 'PQRS', 8: 'TUV', 9: 'WXYZ', '*': '', 0: '+', '#': '' };
+const LETTERS = {
+  1: '',
+  2: 'ABC',
+  3: 'DEF',
+  4: 'GHI',
+  5: 'JKL',
+  6: 'MNO',
+  7: 'PQRS',
+  8: 'TUV',
+  9: 'WXYZ',
+  '*': '',
+  0: '+',
+  '#': '',
+};
 const KEYS = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
 /** @type {Record<string, string>} */
 const NAMES = { '*': 'star', '#': 'hash' };
@@ -51,7 +64,11 @@ export function button(text, className, onClick, iconName) {
   return made;
 }
 
-/** A telephone's twelve keys. @param {(key: string) => void} onKey @param {string} label */
+/**
+ * A telephone's twelve keys.
+ * @param {(key: string) => void} onKey
+ * @param {string} label
+ */
 export function keypad(onKey, label) {
   const group = make('div', 'keypad');
   group.setAttribute('role', 'group');

@@ -28,6 +28,7 @@ const RETRY_MS = [300, 600, 1200, 2500, 5000, 10000];
 const STATISTICS_MS = 2000;
 const DISCONNECTED_MS = 1500; // ICE often comes back by itself within a second.
 const RESTART_MS = 4000; // Between two ICE restarts.
+const CLOSING_MS = 500;
 const KEY_MS = 160;
 const KEY_GAP_MS = 80;
 
@@ -46,7 +47,7 @@ export class RtcError extends Error {
   }
 }
 
-/** The codes that this module adds to those of the protocol. @type {Record<string, string>} */
+/** @type {Record<string, string>} The codes that this module adds to those of the protocol. */
 const OWN_ERRORS = {
   unreachable: 'The telephone service cannot be reached. Check the network, and try again.',
   connection_lost: 'The connection to the telephone service was lost.',
@@ -61,7 +62,7 @@ const OWN_ERRORS = {
   wrong_state: 'The call is not in a state for that.',
 };
 
-/** What codes of closing the WebSocket mean; others are a lost connection. @type {Record<number, 'end' | 'anew'>} */
+/** @type {Record<number, 'end' | 'anew'>} What codes of closing the WebSocket mean; others are a lost connection. */
 const CLOSINGS = { 4000: 'end', 4002: 'end', 4004: 'end', 4006: 'end', 4003: 'anew', 4005: 'anew' };
 
 const TOKEN_ERRORS = ['token_invalid', 'token_expired'];
@@ -82,7 +83,7 @@ export class RtcClient extends EventTarget {
     this.name = '';
     /** @type {Rights} */
     this.rights = { call_in: false, be_called: false, call_out: [], peers: false };
-    /** Those that are not over, by invitation or, before there is one, by themselves. @type {Set<Call>} */
+    /** @type {Set<Call>} Those that are not over, by invitation or, before there is one, by themselves. */
     this.calls = new Set();
     /** @type {RTCIceServer[]} */
     this.iceServers = [];
@@ -96,14 +97,14 @@ export class RtcClient extends EventTarget {
     this._device = options.device ?? deviceOfTab();
     /** @type {WebSocket | null} */
     this._socket = null;
-    /** The try to log in that is under way: what belongs to an earlier one is late and ignored. @type {object | null} */
+    /** @type {object | null} The try to log in that is under way: what belongs to an earlier one is late and ignored. */
     this._attempt = null;
     /** @type {{id: number, resolve: (answer: Message) => void, reject: (error: RtcError) => void} | undefined} */
     this._login = undefined;
     this._session = '';
     this._seq = 0;
     this._lastId = 0;
-    /** Requests without an answer yet, in their order. @type {Map<number, {text: string, resolve: (answer: Message) => void, reject: (error: RtcError) => void}>} */
+    /** @type {Map<number, {text: string, resolve: (answer: Message) => void, reject: (error: RtcError) => void}>} Requests without an answer yet, in their order. */
     this._asked = new Map();
     /** @type {Set<string>} */
     this._watched = new Set();
@@ -133,6 +134,7 @@ export class RtcClient extends EventTarget {
   /** Log out; calls end. */
   close() {
     if (this.state === 'offline') return;
+    for (const call of [...this.calls]) call.hangUp();
     this._leave();
     this._end(new RtcError('logged_out'));
   }
@@ -143,8 +145,13 @@ export class RtcClient extends EventTarget {
    * @param {{content?: string | object, channel?: string}} [options]
    * @returns {Call}
    */
-  invite(to, { content, channel } = {}) {
-    const call = new Call(this, { to, content: typeof content === 'object' ? JSON.stringify(content) : content, channel });
+  invite(to, options = {}) {
+    const { content, channel } = options;
+    const call = new Call(this, {
+      to,
+      content: typeof content === 'object' ? JSON.stringify(content) : content,
+      channel,
+    });
     this.calls.add(call);
     call._invite();
     return call;
@@ -176,7 +183,10 @@ export class RtcClient extends EventTarget {
     await this._request('presence.unsubscribe', { users });
   }
 
-  /** Speak into another microphone, also in calls under way. @param {string} deviceId */
+  /**
+   * Speak into another microphone, also in calls under way.
+   * @param {string} deviceId
+   */
   async setMicrophone(deviceId) {
     const before = this.microphone;
     this.microphone = deviceId;
@@ -188,7 +198,10 @@ export class RtcClient extends EventTarget {
     }
   }
 
-  /** Hear with another speaker or headset, where the browser can choose. @param {string} deviceId */
+  /**
+   * Hear with another speaker or headset, where the browser can choose.
+   * @param {string} deviceId
+   */
   async setSpeaker(deviceId) {
     this.speaker = deviceId;
     await Promise.all([...this.calls].map((call) => call._changeSpeaker()));
@@ -203,7 +216,8 @@ export class RtcClient extends EventTarget {
    */
   _request(type, fields = {}) {
     if (this.state === 'offline') return Promise.reject(new RtcError('logged_out'));
-    if (this._asked.size >= REQUESTS_OPEN) return Promise.reject(new RtcError('too_fast', 'too many requests are open'));
+    if (this._asked.size >= REQUESTS_OPEN)
+      return Promise.reject(new RtcError('too_fast', 'too many requests are open'));
     const id = ++this._lastId;
     const text = JSON.stringify({ type, id, ...fields });
     return new Promise((resolve, reject) => {
@@ -319,7 +333,11 @@ export class RtcClient extends EventTarget {
     this._failed(error ?? new RtcError('unreachable'), code === 1001 || code === 1013 ? 1000 : 0);
   }
 
-  /** Try again later, unless that is of no use or nobody was logged in yet. @param {RtcError} error @param {number} [least] */
+  /**
+   * Try again later, unless that is of no use or nobody was logged in yet.
+   * @param {RtcError} error
+   * @param {number} [least]
+   */
   _failed(error, least = 0) {
     const stale = TOKEN_ERRORS.includes(error.code) && typeof this._fetchToken === 'function' && this._tries === 0;
     if (TOKEN_ERRORS.includes(error.code)) this._token = '';
@@ -334,7 +352,10 @@ export class RtcClient extends EventTarget {
     this._timers.retry = setTimeout(() => this._open(), Math.max(error.retryMs ?? least, wait));
   }
 
-  /** It is over for good, until the next connect. @param {RtcError} error */
+  /**
+   * It is over for good, until the next connect.
+   * @param {RtcError} error
+   */
   _end(error) {
     const socket = this._socket;
     this._socket = null;
@@ -434,13 +455,13 @@ export class Call extends EventTarget {
     super();
     this.client = client;
     this.incoming = 'invitation' in about;
-    /** The invitation; empty before the gateway gave it. @type {string} */
+    /** @type {string} The invitation; empty before the gateway gave it. */
     this.id = about.invitation ?? '';
-    /** Who is at the other end: what was called, or who calls; empty if that is withheld. @type {string} */
+    /** @type {string} Who is at the other end: what was called, or who calls; empty if that is withheld. */
     this.peer = about.to ?? about.from;
     /** @type {string} */
     this.name = about.name ?? '';
-    /** What was dialled, of an incoming call. @type {string} */
+    /** @type {string} What was dialled, of an incoming call. */
     this.number = about.number ?? '';
     /** @type {string | undefined} */
     this.content = about.content ?? undefined;
@@ -460,13 +481,13 @@ export class Call extends EventTarget {
      * `shutdown`, `replaced`, `answered_elsewhere`, `refused_elsewhere`, an invitation's or an {@link RtcError}'s code.
      */
     this.outcome = '';
-    /** The SIP status behind a refusal. @type {number | undefined} */
+    /** @type {number | undefined} The SIP status behind a refusal. */
     this.status = undefined;
     /** @type {RtcError | undefined} */
     this.error = undefined;
-    /** What the other side said with its acceptance or refusal. @type {string | undefined} */
+    /** @type {string | undefined} What the other side said with its acceptance or refusal. */
     this.response = undefined;
-    /** Milliseconds, of `performance.now()`. @type {number | undefined} */
+    /** @type {number | undefined} Milliseconds, of `performance.now()`. */
     this.acceptedAt = undefined;
     /** @type {number | undefined} */
     this.endedAt = undefined;
@@ -483,9 +504,9 @@ export class Call extends EventTarget {
     this._track = null;
     /** @type {RTCIceCandidateInit[]} */
     this._candidates = [];
-    /** Own candidates that wait for the invitation's id. @type {(RTCIceCandidate | null)[] | null} */
+    /** @type {(RTCIceCandidate | null)[] | null} Own candidates that wait for the invitation's id. */
     this._unsent = [];
-    /** Descriptions are applied one after the other. @type {Promise<unknown>} */
+    /** @type {Promise<unknown>} Descriptions are applied one after the other. */
     this._order = Promise.resolve();
     this._restartAt = -Infinity;
     this._restartWanted = false;
@@ -534,7 +555,8 @@ export class Call extends EventTarget {
       await sent;
     } catch (error) {
       const known = error instanceof RtcError ? error : new RtcError('failed', String(error));
-      if (!this.isOver && !(error instanceof RtcError)) this.client._request('refuse', { invitation: this.id }).catch(() => {});
+      if (!this.isOver && !(error instanceof RtcError))
+        this.client._request('refuse', { invitation: this.id }).catch(() => {});
       this._over(known.code, known);
       throw known;
     }
@@ -563,22 +585,32 @@ export class Call extends EventTarget {
     else this._leave('cancel', 'cancelled');
   }
 
-  /** Put the other side on hold, or take it back. @param {boolean} on */
+  /**
+   * Put the other side on hold, or take it back.
+   * @param {boolean} on
+   */
   async hold(on) {
     await this.client._request('hold', { invitation: this.id, on });
     this._change({ held: on });
     this._applyMuting();
   }
 
-  /** Speak or do not; the other side is not told. @param {boolean} on */
+  /**
+   * Speak or do not; the other side is not told.
+   * @param {boolean} on
+   */
   mute(on) {
     this._change({ muted: on });
     this._applyMuting();
   }
 
-  /** Press keys: `0` to `9`, `*`, `#`, `A` to `D`. @param {string} keys */
+  /**
+   * Press keys: `0` to `9`, `*`, `#`, `A` to `D`.
+   * @param {string} keys
+   */
   async sendKeys(keys) {
-    if (!/^[0-9*#A-D]+$/.test(keys)) throw new RtcError('bad_field', `${keys} are no keys; there are 0-9, *, # and A-D`);
+    if (!/^[0-9*#A-D]+$/.test(keys))
+      throw new RtcError('bad_field', `${keys} are no keys; there are 0-9, *, # and A-D`);
     const dtmf = this._sender()?.dtmf;
     if (dtmf?.canInsertDTMF) dtmf.insertDTMF(dtmf.toneBuffer + keys, KEY_MS, KEY_GAP_MS);
     else await this.client._request('keys', { invitation: this.id, keys });
@@ -595,7 +627,10 @@ export class Call extends EventTarget {
     if (this.isOver || this._peer === null || !this._peer.remoteDescription) return;
     this._restartWanted = true;
     clearTimeout(this._restartTimer);
-    this._restartTimer = setTimeout(() => this._restartNow(), Math.max(0, this._restartAt + RESTART_MS - performance.now()));
+    this._restartTimer = setTimeout(
+      () => this._restartNow(),
+      Math.max(0, this._restartAt + RESTART_MS - performance.now()),
+    );
   }
 
   // Signalling -------------------------------------------------------------------------------------------
@@ -651,7 +686,7 @@ export class Call extends EventTarget {
       this._applyMuting();
     } else if (state === 'refused' || state === 'cancelled' || state === 'failed') {
       this.state = state;
-      this._over(error ?? (state === 'refused' ? OUTCOMES.has(response) ? response : 'refused' : state));
+      this._over(error ?? (state === 'refused' ? (OUTCOMES.has(response) ? response : 'refused') : state));
     } else {
       this._change({ state });
     }
@@ -685,12 +720,14 @@ export class Call extends EventTarget {
 
   /** @param {() => Promise<void>} step */
   _inOrder(step) {
-    this._order = this._order.then(() => (this.isOver ? undefined : step())).catch((error) => {
-      if (this.isOver) return;
-      console.error('rtc-client:', error);
-      this.error = error instanceof RtcError ? error : new RtcError('failed', String(error));
-      this._change({});
-    });
+    this._order = this._order
+      .then(() => (this.isOver ? undefined : step()))
+      .catch((error) => {
+        if (this.isOver) return;
+        console.error('rtc-client:', error);
+        this.error = error instanceof RtcError ? error : new RtcError('failed', String(error));
+        this._change({});
+      });
   }
 
   /** @param {RTCIceCandidateInit | null | undefined} candidate */
@@ -746,7 +783,9 @@ export class Call extends EventTarget {
   }
 
   async _changeSpeaker() {
-    if ('setSinkId' in this.audio) await this.audio.setSinkId(this.client.speaker);
+    /** @type {any} Not every browser can choose. */
+    const audio = this.audio;
+    await audio.setSinkId?.(this.client.speaker);
   }
 
   _openPeer() {
@@ -836,8 +875,10 @@ export class Call extends EventTarget {
     clearInterval(this._statisticsTimer);
     clearTimeout(this._restartTimer);
     this._track?.stop();
-    this._peer?.close();
     this.audio.srcObject = null;
+    // Closing tells the gateway as well, past its signalling: that must come first, or the call was lost, not hung up.
+    const peer = this._peer;
+    setTimeout(() => peer?.close(), CLOSING_MS);
     this.dispatchEvent(new CustomEvent('change'));
     this.dispatchEvent(new CustomEvent('over'));
   }
@@ -912,7 +953,10 @@ function statisticsOf(before, now) {
   const lossReceived = received + lost > 0 ? lost / (received + lost) : null;
   const lossSent = now.lossSent ?? null;
   const buffered = emitted > 0 ? (now.delay - before.delay) / emitted : 0;
-  const mos = lossReceived === null ? null : mosOf(Math.max(lossReceived, lossSent ?? 0), (now.roundTrip ?? 0) / 2 + buffered + 0.02);
+  const mos =
+    lossReceived === null
+      ? null
+      : mosOf(Math.max(lossReceived, lossSent ?? 0), (now.roundTrip ?? 0) / 2 + buffered + 0.02);
   return {
     quality: mos === null ? 'unknown' : mos >= 4 ? 'good' : mos >= 3.6 ? 'fair' : mos >= 3.1 ? 'poor' : 'bad',
     mos,

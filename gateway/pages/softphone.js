@@ -13,7 +13,13 @@ import { isMissed, outcomeWords, peerWords } from './words.js';
 
 const OVER_SHOWN_MS = 4000;
 const HISTORY_MOST = 200;
-const PRESENCES = { online: 'Online', busy: 'In a call', connecting: 'Connecting…', reconnecting: 'Reconnecting…', offline: '' };
+const PRESENCES = {
+  online: 'Online',
+  busy: 'In a call',
+  connecting: 'Connecting…',
+  reconnecting: 'Reconnecting…',
+  offline: '',
+};
 
 const sounds = new Sounds();
 const notices = new Notices(byId('notices'));
@@ -77,7 +83,11 @@ function stateChanged({ state, error }) {
   showPresence();
   if (state === 'reconnecting') {
     const calls = cards.size ? 'The call goes on, and the' : 'The';
-    notices.show('connection', 'warning', `The connection to the telephone service was lost. ${calls} softphone is reconnecting.`);
+    notices.show(
+      'connection',
+      'warning',
+      `The connection to the telephone service was lost. ${calls} softphone is reconnecting.`,
+    );
   } else {
     notices.clear('connection');
     if (state === 'online') say('Online');
@@ -97,7 +107,11 @@ async function checkMicrophone() {
   const permission = await navigator.permissions?.query({ name: /** @type {any} */ ('microphone') }).catch(() => null);
   if (permission) permission.onchange = () => checkMicrophone();
   if (!globalThis.isSecureContext || permission?.state === 'denied') {
-    notices.show('microphone', 'error', new RtcError(globalThis.isSecureContext ? 'microphone_refused' : 'microphone_insecure').message);
+    notices.show(
+      'microphone',
+      'error',
+      new RtcError(globalThis.isSecureContext ? 'microphone_refused' : 'microphone_insecure').message,
+    );
   } else if (permission?.state === 'prompt') {
     notices.show('microphone', 'warning', 'To make and take calls, this page needs the microphone.', {
       text: 'Allow the microphone',
@@ -135,7 +149,10 @@ function dial(to) {
   show(call).focus();
 }
 
-/** One talks with one at a time. @param {Call} call */
+/**
+ * One talks with one at a time.
+ * @param {Call} call
+ */
 function holdOthers(call) {
   for (const other of cards.keys()) {
     if (other !== call && other.accepted && !other.isOver && !other.held) other.hold(true).catch(() => {});
@@ -181,8 +198,15 @@ function update() {
   const talking = calls.some(isOurs);
   sounds.repeat('ring', ringing !== undefined && !talking);
   sounds.repeat('waiting', ringing !== undefined && talking);
-  sounds.repeat('ringback', calls.some((call) => call.ringing && !call.earlyMedia));
-  document.title = ringing ? `${peerWords(ringing)} calls` : calls.length ? `${peerWords(calls[0])} – Softphone` : 'Softphone';
+  sounds.repeat(
+    'ringback',
+    calls.some((call) => call.ringing && !call.earlyMedia),
+  );
+  document.title = ringing
+    ? `${peerWords(ringing)} calls`
+    : calls.length
+      ? `${peerWords(calls[0])} – Softphone`
+      : 'Softphone';
   if (!ringing) byId('called').textContent = '';
   dialerWanted &&= talking;
   // The keypads of a call and for a number, both at once, would be mistaken for each other.
@@ -191,7 +215,10 @@ function update() {
   showPresence();
 }
 
-/** Made or taken, and not over. @param {Call} call */
+/**
+ * Made or taken, and not over.
+ * @param {Call} call
+ */
 function isOurs(call) {
   return !call.isOver && (!call.incoming || call.state !== 'received');
 }
@@ -200,7 +227,10 @@ function mayCall() {
   return client !== null && (client.rights.call_in || client.rights.call_out.length > 0);
 }
 
-/** To screen readers. @param {string} words */
+/**
+ * To screen readers.
+ * @param {string} words
+ */
 function say(words) {
   if (words) byId('said').textContent = words;
 }

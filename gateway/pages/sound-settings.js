@@ -114,4 +114,3 @@ export class SoundSettings {
     byId('settings-open').focus();
   }
 }
-

@@ -11,8 +11,26 @@ const FADE_S = 0.008; // Without it, tones begin and end with a click.
 
 /** Each lasts for `every` seconds and is repeated until it is stopped. */
 const PATTERNS = {
-  ring: { every: 3, bursts: [[0, 0.4], [0.6, 0.4]], tones: [480, 620], warble: 22, volume: 0.22 },
-  waiting: { every: 4, bursts: [[0, 0.12], [0.24, 0.12]], tones: [425], warble: 0, volume: 0.08 },
+  ring: {
+    every: 3,
+    bursts: [
+      [0, 0.4],
+      [0.6, 0.4],
+    ],
+    tones: [480, 620],
+    warble: 22,
+    volume: 0.22,
+  },
+  waiting: {
+    every: 4,
+    bursts: [
+      [0, 0.12],
+      [0.24, 0.12],
+    ],
+    tones: [425],
+    warble: 0,
+    volume: 0.08,
+  },
   ringback: { every: 5, bursts: [[0, 1]], tones: [425], warble: 0, volume: 0.1 },
 };
 
@@ -32,7 +50,10 @@ export class Sounds {
     this._applyDevice();
   }
 
-  /** Where calls ring, where the browser can choose. @param {string} deviceId */
+  /**
+   * Where calls ring, where the browser can choose.
+   * @param {string} deviceId
+   */
   setDevice(deviceId) {
     this._device = deviceId;
     this._applyDevice();
@@ -109,9 +130,8 @@ export class Sounds {
   }
 
   _applyDevice() {
+    /** @type {any} Not every browser can choose. */
     const context = this._context;
-    if (context && 'setSinkId' in context && typeof context.setSinkId === 'function') {
-      context.setSinkId(this._device).catch(() => {});
-    }
+    context?.setSinkId?.(this._device).catch(() => {});
   }
 }

@@ -28,7 +28,10 @@ export async function fetchToken(asked) {
   }
   if (answer.status === 403 && guest) throw new RtcError('refused', `${asked.to} cannot be called from this page.`);
   if (answer.status === 403 || answer.status === 404) {
-    throw new RtcError('refused', guest ? 'This site takes no calls from guests.' : 'This site has no logins with a password.');
+    throw new RtcError(
+      'refused',
+      guest ? 'This site takes no calls from guests.' : 'This site has no logins with a password.',
+    );
   }
   throw new RtcError('unreachable');
 }

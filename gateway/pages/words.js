@@ -4,7 +4,7 @@
 /** @typedef {import('./rtc-client.js').Call} Call */
 /** @typedef {import('./rtc-client.js').Statistics} Statistics */
 
-/** By outcome; of calls that one makes, and of calls that one gets. @type {Record<string, [string, string]>} */
+/** @type {Record<string, [string, string]>} By outcome; of calls that one makes, and of calls that one gets. */
 const OUTCOMES = {
   hangup: ['The other side hung up', 'The other side hung up'],
   own_hangup: ['Call ended', 'Call ended'],
@@ -21,7 +21,10 @@ const OUTCOMES = {
   network: ['The connection was lost', 'The connection was lost'],
   replaced: ['Ended: you logged in anew', 'Ended: you logged in anew'],
   shutdown: ['The telephone service is being restarted. Try again in a minute', 'The telephone service was stopped'],
-  shutting_down: ['The telephone service is being restarted. Try again in a minute', 'The telephone service was stopped'],
+  shutting_down: [
+    'The telephone service is being restarted. Try again in a minute',
+    'The telephone service was stopped',
+  ],
   too_many_invitations: ['You have too many calls. End one first', ''],
   not_allowed: ['You may not call this number', ''],
 };
@@ -67,7 +70,13 @@ export function durationWords(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
-const QUALITIES = { unknown: 'Measuring', good: 'Good sound', fair: 'Fair sound', poor: 'Poor sound', bad: 'Bad sound' };
+const QUALITIES = {
+  unknown: 'Measuring',
+  good: 'Good sound',
+  fair: 'Fair sound',
+  poor: 'Poor sound',
+  bad: 'Bad sound',
+};
 
 /** @param {Statistics} statistics */
 export function qualityWords(statistics) {

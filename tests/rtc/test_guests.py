@@ -104,8 +104,8 @@ def test_a_guest_gets_a_token_at_the_edge() -> None:
 def test_a_site_without_guests_has_none() -> None:
     async def story() -> None:
         async with serving() as edge, aiohttp.ClientSession() as session:
-            async with session.post(f"{edge.url}/rtc/token", json={"to": "1000"}) as response:
-                assert response.status == 404
-                assert "rtc.guests" in (await response.json())["text"]
+            answer = await session.post(f"{edge.url}/rtc/token", json={"to": "1000"})
+            assert answer.status == 404
+            assert "rtc.guests" in (await answer.json())["text"]
 
     asyncio.run(story())
