@@ -17,10 +17,10 @@ from rich.table import Table
 from ivr.cli.loading import errors, load_or_exit
 from ivr.cli.spans import seconds_of
 from ivr.records.database import RecordsError, open_database
+from ivr.records.recorded import RecordedCall, recorded_calls
 from ivr.replay.comparison import Findings, Verdict, compare, gather
 from ivr.replay.driver import former_names
 from ivr.replay.driver import replay as do_again
-from ivr.replay.recorded import RecordedCall, recorded_calls
 from ivr.run.environment import Environment
 from ivr.site import Site
 from ivr.site.environment import environment_of

@@ -13,12 +13,11 @@ from rich.console import Console
 from rich.text import Text
 
 from ivr.cli.loading import count, errors, load_or_exit, program, show_problems, site_or_exit
-from ivr.cli.record import as_test
 from ivr.flow.loader import FlowSet, load_flows, shown
 from ivr.flow.problem import Problem, has_errors, in_order
 from ivr.records.database import RecordsError, open_database
-from ivr.records.query import finished_calls
 from ivr.records.recorded import recorded_call
+from ivr.replay.as_test import as_test
 from ivr.run.testing.acting import Failure, Result, act, environment_of
 from ivr.run.testing.coverage import Coverage, coverage
 from ivr.run.testing.kinds import Surroundings
@@ -119,9 +118,7 @@ def run_tests(
 def _recorded(call_id: str, file: Path) -> str:
     site, flows = load_or_exit(file)
     try:
-        engine = open_database(site.records, writing=False)
-        call = recorded_call(engine, call_id)
-        path = next((one.path for one in finished_calls(engine) if one.call_id == call_id), ())
+        call = recorded_call(open_database(site.records, writing=False), call_id)
     except RecordsError as error:
         errors.print(str(error), style="bold red")
         raise typer.Exit(1) from None
@@ -132,7 +129,7 @@ def _recorded(call_id: str, file: Path) -> str:
         raise typer.Exit(1)
     around = surroundings_of(site, flows.flows)
     environment = environment_of(flow, around, ())
-    return as_test(call, flow, environment, signed_in=tuple(site.seats), path=path)
+    return as_test(call, flow, environment, signed_in=tuple(site.seats))
 
 
 def _chosen(suite: Suite, only: str | None) -> list[Case]:
@@ -153,7 +150,15 @@ def _run(suite: Suite, around: Surroundings, only: str | None, stop: bool, runs:
     if whole and suite.tested is not None:
         mocks = distinct(mock for case in suite.cases for mock in case.mocks)
         if not (stop and any(not result.passed for result in results)):
-            broken = wander(suite.tested, around, suite.properties, caller=suite.caller, mocks=mocks, calls=runs)
+            broken = wander(
+                suite.tested,
+                around,
+                suite.properties,
+                caller=suite.caller,
+                lengths=suite.lengths,
+                mocks=mocks,
+                calls=runs,
+            )
         covered = coverage(
             suite.tested, (record for one in results for record in one.records), (one.path for one in results)
         )

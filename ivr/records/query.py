@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, Row, Select, select, tuple_
 
 from ivr.records import model
+from ivr.records.way import way
 
 _CALLS_AT_A_TIME = 500
 
@@ -107,6 +109,14 @@ def finished_calls(engine: Engine, *, since: int | None = None, limit: int | Non
 _Ended = tuple[str, str | None, str | None, int, int | None, int | None, str | None, str | None, str | None]
 
 
+class _Step(NamedTuple):
+    flow: str | None
+    block: str | None
+    verb: str | None
+    exit: str | None
+    next_block: str | None
+
+
 def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[CallSummary]:
     call_ids = [row.call_id for row in rows]
     legs, steps = model.Leg, model.FlowStep
@@ -141,12 +151,12 @@ def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[Cal
             )
         )
     steps_of: dict[str, list[_Step]] = defaultdict(list)
-    for call_id, flow, block, next_block in connection.execute(
-        select(steps.call_id, steps.flow, steps.block, steps.next_block)
+    for call_id, *step in connection.execute(
+        select(steps.call_id, steps.flow, steps.block, steps.verb, steps.exit, steps.next_block)
         .where(steps.call_id.in_(call_ids))
         .order_by(steps.call_id, steps.seq)
     ):
-        steps_of[call_id].append((flow, block, next_block))
+        steps_of[call_id].append(_Step(*step))
     return [
         CallSummary(
             row.call_id,
@@ -158,34 +168,8 @@ def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[Cal
             row.ended_by or "system",
             row.end_cause,
             row.flow,
-            _path(steps_of[row.call_id]),
+            tuple(visit.block for visit in way(steps_of[row.call_id], row.flow)),
             tuple(legs_of[row.call_id]),
         )
         for row in rows
     ]
-
-
-_Step = tuple[str | None, str | None, str | None]
-
-
-def _path(steps: Iterable[_Step]) -> tuple[str, ...]:
-    """Blocks the caller went through: steps of one visit follow each other, and none but the last names a next block.
-
-    A block that no step led to is what ``on_hangup`` names: the caller has gone, and the path ends before it.
-    """
-    path: list[str] = []
-    here: tuple[str | None, str | None] | None = None
-    left_for: str | None = None
-    for flow, block, next_block in steps:
-        if block is None:
-            continue
-        if (flow, block) != here:
-            if path and block != left_for:
-                break
-            path.append(block)
-        here = None if next_block is not None else (flow, block)
-        left_for = next_block
-    if left_for is not None:
-        # A call that was cut off by the end of the program: nothing of its last block was finished.
-        path.append(left_for)
-    return tuple(path)

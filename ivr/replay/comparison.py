@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ivr.records.recorded import RecordedCall, RecordedStep
 from ivr.replay.driver import Replayed
-from ivr.replay.recorded import RecordedCall, RecordedStep
 from ivr.run.actions import StepRecord
 
 END = "the call ends"
@@ -61,7 +61,8 @@ class Findings:
 def compare(call: RecordedCall, replayed: Replayed, renamed: Mapping[str, str] | None = None) -> Verdict:
     """The recorded way against the replayed one. ``renamed``: former names of blocks, and those they have now."""
     names = renamed or {}
-    before, after = [(names.get(block, block), led) for block, led in call.way()], list(replayed.way)
+    before = [(names.get(visit.block, visit.block), visit.led) for visit in call.way]
+    after = list(replayed.way)
     common = 0
     while common < min(len(before), len(after)) and before[common][0] == after[common][0]:
         common += 1

@@ -10,7 +10,8 @@ from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from itertools import zip_longest
+from typing import Final, Literal
 
 from gateway.call import (
     Answered,
@@ -23,24 +24,18 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
-from ivr.calendar.model import Closing
 from ivr.flow.model import Flow, Step
-from ivr.flow.nodes import VERBS
-from ivr.flow.nodes.questions import InputGroup
-from ivr.flow.settings import groups_of
-from ivr.replay.recorded import RecordedCall, RecordedStep
+from ivr.records.recorded import RecordedCall, RecordedStep
+from ivr.records.way import way
+from ivr.replay.world import ASKS, RINGS, AsItWas, Chances, is_complete, reply_of, same_question, was_handed_over
 from ivr.run.actions import Action, Answer, Dial, Play, Refer, Request, StepDone, StepRecord, StopPlaying, Whisper
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.events import Event, RequestDone
 from ivr.run.flow_run import FlowRun
 from ivr.run.hunt import members_of
-from ivr.run.requests import Delivered, HttpResponse, NoReply, Notification, PluginResult, Reply, TableRow
+from ivr.run.requests import Delivered, NoReply, Notification, Reply
 
-_ASKS: Final = frozenset(
-    verb.name for verb in VERBS.values() if any(isinstance(group, InputGroup) for _, group in groups_of(verb.settings))
-)
-_RINGS: Final = frozenset(["transfer", "ring"])
 _TALKED: Final = ("answered", "max_reached")
 _OUTCOMES: Final[dict[str, LegOutcome]] = {
     "busy": "busy",
@@ -82,45 +77,15 @@ def replay(call: RecordedCall, flow: Flow, environment: Environment) -> Replayed
     return _Driver(call, flow, environment).result()
 
 
-class _AsItWas:
-    """What was closed by hand while the call lasted."""
-
-    def __init__(self, call: RecordedCall) -> None:
-        self._since = datetime.fromtimestamp(call.arrived_ms / 1000, UTC)
-        self._closed = {step.detail.get("calendar") for step in call.steps if step.detail.get("state") == "emergency"}
-
-    def closing(self, calendar: str) -> Closing | None:
-        return Closing(self._since, "as recorded") if calendar in self._closed else None
-
-
-class _Chances:
-    """What was left to chance, and to what other callers did: limits decide as they did, the rest is not known."""
-
-    def __init__(self, call: RecordedCall) -> None:
-        self._limits = deque(step.exit for step in call.steps if step.verb == "limit")
-        self.unknown = False
-        """Something was asked for that the recording does not have."""
-
-    def take(self, key: str, count: int, per: float, now: float) -> bool:
-        if not self._limits:
-            self.unknown = True
-            return True
-        return self._limits.popleft() != "over"
-
-    def random(self) -> float:
-        self.unknown = True
-        return 0.0
-
-
 class _Driver:
     def __init__(self, call: RecordedCall, flow: Flow, environment: Environment) -> None:
         self._call = call
         arrived = datetime.fromtimestamp(call.arrived_ms / 1000, UTC).astimezone()
         facts = CallFacts(call.call_id, call.caller, call.caller_name, None, call.did, arrived)
-        self._chances = _Chances(call)
+        self._chances = Chances(call)
         environment = replace(
             environment,
-            closings=_AsItWas(call),
+            closings=AsItWas(call),
             counts=self._chances,
             random=self._chances.random,
             # Whoever is rung first does what was done then: the order decides nothing.
@@ -129,8 +94,10 @@ class _Driver:
         self._groups = environment.groups
         self._run = FlowRun(flow, facts, environment=environment)
         self._now = 0.0
-        self._visits = _visits(call, former_names(flow))
-        self._visit: deque[RecordedStep] = deque()
+        self._flow = flow
+        self._coming = _visits(call, former_names(flow))
+        self._visits: dict[str, deque[RecordedStep]] = {}
+        """By block: what is left of the last visit."""
         self._matched = False
         """The last try that was taken from this visit ended the question then."""
         self._entered = 0
@@ -153,12 +120,8 @@ class _Driver:
         return Replayed(self._way(), "unknown", "it goes round in circles")
 
     def _way(self) -> tuple[tuple[str, StepRecord | None], ...]:
-        led = [row for row in self._rows if row.next_block is not None]
-        way: list[tuple[str, StepRecord | None]] = []
-        for number, block in enumerate(self._run.path):
-            by = led[number - 1] if 0 < number <= len(led) and led[number - 1].next_block == block else None
-            way.append((block, by))
-        return tuple(way)
+        led = [visit.led for visit in way(self._rows, self._flow.name)]
+        return tuple(zip_longest(self._run.path, led[: len(self._run.path)]))
 
     # One thing after the other. -------------------------------------------------------------------------
 
@@ -169,9 +132,9 @@ class _Driver:
         step = self._run.step
         if step is None:
             raise _Stopped("unknown", f"nothing goes on in block {self._run.last_block}")
-        if step.verb in _ASKS:
+        if step.verb in ASKS:
             self._ask()
-        elif step.verb in _RINGS:
+        elif step.verb in RINGS:
             self._ring(step)
         elif self._playing is not None and self._playing.loop and self._run.next_timer() is None:
             raise _Stopped("unknown", f"block {self._run.last_block} plays until a key is pressed")
@@ -211,10 +174,14 @@ class _Driver:
                 case _:
                     pass
         for block in self._run.path[self._entered :]:
-            visits = self._visits[block]
-            self._visit = visits.popleft() if visits else deque()
+            visits = self._coming[block]
+            self._visits[block] = visits.popleft() if visits else deque()
             self._matched = False
             self._entered += 1
+
+    @property
+    def _visit(self) -> deque[RecordedStep]:
+        return self._visits.setdefault(self._run.block, deque())
 
     def _taken(self, verbs: frozenset[str]) -> RecordedStep | None:
         """The next recorded step of this visit that is one of these verbs; those before it were passed."""
@@ -236,7 +203,7 @@ class _Driver:
     def _play(self, play: Play) -> None:
         self._playing = play
         step = self._run.step
-        if step is not None and step.verb in _ASKS:
+        if step is not None and step.verb in ASKS:
             return
         if step is not None and any(one.verb == step.verb for one in self._visit):
             recorded = self._taken(frozenset([step.verb]))
@@ -256,7 +223,7 @@ class _Driver:
 
     def _ask(self) -> None:
         block = self._run.last_block
-        recorded = self._taken(_ASKS)
+        recorded = self._taken(ASKS)
         if recorded is None and self._matched:
             raise _Stopped("asked_again", f"block {block} does not take what was pressed there")
         if recorded is None:
@@ -286,13 +253,13 @@ class _Driver:
         if not rung:
             self._timer()
             return
-        recorded = self._visit[0] if self._visit and self._visit[0].verb in _RINGS else self._taken(_RINGS)
+        recorded = self._visit[0] if self._visit and self._visit[0].verb in RINGS else self._taken(RINGS)
         if recorded is None:
             raise _Stopped("unknown", f"block {block} rings {rung[0][1]}, who was not rung then")
         took = recorded.exit in (*_TALKED, None)
         if took:
             self._same_party(block, step, recorded, rung)
-        if took and ("talk_ms" in recorded.detail or recorded.exit is not None or _was_handed_over(recorded)):
+        if took and ("talk_ms" in recorded.detail or recorded.exit is not None or was_handed_over(recorded)):
             self._talk(block, step, recorded, rung[0][0])
             return
         self._at(recorded.until_ms)
@@ -306,7 +273,7 @@ class _Driver:
 
     def _talk(self, block: str, step: Step, recorded: RecordedStep, leg: str) -> None:
         """The party takes the call, as it did then; then one of the two leaves, or the time is over."""
-        handed_over = _was_handed_over(recorded)
+        handed_over = was_handed_over(recorded)
         if handed_over and getattr(step.settings, "mode", "bridge") == "bridge":
             raise _Stopped("unknown", f"block {block} connects whom the caller's own telephone called then")
         talk_ms = int(recorded.detail.get("talk_ms") or 0)
@@ -349,48 +316,16 @@ class _Driver:
         assert step is not None
         recorded = self._taken(frozenset([step.verb]))
         what = f"block {self._run.last_block}: what {step.verb} was answered"
-        if recorded is None or not _same_question(step, recorded):
+        if recorded is None or not same_question(step, recorded):
             raise _Stopped("unknown", f"{what} is not recorded")
         self._at(recorded.until_ms)
         if recorded.exit is None:
             self._leave()
             return NoReply("the caller has left")
-        detail: dict[str, Any] = dict(recorded.detail)
-        needed = getattr(step.settings, "into", None) is not None
-        missing = needed and "result" not in detail
-        result = detail.get("result")
-        if step.verb == "http" and "status" in detail:
-            if missing and 200 <= int(detail["status"]) < 300:
-                raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
-            return HttpResponse(int(detail["status"]), result)
-        if step.verb == "lookup" and recorded.exit in ("hit", "next") and recorded.error is None:
-            if missing:
-                raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
-            return TableRow(result if isinstance(result, dict) else {"value": result})
-        if step.verb == "lookup" and recorded.exit == "miss":
-            return TableRow(None)
-        if step.verb == "plugin" and "exit" in detail:
-            return PluginResult(str(detail["exit"]), result)
-        return NoReply(recorded.error or "as recorded")
-
-
-def _was_handed_over(recorded: RecordedStep) -> bool:
-    """Whether the caller's own telephone made the call, and reached somebody."""
-    return "mode" in recorded.detail and recorded.detail.get("outcome") == "answered"
-
-
-def _same_question(step: Step, recorded: RecordedStep) -> bool:
-    settings, detail = step.settings, recorded.detail
-    match step.verb:
-        case "http":
-            asking = settings.asking
-            return (asking.method, asking.address.template.text) == (detail.get("method"), detail.get("url"))
-        case "lookup":
-            return bool(settings.table == detail.get("table"))
-        case "plugin":
-            return bool(settings.name == detail.get("plugin"))
-        case _:
-            return True
+        reply = reply_of(recorded)
+        if getattr(step.settings, "into", None) is not None and not is_complete(recorded):
+            raise _Stopped("unknown", f"{what} is secret or too long to be recorded")
+        return reply
 
 
 def former_names(flow: Flow) -> dict[str, str]:
@@ -401,10 +336,6 @@ def former_names(flow: Flow) -> dict[str, str]:
 def _visits(call: RecordedCall, renamed: Mapping[str, str]) -> defaultdict[str, deque[deque[RecordedStep]]]:
     """The recorded steps, visit by visit, for each block by its present name."""
     visits: defaultdict[str, deque[deque[RecordedStep]]] = defaultdict(deque)
-    here: tuple[str, str] | None = None
-    for step in call.steps:
-        if (step.flow, step.block) != here:
-            visits[renamed.get(step.block, step.block)].append(deque())
-        visits[renamed.get(step.block, step.block)][-1].append(step)
-        here = None if step.next_block is not None else (step.flow, step.block)
+    for visit in call.way:
+        visits[renamed.get(visit.block, visit.block)].append(deque(visit.steps))
     return visits

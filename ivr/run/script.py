@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from typing import Literal
 
 from gateway.call import (
     Answered,
@@ -67,6 +68,9 @@ from ivr.run.events import Event, PlayFailed, RequestDone
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.hunt import Member
 from ivr.run.requests import Asked, NoReply, Reply
+
+Deed = Literal["answer", "accept", "busy", "refuse", "offline", "fail", "hangup"]
+"""What a seat does that is rung, or talks."""
 
 PATIENCE = 600.0
 """Seconds after which what a script waits for is taken not to come."""
@@ -179,6 +183,26 @@ class Seat:
         """The network loses it."""
         self._act(LegEnded("", "network"))
 
+    def does(self, deed: Deed) -> None:
+        """One of these, by its word; who is asked for a key takes the call, or refuses it, by pressing one."""
+        match deed:
+            case "answer":
+                self.answers()
+            case "busy":
+                self.busy()
+            case "accept":
+                self.takes_call()
+            case "refuse" if self.asked:
+                self.passes_up()
+            case "refuse":
+                self.refuses()
+            case "offline":
+                self.offline()
+            case "fail":
+                self.fails("failed")
+            case "hangup":
+                self.hangs_up()
+
     # The script's side.
 
     def rung(self, leg: str) -> Event:
@@ -269,6 +293,8 @@ class Script:
         """What the call's record says of it: language, variant, goal, disposition."""
         self.logs: list[str] = []
         self.actions: list[Action] = []
+        self.left_at: int | None = None
+        """How many actions there were when the caller left."""
         self.transcript: list[str] = []
         self.ringback = False
         self.silences: list[tuple[float, float]] = []
@@ -277,6 +303,8 @@ class Script:
         self.keys_sent = ""
         """Keys that the flow pressed."""
         self.ended: Ended | None = None
+        self.ended_at: float | None = None
+        """When; time can pass on after it."""
         self._lengths = lengths or {}
         self._seen = 0
         self._prompt_seconds = prompt_seconds
@@ -439,6 +467,8 @@ class Script:
                 if event.request_id not in self._unanswered:
                     continue
                 self._unanswered.remove(event.request_id)
+            if isinstance(event, CallerLeft):
+                self.left_at = len(self.actions)
             self._tell_event(event)
             self._do(self.run.handle(event, self.now))
         self._listen()
@@ -523,7 +553,7 @@ class Script:
             case Reject(status, text):
                 self._tell(f"the call is refused: {status} {text}".rstrip())
             case Ended():
-                self.ended = action
+                self.ended, self.ended_at = action, self.now
                 self._tell(f"ended by {action.by}: {action.cause}")
             case _:
                 pass

@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from gateway.call import Target
-from ivr.cli.record import masked
+from ivr.calendar.model import Closing
 from ivr.flow.loader import load_flows
 from ivr.records.database import open_database
 from ivr.records.events import RecordEvent
+from ivr.replay.as_test import masked
 from ivr.run.actions import StepRecord
 from ivr.run.conversation import CallFacts
-from ivr.run.requests import Asked, HttpResponse, Reply
+from ivr.run.environment import Environment
+from ivr.run.requests import Asked, HttpResponse, NoReply, Reply, TableRow
 from ivr.run.script import A_CALLER, Script, nobody_outside
 from ivr.site import load_site
 from tests.cli.commands import ivr
@@ -40,7 +42,7 @@ def call(flow: str = "main", outside: Callable[[Asked], tuple[float, Reply]] = n
     return Script(flows.flows[flow], FACTS, groups=groups, prompt_seconds=5.0, outside=outside)
 
 
-def recorded(played: Script, *agents: str, flow: str = "main") -> str:
+def recorded(played: Script, *agents: str, flow: str = "main", folder: str = "flows") -> str:
     """What the program makes of the call, once it stands in the records."""
     story = Story("c1")
     story.at(0, "call.arrived", **{**arrived(), "flow": flow}).at(0.1, "call.answered")
@@ -55,14 +57,27 @@ def recorded(played: Script, *agents: str, flow: str = "main") -> str:
     write(open_database(site.records), story.events)
     result = ivr("test", "--record", "c1", "--site", "site.yaml")
     assert result.exit_code == 0, result.stderr
-    Path("flows/recorded.test.yaml").write_text(result.stdout, encoding="utf-8")
-    tested = ivr("test", "flows/recorded.test.yaml")
+    Path(folder, "recorded.test.yaml").write_text(result.stdout, encoding="utf-8")
+    tested = ivr("test", f"{folder}/recorded.test.yaml")
     assert tested.stdout.startswith(f"{flow}: 1 passed"), f"{result.stdout}\n{tested.stdout}"
     return result.stdout
 
 
 def _event(record: StepRecord) -> RecordEvent:
-    names = ("seq", "flow", "block", "step", "verb", "line", "try_no", "input", "exit", "next_block")
+    names = (
+        "seq",
+        "flow",
+        "block",
+        "step",
+        "verb",
+        "line",
+        "try_no",
+        "input",
+        "input_mode",
+        "exit",
+        "next_block",
+        "error",
+    )
     data = {name: getattr(record, name) for name in names}
     times = {"from_at": T0 + round(record.began * 1000), "until_at": T0 + round(record.ended * 1000)}
     detail = {} if record.detail is None else {"detail": dict(record.detail)}
@@ -127,7 +142,156 @@ def test_secrets_are_made_up_and_services_answer_again(site: Path) -> None:
     assert "9876" not in text
     assert "press: '1111'" in text
     assert "# what was entered in block ask is secret: the keys here are made up\n" in text
-    assert 'reply: {json: {"state": "open"}}' in text
+    assert 'reply: {json: {"state": "open"}, after: 500ms}' in text
+
+
+ASKING = """\
+flow: asking
+start: begin
+on_error: sorry
+vars: {state: json, who: json}
+blocks:
+  begin:
+    - answer
+    - menu: {prompt: {say: 'Go on?'}, keys: {'1': poll}, failed: sorry}
+  poll:
+    - http:
+        get: 'https://bank.example/{caller.number}/state'
+        into: state
+        ok: more
+        status: {'404': poll}
+        failed: poll
+  more:
+    - http: {get: 'https://bank.example/{caller.number}/state', into: state, failed: sorry}
+    - http: {post: 'https://bank.example/seen', body: {n: state.n}, failed: continue}
+    - lookup: {table: customers, key: '{caller.number}', into: who, miss: sorry, failed: sorry}
+    - if: {when: 'state.n == 1', then: more}
+    - notify: {webhook: crm, data: {n: state.n}, failed: told}
+    - goto: sorry
+  told:
+    - split: {weights: {a: 10, b: 30, c: 60}, a: sorry, b: chosen, c: sorry}
+  chosen:
+    - if: {when: 'who.balance > 12 and state.n == 3', then: right}
+    - goto: sorry
+  right:
+    - menu: {prompt: {say: '{who.name}, again?'}, keys: {'1': leave}, failed: sorry}
+  leave:
+    - say: 'One.'
+    - say: 'Two.'
+    - say: 'Three.'
+    - hangup
+  sorry: [hangup]
+"""
+SITE = """\
+flows: own
+numbers: {'1000': asking}
+webhooks: {crm: {url: 'https://crm.example/hook'}}
+tables: {customers: {sql: 'select :key', url: 'sqlite:///customers.db'}}
+"""
+
+
+def test_every_answer_comes_again_in_its_turn(site: Path) -> None:
+    Path("own").mkdir()
+    Path("own/asking.yaml").write_text(ASKING, encoding="utf-8")
+    Path("site.yaml").write_text(SITE, encoding="utf-8")
+    answers: list[Reply] = [
+        HttpResponse(404),
+        HttpResponse(404),
+        NoReply("bank.example did not answer within 5 s"),
+        NoReply("bank.example: connection refused"),
+        NoReply("the answer is not JSON"),
+        HttpResponse(200, {"n": 1}),
+        HttpResponse(200, {"n": 1, "more": ["it's", None, 1.5, "\x85", "yes"]}),
+        HttpResponse(500),
+        TableRow({"name": "Zoë: 1, 2 #", "balance": 12.5}),
+        HttpResponse(200, {"n": 3}),
+        HttpResponse(201),
+        TableRow({"name": "Zoë", "balance": 13, "since": None}),
+        NoReply("webhook crm was not told: 500"),
+    ]
+    coming = iter(answers)
+    asked: list[Asked] = []
+
+    def outside(one: Asked) -> tuple[float, Reply]:
+        asked.append(one)
+        return 0.25, next(coming)
+
+    flows = load_flows([Path("own")])
+    played = Script(flows.flows["asking"], FACTS, environment=Environment(random=lambda: 0.2), outside=outside)
+    played.presses("1", after="Go on?")
+    played.presses("1", after="Zoë, again?")
+    played.hears("Two.")
+    played.waits(0.5)
+    played.hangs_up()
+    assert len(asked) == len(answers)
+    text = recorded(played, flow="asking", folder="own")
+    assert "went another way" not in text
+    assert "leave], ended_by: caller" in text
+    assert "3456" not in text
+    assert "times: 2" in text
+
+
+def test_closed_by_hand_then(site: Path) -> None:
+    Path("own").mkdir()
+    Path("own/asking.yaml").write_text(
+        "flow: asking\nstart: begin\non_error: bye\nblocks:\n"
+        "  begin: [answer, {hours: {calendar: shop, open: bye, closed: bye, emergency: drill}}]\n"
+        "  drill: [{say: 'A drill.'}, {goto: bye}]\n  bye: [hangup]\n",
+        encoding="utf-8",
+    )
+    calendars = "calendars: {shop: {zone: Europe/Berlin, open: ['Mon-Sun 09:00-18:00']}}\n"
+    Path("site.yaml").write_text(f"flows: own\nnumbers: {{'1000': asking}}\n{calendars}", encoding="utf-8")
+    found = load_site(Path("site.yaml")).site
+    assert found is not None
+
+    class Shut:
+        def closing(self, calendar: str) -> Closing | None:
+            return Closing(A_CALLER.at, "drill")
+
+    environment = Environment(calendars=found.calendars, closings=Shut())
+    played = Script(load_flows([Path("own")]).flows["asking"], FACTS, environment=environment)
+    played.until_over()
+    assert played.path == ("begin", "drill", "bye")
+    text = recorded(played, flow="asking", folder="own")
+    assert "went another way" not in text
+    assert "closed: [shop]" in text
+
+
+@pytest.mark.parametrize(
+    "settings", ["whisper: {say: 'Press 1.'}, accept_key: '1'", "ring: 20s", "max: 5s", "mode: refer"]
+)
+def test_whoever_takes_the_call_takes_it_again(settings: str, site: Path) -> None:
+    Path("own").mkdir()
+    ends = "answered: bye, busy: bye, refused: bye, no_answer: bye, offline: bye, failed: bye"
+    ends += ", max_reached: bye" if "max" in settings else ""
+    Path("own/asking.yaml").write_text(
+        "flow: asking\nstart: begin\nblocks:\n  begin:\n    - answer\n"
+        f"    - transfer: {{to: 'sip:2001', {settings}, {ends}}}\n  bye: [hangup]\n",
+        encoding="utf-8",
+    )
+    Path("site.yaml").write_text(
+        "flows: own\nnumbers: {'1000': asking}\nseats: {'2001': {password: abcdefgh1}}\n", encoding="utf-8"
+    )
+    played = Script(load_flows([Path("own")]).flows["asking"], FACTS)
+    played.waits(3)
+    seat = played.seat("2001")
+    seat.answers()
+    if "accept_key" in settings:
+        seat.takes_call()
+    played.waits(30)
+    if not played.run.finished:
+        seat.hangs_up()
+    played.until_over()
+    assert "went another way" not in recorded(played, "2001", flow="asking", folder="own")
+
+
+def test_nobody_answers_and_the_caller_leaves_while_it_rings(site: Path) -> None:
+    played = call()
+    played.presses("1", after="Welcome to the demonstration line.")
+    played.waits(25)
+    assert "sales" in played.path
+    played.hangs_up()
+    assert "went another way" not in recorded(played)
 
 
 def test_a_call_that_is_not_there(site: Path) -> None:

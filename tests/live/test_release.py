@@ -106,7 +106,7 @@ blocks:
         )
         found = load_site(file).site
         assert found is not None
-        return dependent_digest(flow, {}, found)
+        return dependent_digests({"desk": needs_of(flow)}, {}, found)["desk"]
 
     written = ["['sip:2001', 'sip:2002']", "[['sip:2001', 'sip:2002']]", "['sip:2001', {ring: 'sip:2002', after: 9s}]"]
     assert len({digest_with(members) for members in written}) == 3

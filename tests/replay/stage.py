@@ -9,7 +9,7 @@ from gateway.call import Target
 from ivr.flow.loader import load_text
 from ivr.flow.model import Flow
 from ivr.records.events import RecordEvent
-from ivr.replay.recorded import RecordedCall, RecordedStep
+from ivr.records.recorded import RecordedCall, RecordedStep
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.script import Outside, Script, nobody_outside
@@ -28,9 +28,15 @@ def environment(of: Flow) -> Environment:
     return Environment({of.name: of}, GROUPS)
 
 
-def acted(of: Flow, story: Callable[[Script], None], outside: Outside = nobody_outside) -> RecordedCall:
+def acted(
+    of: Flow,
+    story: Callable[[Script], None],
+    outside: Outside = nobody_outside,
+    flows: Mapping[str, Flow] | None = None,
+) -> RecordedCall:
     """The recording of a call that goes as the story says."""
-    script = Script(of, CallFacts("c1", "4930123", "", None, "1000", ARRIVED), groups=GROUPS, outside=outside)
+    facts = CallFacts("c1", "4930123", "", None, "1000", ARRIVED)
+    script = Script(of, facts, groups=GROUPS, flows=flows, outside=outside)
     story(script)
     script.until_over()
     steps = tuple(

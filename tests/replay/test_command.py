@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from ivr.records.database import open_database
-from ivr.replay.recorded import recorded_calls
+from ivr.records.recorded import recorded_calls
 from ivr.site import load_site
 from tests.cli.commands import ivr
 from tests.records.test_recovery import write

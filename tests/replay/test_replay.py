@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ivr.flow.loader import load_flows
 from ivr.flow.model import Flow
+from ivr.records.recorded import RecordedCall
 from ivr.replay.comparison import AGAIN, END, Change, Verdict, compare, gather
 from ivr.replay.driver import former_names, replay
-from ivr.replay.recorded import RecordedCall
+from ivr.run.environment import Environment
 from ivr.run.requests import Asked, HttpResponse, NoReply, Reply
 from ivr.run.script import Script
 from tests.replay.stage import acted, environment, flow
@@ -360,3 +363,31 @@ blocks:
     for rung in ("sip:2001", "sip:2002"):
         again = replay(replace(call, rung=((0, rung),)), sample, environment(sample))
         assert (again.path, again.stop) == (("desk", "talked"), None)
+
+
+def test_flows_that_are_called(tmp_path: Path) -> None:
+    asking = (
+        "flow: asking\nstart: ask\nblocks:\n  ask:\n    - menu: {prompt: {say: 'One or two?'}, KEYS, failed: back}\n"
+    )
+    asking += "  more: [{say: 'More.'}, return]\n  back: [return]\n"
+    office = "flow: office\nstart: begin\non_error: bye\nblocks:\n  begin: [{call: {flow: asking}}, {goto: choose}]\n"
+    office += "  choose:\n    - menu: {prompt: {say: 'Now?'}, keys: {'1': bye}, failed: bye}\n  bye: [hangup]\n"
+
+    def flows(keys: str) -> Environment:
+        (tmp_path / "office.yaml").write_text(office, encoding="utf-8")
+        (tmp_path / "asking.yaml").write_text(asking.replace("KEYS", f"keys: {keys}"), encoding="utf-8")
+        loaded = load_flows([tmp_path])
+        assert loaded.ok, loaded.problems
+        return Environment(loaded.flows)
+
+    def story(call: Script) -> None:
+        call.presses("2", after="One or two?")
+        call.presses("1", after="Now?")
+
+    before = flows("{'1': back, '2': more}")
+    call = acted(before.flows["office"], story, flows=before.flows)
+    assert call.path == ("begin", "asking.ask", "asking.more", "choose", "bye")
+    assert compare(call, replay(call, before.flows["office"], before)).outcome == "same"
+    after = flows("{'1': more, '2': back}")
+    found = compare(call, replay(call, after.flows["office"], after))
+    assert found.change == change("asking.ask", "menu, key 2", "asking.more", "asking.back")

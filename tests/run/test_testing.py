@@ -222,7 +222,7 @@ REFUSED = {
         [
             "4:31 E011 reply has no setting 'stat' (did you mean 'status'?)",
             "4:44 E172 a reply is one thing, not two (write one of json, text, timeout and refused)",
-            "5:13 E172 a mock of lookup says one of row, miss and fails (write miss: yes, say)",
+            "5:13 E172 a mock of lookup says one of row, json, miss and fails (write miss: yes, say)",
             "6:14 E012 a mock of notify needs 'webhook' (add webhook: the name of a webhook)",
             "6:15 E011 a mock of notify has no setting 'webhok' (did you mean 'webhook'?)",
         ],

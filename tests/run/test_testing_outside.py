@@ -10,12 +10,27 @@ import pytest
 from ivr.calendar.model import Calendar, Period, Span
 from ivr.flow.loader import load_flows, load_text
 from ivr.flow.model import Place
-from ivr.run.requests import Asked, HttpRequest, HttpResponse, NoReply, Notification, PluginCall, TableLookup, TableRow
+from ivr.run.requests import (
+    Asked,
+    Delivered,
+    HttpRequest,
+    HttpResponse,
+    NoReply,
+    Notification,
+    PluginCall,
+    PluginResult,
+    Reply,
+    TableLookup,
+    TableRow,
+)
 from ivr.run.testing.acting import Result, act
+from ivr.run.testing.chances import chances
 from ivr.run.testing.coverage import coverage
 from ivr.run.testing.kinds import Surroundings
 from ivr.run.testing.loader import load_suite
-from ivr.run.testing.mocks import Given, HttpMock, HttpReply, LookupMock, answer, as_yaml, chances, fits, remedy
+from ivr.run.testing.mocks import Answers, Given, HttpMock, HttpReply, LookupMock, fits
+from ivr.run.testing.retelling import in_order, mock_of
+from ivr.run.testing.writing import as_yaml, remedy, word_of
 from ivr.table import Table
 
 ORDERS = """\
@@ -240,7 +255,7 @@ def test_patterns_of_addresses() -> None:
 def test_bodies_are_what_the_flow_wanted() -> None:
     def body(reply: HttpReply, wants: str) -> object:
         asked = HttpRequest("GET", "u", wants="text" if wants == "text" else "json" if wants == "json" else "nothing")
-        found = answer([HttpMock("*", reply)], asked)
+        found = HttpMock("*", reply).answer(asked)
         assert found is not None
         return found[1]
 
@@ -271,3 +286,47 @@ def test_mocks_are_written_as_they_are_read() -> None:
     assert as_yaml(mock) == "{match: 'https://a/*', reply: {status: 503, after: 800ms}, method: GET}"
     assert as_yaml(LookupMock("vip", "1", {"tier": "it's"})) == "{table: vip, key: '1', row: {tier: 'it''s'}}"
     assert LookupMock("vip", "1", {"tier": "gold"}).answer(TableLookup("vip", "1")) == (0.0, TableRow({"tier": "gold"}))
+
+
+ASKED: list[tuple[Asked, list[Reply]]] = [
+    (
+        HttpRequest("GET", "https://a.example/x?b[1]=*&c='"),
+        [
+            HttpResponse(200, {"a": [None, 1.5, "yes"]}),
+            HttpResponse(404),
+            HttpResponse(200, "text"),
+            HttpResponse(500, 1),
+        ],
+    ),
+    (HttpRequest("PUT", "u", wants="text"), [HttpResponse(200, "one\ntwo\t\x85 it's"), HttpResponse(200, "")]),
+    (HttpRequest("POST", "u", wants="nothing"), [HttpResponse(201)]),
+    (TableLookup("vip", "+49 'x'"), [TableRow(None), TableRow({"a": "x", "on": "1", "b c": "2"}), TableRow({"n": 1})]),
+    (TableLookup("vip", ""), [TableRow({"a": "one\ntwo"}), TableRow({"value": None}), TableRow({})]),
+    (PluginCall("score", {}), [PluginResult("low", 3), PluginResult("next")]),
+    (Notification("crm", {}), [Delivered()]),
+]
+
+
+@pytest.mark.parametrize(("asked", "replies"), ASKED, ids=lambda one: type(one).__name__)
+def test_a_mock_made_of_an_answer_gives_it_again_once_read(asked: Asked, replies: list[Reply], tmp_path: Path) -> None:
+    mocks = in_order(mock_of(asked, reply, 0.25) for reply in (*replies, replies[0]))
+    lines = "".join(f"      - {as_yaml(mock)}\n" for mock in mocks)
+    (tmp_path / "orders.yaml").write_text(ORDERS, encoding="utf-8")
+    file = tmp_path / "orders.test.yaml"
+    file.write_text(
+        f"flow: orders\ntests:\n  - name: a\n    {word_of(mocks[0])}:\n{lines}    steps: []\n", encoding="utf-8"
+    )
+    loaded = load_suite(file, load_flows([tmp_path / "orders.yaml"]), SITE)
+    assert not loaded.problems, "\n".join(map(str, loaded.problems))
+    answers = Answers(loaded.cases[0].mocks)
+    assert [answers.to(asked) for _ in (*replies, replies[0])] == [(0.25, one) for one in (*replies, replies[0])]
+    if len(replies) > 1:
+        assert answers.to(asked) is None
+
+
+@pytest.mark.parametrize("asked", [asked for asked, _ in ASKED], ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("reason", ["a.example did not answer within 5 s", "refused", "the answer is not JSON"])
+def test_a_failure_fails_again(asked: Asked, reason: str) -> None:
+    found = mock_of(asked, NoReply(reason), 0.25).answer(asked)
+    assert found is not None
+    assert isinstance(found[1], NoReply) or getattr(asked, "wants", "json") != "json"

@@ -15,8 +15,9 @@ from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, NoReply, Reply, TableLookup, TableRow
 from ivr.run.script import DidNotHappen, Heard, Script
-from ivr.run.testing.kinds import Party, Sound, Surroundings, folded
-from ivr.run.testing.mocks import Mock, answer, remedy, tables_of
+from ivr.run.testing.hearing import Sound, folded
+from ivr.run.testing.kinds import Party, Surroundings
+from ivr.run.testing.mocks import Answers, Mock, tables_of
 from ivr.run.testing.model import (
     AtBlock,
     Bridged,
@@ -34,9 +35,9 @@ from ivr.run.testing.model import (
     Wait,
     Whispered,
 )
-
-KEY_GAP = 0.2
-"""Seconds between keys, and between what a key waits for and the key."""
+from ivr.run.testing.moves import KEY_GAP
+from ivr.run.testing.properties import broken
+from ivr.run.testing.writing import remedy
 
 NO_MOCK = "the test has no mock for it"
 
@@ -95,13 +96,14 @@ class _Acting:
         self._case = case
         caller = case.caller
         facts = CallFacts("test", caller.number, "", None, caller.did, caller.at)
+        self._answers = Answers(case.mocks)
         self._unanswered: list[Asked] = []
         self._quiet_since, self._quiet_for = 0.0, float("inf")
         self._around = around
         self._script = Script(
             case.flow,
             facts,
-            environment=replace(environment_of(case.flow, around, case.mocks), closings=_Closed(case)),
+            environment=replace(environment_of(case.flow, around, case.mocks, caller.chance), closings=_Closed(case)),
             outside=self._outside,
             lengths=case.lengths,
             signed_in=around.seats if around.known else None,
@@ -121,7 +123,7 @@ class _Acting:
             if self._unanswered:
                 return self._failed(step.place, place, "", seen)
         seen = len(script.transcript)
-        if not case.steps or (case.expect is not None and (case.expect.ended_by or case.expect.last_block)):
+        if not case.steps or case.properties or (case.expect and (case.expect.ended_by or case.expect.last_block)):
             script.until_over()
         if self._unanswered:
             return self._failed(case.place, script.run.place, "", seen)
@@ -132,6 +134,8 @@ class _Acting:
             self._never_silent()
         except _Differs as difference:
             return self._failed(case.place, script.run.place, str(difference), seen)
+        if (broke := broken(case.properties, script)) is not None:
+            return self._failed(case.place, script.run.place, broke, seen)
         return Result(case, None, tuple(script.records), script.path)
 
     def _failed(self, place: Place, flow_place: Place, message: str, seen: int) -> Result:
@@ -146,7 +150,7 @@ class _Acting:
         return Result(self._case, failure, tuple(script.records), script.path)
 
     def _outside(self, asked: Asked) -> tuple[float, Reply]:
-        found = answer(self._case.mocks, asked)
+        found = self._answers.to(asked)
         if found is None and isinstance(asked, TableLookup) and asked.table in self._around.tables:
             return 0.0, TableRow(self._around.tables[asked.table].row(asked.key))
         if found is None:
@@ -247,21 +251,10 @@ class _Acting:
                 self._script.until(lambda: not seat.asked, f"{name} is asked no more")
             return
         self._until_any(step.seat, "rings")
-        match step.deed:
-            case "answer":
-                seat.answers()
-            case "busy":
-                seat.busy()
-            case "refuse":
-                seat.refuses()
-            case "offline":
-                seat.offline()
-            case "fail":
-                seat.fails("failed")
-            case "no_answer":
-                self._script.until(lambda: not seat.ringing, f"{name} rings no more")
-            case _:
-                assert_never(step.deed)
+        if step.deed == "no_answer":
+            self._script.until(lambda: not seat.ringing, f"{name} rings no more")
+        else:
+            seat.does(step.deed)
 
     def _still_up(self, otherwise: str) -> None:
         if self._script.run.finished:
@@ -306,8 +299,8 @@ def _is(text: str | None) -> str:
     return "it is not set" if text is None else f"it is '{text[:200]}'"
 
 
-def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock]) -> Environment:
-    """What the flow can refer to. Tables that a mock stands in for are asked for outside.
+def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock], chance: float = 0.0) -> Environment:
+    """What the flow can refer to. Tables that a mock stands in for are asked for outside; ``chance`` is in per cent.
 
     Where chance decides who rings, it is the group's order.
     """
@@ -317,6 +310,8 @@ def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock]) -> E
         around.groups,
         {name: table for name, table in around.tables.items() if name not in mocked},
         around.calendars,
+        country=around.country,
+        random=lambda: chance / 100,
         shuffled=lambda targets: targets,
     )
 

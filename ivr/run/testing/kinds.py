@@ -1,4 +1,4 @@
-"""Kinds of settings that only tests of flows have: sounds heard, keys pressed, blocks, seats and groups named."""
+"""Kinds of settings that only tests of flows have: keys pressed, blocks, seats and groups named, moments and shares."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from zoneinfo import ZoneInfo
 
 from ivr.calendar import Calendar
 from ivr.flow.draft import contents
-from ivr.flow.kinds import NAME, Duration, Text, Whole
+from ivr.flow.kinds import Text, Whole
 from ivr.flow.model import Flow, Recording
 from ivr.flow.problem import did_you_mean
 from ivr.flow.settings import Reader, Schema, scalar, schema_of, text_schema
-from ivr.flow.source import MappingNode, Node, ScalarNode
+from ivr.flow.source import MappingNode, Node
 from ivr.run.hunt import Member, members_of
 from ivr.table import Table
 
+_SHARE: Final = r"([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%"
 _FILLED: Final[Schema] = {"pattern": r"\{[^{}]+\}"}
 HOLE: Final[Schema] = {
     "anyOf": [
@@ -45,6 +46,12 @@ class Surroundings:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
     """Every flow of the site that has no errors."""
+    country: str = ""
+    """Whose numbers need no country code to be known."""
+
+    def reaches(self, name: str) -> bool:
+        """Whether it is a seat, or a number that the trunks reach: what a test can name."""
+        return name in self.seats or bool(self.numbers and re.fullmatch(r"\+?[0-9*#]{1,32}", name))
 
 
 class CaseReader(Reader):
@@ -71,17 +78,6 @@ class CaseReader(Reader):
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """A recording, or a text in full."""
-
-    name: str
-    spoken: bool = False
-
-    def __str__(self) -> str:
-        return f"'{self.name}'"
-
-
-@dataclass(frozen=True, slots=True)
 class Party:
     """Who is rung: a seat, or any seat of a group."""
 
@@ -90,86 +86,6 @@ class Party:
 
     def __str__(self) -> str:
         return self.name
-
-
-def folded(text: str) -> str:
-    """A text for comparing: spaces and line breaks are one space."""
-    return " ".join(text.split())
-
-
-@dataclass(frozen=True)
-class SoundName:
-    """``welcome``, or ``{say: 'Welcome.'}``."""
-
-    def read(self, node: Node, reader: Reader) -> Sound | None:
-        if isinstance(node, MappingNode):
-            text = node.get("say")
-            if text is None or len(node.entries) != 1:
-                reader.problem("E026", node, "this is no prompt", f"write {self.describe()}")
-                return None
-            words = Text("the text", 5_000).read(text, reader)
-            return None if words is None else Sound(folded(words), spoken=True)
-        name = scalar(node, reader, self.describe)
-        if name is None or not isinstance(reader, CaseReader):
-            return None
-        if name.text not in reader.recordings:
-            help = did_you_mean(name.text, reader.recordings, "recordings") or "spoken text is {say: 'text'}"
-            message = f"flow '{reader.flow.name}' plays no recording '{name.text[:60]}'"
-            reader.problem("E170", name, message, help)
-            return None
-        return Sound(name.text)
-
-    def schema(self) -> Schema:
-        say = {
-            "type": "object",
-            "properties": {"say": text_schema()},
-            "required": ["say"],
-            "additionalProperties": False,
-        }
-        return {"anyOf": [text_schema(), say]}
-
-    def describe(self) -> str:
-        return "a recording, or {say: 'text'}"
-
-
-@dataclass(frozen=True)
-class Cue:
-    """What a key waits for: a block's name, else whatever can be heard."""
-
-    def read(self, node: Node, reader: Reader) -> Sound | str | None:
-        if isinstance(node, ScalarNode) and isinstance(reader, CaseReader):
-            if node.text in reader.flow.blocks:
-                return node.text
-            if node.text and node.text not in reader.recordings:
-                known = {*reader.flow.blocks, *reader.recordings}
-                message = f"flow '{reader.flow.name}' has no block or recording '{node.text[:60]}'"
-                reader.problem("E170", node, message, did_you_mean(node.text, known, "blocks and recordings"))
-                return None
-        return SoundName().read(node, reader)
-
-    def schema(self) -> Schema:
-        return SoundName().schema()
-
-    def describe(self) -> str:
-        return "a block, a recording, or {say: 'text'}"
-
-
-@dataclass(frozen=True)
-class Words:
-    """Part of a spoken text."""
-
-    def read(self, node: Node, reader: Reader) -> str | None:
-        text = Text(self.describe(), 5_000).read(node, reader)
-        if text is not None and not text.strip():
-            reader.problem("E020", node, "the value is missing", f"write {self.describe()}")
-            return None
-        return None if text is None else folded(text)
-
-    def schema(self) -> Schema:
-        return text_schema()
-
-    def describe(self) -> str:
-        return "words of a spoken text"
 
 
 @dataclass(frozen=True)
@@ -250,8 +166,7 @@ class PartyName:
         name, around = text.text, reader.around
         if self.groups and name in around.groups:
             return Party(name, tuple(target.name for target in members_of(around.groups[name])))
-        reachable = around.numbers and re.fullmatch(r"\+?[0-9*#]{1,32}", name)
-        if name in around.seats or reachable:
+        if around.reaches(name):
             return Party(name, (name,))
         if not around.known:
             message = f"there is no site file to look up '{name[:60]}' in"
@@ -274,7 +189,7 @@ class CalendarName:
     """A calendar of the site."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe())
+        text = scalar(node, reader, self.describe)
         if text is None or not isinstance(reader, CaseReader):
             return None
         known = reader.around.calendars
@@ -331,34 +246,6 @@ def _zone(name: str | None) -> tzinfo | None:
 
 
 @dataclass(frozen=True)
-class Lengths:
-    """``fixed``, or the seconds of single prompts: ``{welcome: 4s}``."""
-
-    def read(self, node: Node, reader: Reader) -> Mapping[str, float] | None:
-        if isinstance(node, ScalarNode) and node.text == "fixed":
-            return MappingProxyType({})
-        if not isinstance(node, MappingNode):
-            reader.problem("E013", node, "prompts is 'fixed', or says how long some last", f"write {self.describe()}")
-            return None
-        found = {}
-        for key, value in node.entries:
-            seconds = Duration(0.02, 600).read(value, reader)
-            if NAME.fullmatch(key.text) and SoundName().read(key, reader) is None:
-                seconds = None
-            if seconds is None:
-                return None
-            found[key.text] = seconds
-        return MappingProxyType(found)
-
-    def schema(self) -> Schema:
-        lengths = {"type": "object", "additionalProperties": schema_of(Duration(0.02, 600))}
-        return {"anyOf": [{"enum": ["fixed"]}, lengths]}
-
-    def describe(self) -> str:
-        return "fixed, or {welcome: 4s}"
-
-
-@dataclass(frozen=True)
 class Texts:
     """``{topic: sales}``: names and texts."""
 
@@ -411,11 +298,14 @@ class Share:
         text = scalar(node, reader, self.describe)
         if text is None:
             return None
-        found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%", text.text)
+        found = re.fullmatch(_SHARE, text.text)
         if found is None or float(found[1]) > 100:
             reader.problem("E022", text, f"'{text.text[:40]}' is no share", f"write {self.describe()}")
             return None
         return float(found[1])
+
+    def schema(self) -> Schema:
+        return text_schema(_SHARE)
 
     def describe(self) -> str:
         return "0% to 100%"

@@ -15,7 +15,8 @@ from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, listed, with_lines
 from ivr.flow.settings import read_record
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, read_source
-from ivr.run.testing.kinds import CalendarName, CaseReader, Lengths, Surroundings
+from ivr.run.testing.hearing import Lengths
+from ivr.run.testing.kinds import CalendarName, CaseReader, Surroundings
 from ivr.run.testing.mocks import KINDS, Mock, read_mocks
 from ivr.run.testing.model import PROPERTIES, STEPS, Caller, Case, Expect, Floor, Property, Step
 
@@ -24,7 +25,7 @@ ENDING: Final = ".test.yaml"
 _HEAD: Final = ("flow", "gate", "defaults", "tests", "properties", "coverage")
 _HEAD_LATER: Final = ()
 _DEFAULTS: Final = ("call", "prompts", *KINDS)
-_CASE: Final = ("name", "gate", "call", "closed", "each", "steps", "expect", *KINDS)
+_CASE: Final = ("name", "gate", "call", "closed", "each", "steps", "expect", "properties", *KINDS)
 _CASE_LATER: Final = ("queue",)
 _STEPS_LATER: Final = ("agent", "rtc", "http", "queue")
 _EXPECT_LATER: Final = ("queue_exit", "callbacks")
@@ -213,12 +214,23 @@ class _Loading:
             expect = read_record(
                 Expect, expect_node, reader, "expect", later=_EXPECT_LATER, given={"place": expect_node.place}
             )
-        elif node.get("steps") is None:
+        properties = _properties(node.get("properties"), reader)
+        if expect_node is None and not properties and node.get("steps") is None:
             reader.problem("E012", node, "this test looks at nothing", "add steps: or expect:")
         if name is None or reader.problems:
             return None
         return Case(
-            name, reader.flow, caller, lengths, tuple(steps), expect, node.place, mocks, gate, frozenset(closed or ())
+            name,
+            reader.flow,
+            caller,
+            lengths,
+            tuple(steps),
+            expect,
+            node.place,
+            mocks,
+            gate,
+            frozenset(closed or ()),
+            properties,
         )
 
     def _steps(self, node: Node | None, reader: CaseReader) -> list[Step]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from ivr.flow.kinds import Duration, Name, OneOf, Text, Whole, YesNo
-from ivr.flow.settings import Reader, read_record, setting
+from ivr.flow.settings import Reader, read_record, scalar, setting
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
 from ivr.run.requests import (
     Asked,
@@ -34,7 +34,9 @@ from ivr.run.requests import (
 )
 
 _AFTER: Final = "how long the answer takes"
+_TIMES: Final = "how often it answers; after that the next that fits does"
 _YES: Final = YesNo()
+_OFTEN: Final = Whole(1, 1000)
 _PLAIN_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,17})?")
 _WORDS: Final[Mapping[str, object]] = {"true": True, "false": False, "null": None}
 
@@ -72,6 +74,21 @@ def _plain(node: Node) -> object:
 
 
 @dataclass(frozen=True)
+class AnyText:
+    """A text of one line or of many."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe)
+        if text is not None and len(text.text) > 5_000:
+            reader.problem("E025", text, "this text is too long", "at most 5000 characters")
+            return None
+        return None if text is None else text.text
+
+    def describe(self) -> str:
+        return "a text"
+
+
+@dataclass(frozen=True)
 class RowValue:
     """``{tier: gold, since: '2019'}``: columns are text, as they are in a file."""
 
@@ -97,7 +114,7 @@ class HttpReply:
 
     status: int = setting(Whole(100, 599), "the status", default=200)
     json: Given | None = setting(JsonValue(), "the body as JSON", default=None)
-    text: str | None = setting(Text("a text", 5_000), "the body as text", default=None)
+    text: str | None = setting(AnyText(), "the body as text", default=None)
     after: float = setting(Duration(0, 600), _AFTER, default=0.0)
     timeout: bool = setting(_YES, "no answer comes", default=False)
     refused: bool = setting(_YES, "the service cannot be reached", default=False)
@@ -121,6 +138,7 @@ class HttpMock:
     method: Literal["GET", "POST", "PUT"] | None = setting(
         OneOf(("GET", "POST", "PUT")), "the method; unless given, any", default=None
     )
+    times: int | None = setting(_OFTEN, _TIMES, default=None)
 
     def answer(self, asked: Asked) -> tuple[float, Reply] | None:
         if not isinstance(asked, HttpRequest) or self.method not in (None, asked.method):
@@ -142,14 +160,21 @@ class LookupMock:
     table: str = setting(Name("the name of a table"), "the table")
     key: str = setting(Text("a key"), "the key; * is anything", default="*")
     row: Mapping[str, object] | None = setting(RowValue(), "the row that is found", default=None)
+    json: Given | None = setting(JsonValue(), "the same from a database: numbers are numbers", default=None)
     miss: bool = setting(_YES, "there is no such row", default=False)
     fails: bool = setting(_YES, "the table cannot be asked", default=False)
     after: float = setting(Duration(0, 600), _AFTER, default=0.0)
+    times: int | None = setting(_OFTEN, _TIMES, default=None)
 
     def answer(self, asked: Asked) -> tuple[float, Reply] | None:
         if not isinstance(asked, TableLookup) or asked.table != self.table or not fits(self.key, asked.key):
             return None
-        reply = NoReply(f"table {self.table} cannot be asked") if self.fails else TableRow(self.row)
+        reply: Reply = TableRow(self.row)
+        if self.fails:
+            reply = NoReply(f"table {self.table} cannot be asked")
+        elif self.json is not None:
+            value = self.json.value
+            reply = TableRow(value if isinstance(value, Mapping) else {"value": value})
         return in_time(self.after, asked.timeout, reply, f"table {self.table}")
 
 
@@ -162,6 +187,7 @@ class PluginMock:
     value: Given | None = setting(JsonValue(), "what it gives back", default=None)
     fails: bool = setting(_YES, "it fails", default=False)
     after: float = setting(Duration(0, 600), _AFTER, default=0.0)
+    times: int | None = setting(_OFTEN, _TIMES, default=None)
 
     def answer(self, asked: Asked) -> tuple[float, Reply] | None:
         if not isinstance(asked, PluginCall) or asked.plugin != self.name:
@@ -178,6 +204,7 @@ class NotifyMock:
     webhook: str = setting(Name("the name of a webhook"), "the webhook")
     fails: bool = setting(_YES, "it cannot be told", default=False)
     after: float = setting(Duration(0, 600), _AFTER, default=0.0)
+    times: int | None = setting(_OFTEN, _TIMES, default=None)
 
     def answer(self, asked: Asked) -> tuple[float, Reply] | None:
         if not isinstance(asked, Notification) or asked.webhook != self.webhook:
@@ -214,8 +241,11 @@ def read_mocks(node: MappingNode, reader: Reader) -> tuple[Mock, ...]:
 def _contradicts(mock: Mock, node: Node, reader: Reader) -> bool:
     """Whether the mock says two things at once, or nothing."""
     match mock:
-        case LookupMock(row=row, miss=miss, fails=fails) if (row is not None) + miss + fails != 1:
-            reader.problem("E172", node, "a mock of lookup says one of row, miss and fails", "write miss: yes, say")
+        case LookupMock(row=row, json=value, miss=miss, fails=fails) if (row is not None) + (
+            value is not None
+        ) + miss + fails != 1:
+            message = "a mock of lookup says one of row, json, miss and fails"
+            reader.problem("E172", node, message, "write miss: yes, say")
             return True
         case HttpMock(reply=reply) if (reply.json is not None) + (
             reply.text is not None
@@ -226,9 +256,23 @@ def _contradicts(mock: Mock, node: Node, reader: Reader) -> bool:
     return False
 
 
-def answer(mocks: Sequence[Mock], asked: Asked) -> tuple[float, Reply] | None:
-    """Seconds until the answer, and the answer; None if no mock fits."""
-    return next((found for mock in mocks if (found := mock.answer(asked)) is not None), None)
+class Answers:
+    """What answers in one call: the first mock that fits and has not answered as often as it does."""
+
+    def __init__(self, mocks: Sequence[Mock] = ()) -> None:
+        self._left: list[tuple[Mock, int | None]] = [(mock, mock.times) for mock in mocks]
+
+    def add(self, mock: Mock) -> None:
+        self._left.append((mock, mock.times))
+
+    def to(self, asked: Asked) -> tuple[float, Reply] | None:
+        """Seconds until the answer, and the answer; None if no mock fits."""
+        for at, (mock, left) in enumerate(self._left):
+            found = None if left == 0 else mock.answer(asked)
+            if found is not None:
+                self._left[at] = mock, None if left is None else left - 1
+                return found
+        return None
 
 
 def distinct(mocks: Iterable[Mock]) -> list[Mock]:
@@ -243,67 +287,6 @@ def distinct(mocks: Iterable[Mock]) -> list[Mock]:
 def tables_of(mocks: Sequence[Mock]) -> frozenset[str]:
     """The tables that mocks stand in for."""
     return frozenset(mock.table for mock in mocks if isinstance(mock, LookupMock))
-
-
-def remedy(asked: Asked) -> tuple[str, str]:
-    """What was asked, in words, and the mock to write for it."""
-    match asked:
-        case HttpRequest(method=method, url=url):
-            match_ = _quoted(url[:200])
-            return f"{method} {url[:200]}", f"http: [{{match: {match_}, reply: {{status: 200, json: {{}}}}}}]"
-        case TableLookup(table=table, key=key):
-            return (
-                f"table {table} for {_quoted(key[:80])}",
-                f"lookup: [{{table: {table}, key: {_quoted(key)}, miss: yes}}]",
-            )
-        case Notification(webhook=webhook):
-            return f"webhook {webhook}", f"notify: [{{webhook: {webhook}}}]"
-        case PluginCall(plugin=plugin):
-            return f"plug-in {plugin}", f"plugin: [{{name: {plugin}, value: null}}]"
-
-
-def as_yaml(mock: Mock) -> str:
-    """The mock as it is written in a file, in one line."""
-    return _flow_mapping(mock)
-
-
-def word_of(mock: Mock) -> str:
-    """The word it stands under."""
-    return next(word for word, kind in KINDS.items() if isinstance(mock, kind))
-
-
-def _flow_mapping(record: Mock | HttpReply) -> str:
-    parts: list[str] = []
-    for one in fields(record):
-        value = getattr(record, one.name)
-        if value == one.default:
-            continue
-        parts.append(f"{one.name}: {_written(value, one.name)}")
-    return "{" + (", ".join(parts) or "status: 200") + "}"
-
-
-def _written(value: Any, name: str) -> str:
-    match value:
-        case True:
-            return "yes"
-        case HttpReply():
-            return _flow_mapping(value)
-        case Given(inner):
-            return json.dumps(inner, ensure_ascii=False)
-        case float() if name == "after":
-            return f"{round(value * 1000)}ms"
-        case Mapping():
-            return "{" + ", ".join(f"{key}: {_quoted(str(one))}" for key, one in value.items()) + "}"
-        case str() if name in ("method", "table", "name", "webhook", "exit"):
-            return value
-        case str():
-            return _quoted(value)
-        case _:
-            return str(value)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def fits(pattern: str, text: str) -> bool:
@@ -339,23 +322,3 @@ def _response(reply: HttpReply, asked: HttpRequest) -> Reply:
         except ValueError:
             return NoReply("the answer is not JSON")
     return HttpResponse(reply.status, body)
-
-
-FAILURES: Final = (HttpReply(timeout=True), HttpReply(refused=True), HttpReply(status=404), HttpReply(status=500))
-"""What any web service does one day."""
-
-
-def chances(mocks: Sequence[Mock], asked: Asked) -> tuple[Mock, ...]:
-    """Mocks of which each fits what was asked: those written, narrowed to it, and ways to fail."""
-    written = tuple(mock for mock in mocks if mock.answer(asked) is not None)
-    match asked:
-        case HttpRequest(method=method, url=url):
-            ours = tuple(replace(mock, match=url, method=method) for mock in written if isinstance(mock, HttpMock))
-            return (*ours, *(HttpMock(url, reply, method) for reply in FAILURES))
-        case TableLookup(table=table, key=key):
-            rows = tuple(replace(mock, key=key) for mock in written if isinstance(mock, LookupMock))
-            return (*rows, LookupMock(table, key, miss=True), LookupMock(table, key, fails=True))
-        case Notification(webhook=webhook):
-            return (NotifyMock(webhook), NotifyMock(webhook, fails=True))
-        case PluginCall(plugin=plugin):
-            return (*written, PluginMock(plugin, fails=True))

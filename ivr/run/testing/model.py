@@ -17,21 +17,8 @@ from ivr.flow.kinds import Duration, ListOf, Name, OneOf, Text, YesNo
 from ivr.flow.model import Flow, Place
 from ivr.flow.settings import setting
 from ivr.run.actions import EndedBy
-from ivr.run.testing.kinds import (
-    BlockName,
-    BlockTries,
-    Cue,
-    Keys,
-    Moment,
-    Party,
-    PartyName,
-    Share,
-    Sound,
-    SoundName,
-    Texts,
-    VariableTexts,
-    Words,
-)
+from ivr.run.testing.hearing import Cue, Sound, SoundName, Words
+from ivr.run.testing.kinds import BlockName, BlockTries, Keys, Moment, Party, PartyName, Share, Texts, VariableTexts
 from ivr.run.testing.mocks import Mock
 
 Deed = Literal["answer", "accept", "busy", "refuse", "no_answer", "offline", "fail", "hangup"]
@@ -44,6 +31,7 @@ class Caller:
     number: str = setting(Text("a number", 64), "the caller's number; '' hides it", name="from", default="4930123456")
     did: str = setting(Text("a number", 64), "the number called", name="to", default="1000")
     at: datetime = setting(Moment(), "when the call comes", default=datetime(2026, 3, 2, 10, 0, tzinfo=UTC))
+    chance: float = setting(Share(), "where chance puts the call in every split; 0% is the first variant", default=0.0)
 
 
 # Steps ------------------------------------------------------------------------------------------------
@@ -188,6 +176,36 @@ STEPS: Mapping[str, type[Step]] = {
 """The word a step begins with, and what it is."""
 
 
+# What holds for every call --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """What no call may do."""
+
+    place: Place = field(compare=False)
+    silence_longer_than: float | None = setting(Duration(0.1, 3600), "no caller hears nothing for longer", default=None)
+    speak_after: Literal["hangup"] | None = setting(
+        OneOf(("hangup",)), "nothing is said to a caller who has gone", default=None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """What every call does."""
+
+    place: Place = field(compare=False)
+    end_within: float | None = setting(Duration(1, 86_400), "every call is over by then", default=None)
+    every_call_has: Literal["ended_by"] | None = setting(
+        OneOf(("ended_by",)), "it is known who ended each call", default=None
+    )
+
+
+Property = Never | Always
+
+PROPERTIES: Mapping[str, type[Property]] = {"never": Never, "always": Always}
+
+
 # Tests ------------------------------------------------------------------------------------------------
 
 
@@ -232,36 +250,8 @@ class Case:
     """Whether a reload that would break it must not happen."""
     closed: frozenset[str] = frozenset()
     """Calendars that are closed by hand."""
-
-
-# What holds for every call --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Never:
-    """What no call may do."""
-
-    place: Place = field(compare=False)
-    silence_longer_than: float | None = setting(Duration(0.1, 3600), "no caller hears nothing for longer", default=None)
-    speak_after: Literal["hangup"] | None = setting(
-        OneOf(("hangup",)), "nothing is said to a caller who has gone", default=None
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Always:
-    """What every call does."""
-
-    place: Place = field(compare=False)
-    end_within: float | None = setting(Duration(1, 86_400), "every call is over by then", default=None)
-    every_call_has: Literal["ended_by"] | None = setting(
-        OneOf(("ended_by",)), "it is known who ended each call", default=None
-    )
-
-
-Property = Never | Always
-
-PROPERTIES: Mapping[str, type[Property]] = {"never": Never, "always": Always}
+    properties: tuple[Property, ...] = ()
+    """What must hold of the whole call besides."""
 
 
 @dataclass(frozen=True, slots=True)

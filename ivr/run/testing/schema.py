@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ivr.flow.kinds import ListOf, Text, YesNo
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Schema, record_schema, schema_of, text_schema
-from ivr.run.testing.kinds import HOLE, CalendarName, Lengths
+from ivr.run.testing.hearing import Lengths
+from ivr.run.testing.kinds import HOLE, CalendarName
 from ivr.run.testing.mocks import KINDS
 from ivr.run.testing.model import PROPERTIES, STEPS, Caller, Expect, Floor
 
@@ -29,7 +31,7 @@ def suite_schema() -> Schema:
             },
             "gate": _GATE,
             "tests": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/test"}},
-            "properties": {"anyOf": [{"type": "array", "items": _property()}, _property()]},
+            "properties": _properties(record_schema),
             "coverage": {"description": "what the tests must go through", **record_schema(Floor)},
         },
         "additionalProperties": False,
@@ -46,16 +48,17 @@ def _mocks() -> dict[str, Schema]:
     return {word: {"anyOf": [{"type": "array", "items": mock}, mock]} for word, mock in mocks.items()}
 
 
-def _property() -> Schema:
-    words = {word: record_schema(kind) for word, kind in PROPERTIES.items()}
-    return {"type": "object", "properties": words, "additionalProperties": False, "maxProperties": 1}
+def _properties(schema: Callable[[type[Any]], Schema]) -> Schema:
+    words = {word: schema(kind) for word, kind in PROPERTIES.items()}
+    one = {"type": "object", "properties": words, "additionalProperties": False, "maxProperties": 1}
+    return {"anyOf": [{"type": "array", "items": one}, one]}
 
 
 def _test() -> Schema:
     return {
         "type": "object",
         "required": ["name"],
-        "anyOf": [{"required": ["steps"]}, {"required": ["expect"]}],
+        "anyOf": [{"required": [word]} for word in ("steps", "expect", "properties")],
         "properties": {
             "name": schema_of(Text("what should happen", 200)),
             "call": {"anyOf": [_with_holes(Caller), HOLE]},
@@ -68,6 +71,7 @@ def _test() -> Schema:
             },
             "steps": {"type": "array", "items": {"$ref": "#/$defs/step"}},
             "expect": {"anyOf": [_with_holes(Expect), HOLE]},
+            "properties": {"anyOf": [_properties(_with_holes), HOLE]},
             "gate": _GATE,
             **_mocks(),
         },

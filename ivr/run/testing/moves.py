@@ -1,0 +1,83 @@
+"""What a caller and those who are rung do in a call: such that it can be done again, and written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from ivr.run.script import Deed, Script
+
+KEY_GAP: Final = 0.2
+"""Seconds between keys, and between what a key waits for and the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressing:
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SeatDoing:
+    seat: str
+    deed: Deed
+
+
+@dataclass(frozen=True, slots=True)
+class HangingUp:
+    pass
+
+
+Move = Pressing | Waiting | SeatDoing | HangingUp
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A move, and when it was made: seconds from the call's start."""
+
+    began: float
+    ended: float
+    move: Move
+
+
+def make(script: Script, move: Move) -> Move | None:
+    """Make a move. Returns what was made of it: fewer keys if the call was over before the last, None for nothing."""
+    match move:
+        case Pressing(keys):
+            pressed = ""
+            for key in keys:
+                script.waits(KEY_GAP)
+                if script.run.finished:
+                    break
+                script.presses(key, gap=0.0)
+                pressed += key
+            return Pressing(pressed) if pressed else None
+        case Waiting(seconds):
+            script.waits(seconds)
+        case HangingUp():
+            script.hangs_up()
+        case SeatDoing(name, deed):
+            seat = script.seat(name)
+            asked = seat.asked and script.accept_key is not None
+            fits = {"hangup": seat.talking or seat.asked, "accept": asked, "refuse": seat.ringing or asked}
+            if not fits.get(deed, seat.ringing):
+                return None
+            seat.does(deed)
+    return move
+
+
+def in_time(made: Sequence[Made], until: float) -> list[Move]:
+    """The moves, with the waits between them and up to a time."""
+    found: list[Move] = []
+    start, end = Made(0.0, 0.0, HangingUp()), Made(until, until, HangingUp())
+    for before, one in pairwise([start, *made, end]):
+        if one.began - before.ended >= 0.02:
+            found.append(Waiting(round(one.began - before.ended, 3)))
+        found.append(one.move)
+    return found[:-1]
