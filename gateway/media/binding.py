@@ -91,6 +91,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "media_leg_close": (c_int, (c_void_p, c_int64, POINTER(MediaLegStatistics))),
     "media_leg_statistics": (c_int, (c_void_p, c_int64, POINTER(MediaLegStatistics))),
     "media_leg_set_remote": (c_int, (c_void_p, c_int64, POINTER(MediaRemote))),
+    "media_leg_expect": (c_int, (c_void_p, c_int64)),
     "media_leg_play": (
         c_int,
         (c_void_p, c_int64, c_int64, POINTER(c_char_p), POINTER(c_size_t), c_int, c_int),

@@ -281,6 +281,11 @@ class MediaLeg:
             self._call("media_leg_set_remote", ctypes.byref(native))
         self.takes_key_events = event_out is not None
 
+    def expect(self) -> None:
+        """Let the far end's silence count from now on, whatever was before: MediaLost comes after all of its time."""
+        with self._lock:
+            self._call("media_leg_expect")
+
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
         """Play clips one after the other, without a gap, instead of what is playing; PlayEnded tells of its end.
 

@@ -423,6 +423,16 @@ int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
     return 0;
 }
 
+int media_leg_expect(Engine *engine, int64_t id)
+{
+    Leg *leg = lock_leg(engine, id);
+    if (!leg)
+        return -ENOENT;
+    leg->last_valid = monotonic_now();
+    leg->media_lost = false;
+    return unlock(engine);
+}
+
 int media_leg_play(Engine *engine, int64_t id, int64_t play_id, const uint8_t *const *clips, const size_t *sizes,
                    int count, int loop)
 {

@@ -99,6 +99,8 @@ int64_t media_leg_open(Engine *engine, int port);
 int media_leg_close(Engine *engine, int64_t leg, MediaLegStatistics *out);
 int media_leg_statistics(Engine *engine, int64_t leg, MediaLegStatistics *out);
 int media_leg_set_remote(Engine *engine, int64_t leg, const MediaRemote *remote);
+/* The far end's silence counts from now on, whatever was before. */
+int media_leg_expect(Engine *engine, int64_t leg);
 
 /* The clips stay the caller's and must stay readable until the play has ended, was replaced or stopped, or the leg
  * is closed; when a function that does one of these returns, the engine does not look at them again. */
