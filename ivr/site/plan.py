@@ -39,7 +39,9 @@ def way_to(site: Site, did: str, *, client: bool = False, pstn: bool = False) ->
     out = site.rtc.pstn
     if out is not None and _NUMBER.fullmatch(did) and (pstn or did.startswith(out.prefix)):
         return Way(Direct(f"tel:{out.with_prefix(did)}", out.trunk))
-    return Way(Direct(f"rtc:{did}")) if not pstn and USER.fullmatch(did) else None
+    if pstn or not USER.fullmatch(did) or (_NUMBER.fullmatch(did) and did not in site.clients):
+        return None
+    return Way(Direct(f"rtc:{did}"))
 
 
 def refusal(way: Way, arrival: Arrival) -> Refusal | Literal["authenticate"] | None:
