@@ -40,7 +40,7 @@ from gateway.rtc.events import (
 from gateway.rtc.origins import Origins
 from gateway.rtc.passwords import Account, Passwords
 from gateway.rtc.peer import PeerEvent, RtcPeer
-from gateway.rtc.token import Tokens, secret_in
+from gateway.rtc.token import Tokens, secret_in, token_secret_file
 from gateway.rtc.values import IceServerInfo
 from gateway.rtc.websocket import Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
@@ -65,7 +65,7 @@ class RtcClients:
         """Raises SecretError if the key of the tokens is none, or cannot be kept; OriginError for an origin."""
         self._config = config
         self._host = host
-        tokens = Tokens(config.secret or secret_in(config.state / "rtc-secret"), clock=time.time)
+        tokens = Tokens(config.secret or secret_in(token_secret_file(config.state)), clock=time.time)
         servers = tuple(
             IceServerInfo(urls=server.urls, username=server.username, credential=server.credential)
             for server in config.ice_servers
