@@ -37,6 +37,7 @@ from gateway.rtc.events import (
     NotReachable,
     PresenceChanged,
 )
+from gateway.rtc.guests import Guests
 from gateway.rtc.origins import Origins
 from gateway.rtc.passwords import Account, Passwords
 from gateway.rtc.peer import PeerEvent, RtcPeer
@@ -62,7 +63,8 @@ class RtcClients:
     """Owns the agent and the transport of every RTC party."""
 
     def __init__(self, config: RtcConfig, host: CallHost, *, media_address: str, advertise: str | None) -> None:
-        """Raises SecretError if the key of the tokens is none, or cannot be kept; OriginError for an origin."""
+        """Raises SecretError if the key of the tokens is none, or cannot be kept; OriginError for an origin,
+        GuestNumberError for a number of guests."""
         self._config = config
         self._host = host
         tokens = Tokens(config.secret or secret_in(token_secret_file(config.state)), clock=time.time)
@@ -79,6 +81,7 @@ class RtcClients:
             pump=host.pump,
             tokens=tokens,
             passwords=Passwords(self._account),
+            guests=Guests(config.guests, new_id=new_token) if config.guests else None,
             origins=Origins(config.origins),
             pages=_PAGES,
         )
