@@ -53,9 +53,10 @@ def refusal(way: Way, arrival: Arrival) -> Refusal | Literal["authenticate"] | N
     if callers == "seats":
         return Refusal(403, f"client {arrival.account} may not call {arrival.did}: callers: seats")
     if not isinstance(target, Direct):
-        if not arrival.rights.call_in:
-            return Refusal(403, f"client {arrival.account} may not call {arrival.did}: it has no right call_in")
-        return None
+        # Guests may call one number, and have no right to call in.
+        if arrival.rights.call_in or arrival.rights.may_call_out(arrival.did):
+            return None
+        return Refusal(403, f"client {arrival.account} may not call {arrival.did}: it has no right call_in")
     # What has a number in the plan may be allowed by that, or by the name of who is behind it.
     names = [target.name] if way.rule is None else [arrival.did, target.name]
     if not any(arrival.rights.may_call_out(name, target.scheme) for name in names):
