@@ -90,6 +90,7 @@ export class CallCard {
     this._quality.hidden = kind !== 'accepted';
     if (kind === 'over') this._keys.hidden = true;
     if (kind === 'accepted') this._updateControls();
+    if (call.error && kind !== 'over') this._notices.show('call', 'error', call.error.message);
   }
 
   /** @param {string} key */
