@@ -9,9 +9,10 @@
  * @typedef {'online' | 'unreachable' | 'offline' | 'busy'} PresenceState
  * @typedef {{call_in: boolean, be_called: boolean, call_out: string[], peers: boolean}} Rights
  * @typedef {{type: string, [field: string]: any}} Message
- * @typedef {{quality: 'unknown' | 'good' | 'fair' | 'poor' | 'bad', mos: number | null, roundTripMs: number | null,
- *   jitterMs: number | null, lossReceived: number | null, lossSent: number | null}} Statistics
- *   Losses are shares (0 to 1) of the packets since the statistics before; `mos` is an estimate by ITU-T G.107.
+ * @typedef {{quality: 'unknown' | 'good' | 'fair' | 'poor' | 'bad', mos: number | null, delayMs: number | null,
+ *   roundTripMs: number | null, jitterMs: number | null, lossReceived: number | null, lossSent: number | null}} Statistics
+ *   Losses are shares (0 to 1) of the packets since the statistics before; `mos` is an estimate by ITU-T G.107; `delayMs`
+ *   is that of one way, with what waits in the jitter buffer.
  * @typedef {object} ClientOptions
  * @property {string | (() => string | Promise<string>)} token A token, or what fetches a fresh one.
  * @property {string} [url] The gateway's WebSocket; without it, /rtc where this module came from.
@@ -30,6 +31,7 @@ const STATISTICS_MS = 2000;
 const DISCONNECTED_MS = 1500; // ICE often comes back by itself within a second.
 const RESTART_MS = 4000; // Between two ICE restarts.
 const CLOSING_MS = 500;
+const PACKET_S = 0.02;
 const KEY_MS = 160;
 const KEY_GAP_MS = 80;
 
@@ -975,13 +977,12 @@ function statisticsOf(before, now) {
   const lossReceived = received + lost > 0 ? lost / (received + lost) : null;
   const lossSent = now.lossSent ?? null;
   const buffered = emitted > 0 ? (now.delay - before.delay) / emitted : 0;
-  const mos =
-    lossReceived === null
-      ? null
-      : mosOf(Math.max(lossReceived, lossSent ?? 0), (now.roundTrip ?? 0) / 2 + buffered + 0.02);
+  const delay = (now.roundTrip ?? 0) / 2 + buffered + PACKET_S;
+  const mos = lossReceived === null ? null : mosOf(Math.max(lossReceived, lossSent ?? 0), delay);
   return {
     quality: mos === null ? 'unknown' : mos >= 4 ? 'good' : mos >= 3.6 ? 'fair' : mos >= 3.1 ? 'poor' : 'bad',
     mos,
+    delayMs: mos === null ? null : delay * 1000,
     roundTripMs: now.roundTrip === undefined ? null : now.roundTrip * 1000,
     jitterMs: now.jitter === undefined ? null : now.jitter * 1000,
     lossReceived,
