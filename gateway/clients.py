@@ -153,6 +153,11 @@ class RtcClients:
             return None
         return Account(client.user, client.password, name=client.name, rights=client.rights)
 
+    def _number_of(self, user: str) -> str:
+        """What those he calls see."""
+        client = self._config.clients.get(user)
+        return user if client is None or client.number is None else client.number
+
     # What clients do ----------------------------------------------------------------------------------
 
     def _take(self, event: Event) -> None:
@@ -192,7 +197,7 @@ class RtcClients:
         content = CallContent.parse(event.content)
         arrival = Arrival(
             did=event.to,
-            caller=event.user,
+            caller=self._number_of(event.user),
             account=event.user,
             trunk=False,
             rights=event.rights,
@@ -213,7 +218,12 @@ class RtcClients:
             return
         name = (content.display_name or event.name)[:128]
         call = self._host.new_call(
-            did=event.to, caller=event.user, caller_name=name, account=event.user, find_address=_nowhere
+            did=event.to,
+            caller=arrival.caller,
+            caller_name=name,
+            account=event.user,
+            pstn=arrival.pstn,
+            find_address=_nowhere,
         )
         party = self._caller(call, event, leg_id="caller")
         if party is None:
@@ -243,6 +253,7 @@ class RtcClients:
             leg_id=leg_id,
             user=event.user,
             invitation=event.invitation,
+            channel=event.channel,
         )
         self._parties[event.invitation] = self._by_leg[media.id] = party
         refused = party.prepare(event.sdp)

@@ -118,7 +118,7 @@ def test_a_page_goes_through_a_menu_to_a_seat(web: WebCentre, codec: str) -> Non
     seat.hangs_up()
     alice.hears(GOODBYE)
     alice.is_over("hangup")
-    record = web.record("alice")
+    record = web.record("3001")
     assert record.path == ("menu", "desk", "bye")
     assert record.agents() == {"2001": True}
     assert record.leg("caller").codec == codec
@@ -158,7 +158,7 @@ def test_a_page_that_gives_up_while_it_rings(web: WebCentre) -> None:
     alice.hears_ringing()
     alice.hangs_up()
     seat.is_hung_up()
-    assert web.record("alice").ended_by == "caller"
+    assert web.record("3001").ended_by == "caller"
 
 
 def test_out_through_the_trunk(company: Company, browser: Browser) -> None:
