@@ -8,7 +8,6 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from gateway.call import (
@@ -246,12 +245,6 @@ class RtcPart:
         "own machine",
         default=_DEFAULT.listen,
     )
-    certificate: str | None = setting(
-        Text("a path", 1000),
-        "the certificate of https, with those that signed it (PEM); unset, one is made",
-        default=None,
-    )
-    key: str | None = setting(Text("a path", 1000), "the private key of the certificate (PEM)", default=None)
     origins: tuple[str, ...] = setting(
         ListOf(Origin(), 0, 100), "other web sites whose pages may log clients in", default=()
     )
@@ -312,9 +305,8 @@ class ClientPart:
 class RtcReading:
     """Reads ``rtc`` and ``clients`` of one site file."""
 
-    def __init__(self, root: MappingNode, folder: Path, reader: Reader) -> None:
+    def __init__(self, root: MappingNode, reader: Reader) -> None:
         self._root = root
-        self._folder = folder
         self._reader = reader
 
     def settings(self) -> RtcSettings | None:
@@ -324,16 +316,9 @@ class RtcReading:
             return None
         self._listeners(node, read)
         self._secret(node, read)
-        certificate, key = self._file(node, "certificate", read.certificate), self._file(node, "key", read.key)
-        if (certificate is None) != (key is None):
-            missing = "key" if key is None else "certificate"
-            help = f"add {missing}: FILE, or leave both out: then one is made"
-            self._reader.problem("E012", node, f"rtc needs '{missing}' beside the other of the two", help)
         accounts = _entry(node, "accounts")
         return RtcSettings(
             listen=read.listen,
-            certificate=certificate,
-            key=key,
             origins=read.origins,
             ice_servers=read.ice_servers,
             stun=None if read.stun is None else (read.stun[0], read.stun[1] or _STUN_PORT),
@@ -441,15 +426,6 @@ class RtcReading:
             help = f"at least {SHORTEST_TOKEN_SECRET}: openssl rand -base64 48; or leave it out, and one is made"
             at = _entry(node, "secret") or node
             self._reader.problem("E221", at, f"the key of the tokens has {size} bytes", help)
-
-    def _file(self, node: Node, name: str, written: str | None) -> Path | None:
-        if written is None:
-            return None
-        path = self._folder / written
-        if not path.is_file():
-            help = f"correct {name}:, or leave certificate and key out: then one is made"
-            self._reader.problem("E010", _entry(node, name) or node, f"there is no file {written}", help)
-        return path
 
 
 def _whose(rule: NumberRule) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 
 from ivr.records.database import open_database
 from ivr.records.query import CallSummary, finished_calls
@@ -288,3 +289,28 @@ def test_a_telephone_calls_clients(exchange: Exchange) -> None:
         "refused: busy",
     )
     assert offline.legs[1].outcome == "offline"
+
+
+def test_clients_of_a_changed_site_file_need_no_restart(exchange: Exchange) -> None:
+    settings = exchange.running.settings
+    clients = {"dora": {"password": "doras-password", "number": "3004", "call_out": "*"}, **settings["clients"]}
+    clients["alice"] = {**clients["alice"], "password": "another-password"}
+    exchange.running.file.write_text(yaml.safe_dump({**settings, "clients": clients}))
+    until(
+        lambda: "dora" in exchange.running.service.release.site.clients,
+        lambda: f"not live: {exchange.running.service.complaints}",
+        within=30,
+    )
+
+    async def story() -> None:
+        async with exchange.client("dora") as dora, exchange.client("bob") as bob:
+            invitation = await dora.invites("bob")
+            invited = await bob.is_invited()
+            assert invited["from"] == "3004"
+            await bob.asks("refuse", invitation=invited["invitation"])
+            await dora.is_told(invitation, "refused")
+        with pytest.raises(AssertionError, match='"code": "refused"'):
+            async with exchange.client("alice"):
+                pass
+
+    exchange.plays(story)

@@ -53,7 +53,7 @@ def test_what_is_not_written() -> None:
     assert plain.rtc is not None
     assert plain.rtc.listen == (WebListen("http", "127.0.0.1", 8080),)
     assert plain.rtc.codecs == ("PCMU", "PCMA", "opus", "G722")
-    assert (plain.rtc.secret, plain.rtc.certificate, plain.rtc.stun, plain.rtc.pstn) == (None, None, None, None)
+    assert (plain.rtc.secret, plain.rtc.stun, plain.rtc.pstn) == (None, None, None)
     assert plain.clients["alice"].rights == Rights(call_in=True, be_called=True, call_out=(), peers=True)
     assert (plain.clients["bob"].password, plain.clients["bob"].number) == (None, "3001")
     assert not plain.tokens_from_elsewhere
@@ -61,15 +61,11 @@ def test_what_is_not_written() -> None:
 
 
 def test_everything_written() -> None:
-    Path("cert.pem").touch()
-    Path("key.pem").touch()
     full = site(
         """\
 numbers: {'1000': main}
 rtc:
   listen: ['http:localhost:8080', 'https:[::1]:8443']
-  certificate: cert.pem
-  key: key.pem
   origins: ['https://www.example.com']
   ice_servers:
     - 'stun:192.0.2.1'
@@ -87,7 +83,6 @@ clients:
     rtc = full.rtc
     assert rtc is not None
     assert [str(one) for one in rtc.listen] == ["http:127.0.0.1:8080", "https:[::1]:8443"]
-    assert (rtc.certificate, rtc.key) == (Path.cwd() / "cert.pem", Path.cwd() / "key.pem")
     assert [one.urls for one in rtc.ice_servers] == [("stun:192.0.2.1",), ("turn:192.0.2.1", "turns:192.0.2.1:443")]
     assert (rtc.ice_servers[1].username, rtc.ice_servers[1].credential) == ("ivr", "turns-secret")
     assert rtc.stun == ("stun.example.com", 3478)
