@@ -22,13 +22,12 @@ from gateway.call import (
     parse_account_rule,
 )
 from ivr.flow.kinds import ListOf, OneOf, Text, YesNo
-from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean
 from ivr.flow.settings import Reader, Schema, read_record, record_schema, scalar, setting, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.site.kinds import USER, DialledNumber, HostAndPort, Secret, weak_password
 from ivr.site.model import Trunk
-from ivr.site.numbers import Direct, NumberRule
+from ivr.site.numbers import Direct, NumberRule, Places
 from ivr.site.rtc_model import Client, IceServer, Pstn, RtcCodec, RtcSettings, WebListen
 
 _STUN_PORT: Final = 3478
@@ -370,12 +369,18 @@ class RtcReading:
                 help = "add rtc: {listen: 'http:127.0.0.1:8080'}"
                 self._reader.problem("E012", node, "the site has clients, but browsers find nobody there", help)
             return
-        taken = list(numbers)
+        taken = {rule.places: rule for rule in numbers}
         for client in clients.values():
             if client.rule is None:
                 continue
-            self._twice(client.rule.place, client.rule, f"number {client.number} of client '{client.user}'", taken)
-            taken.append(client.rule)
+            other = taken.setdefault(client.rule.places, client.rule)
+            if other is not client.rule:
+                whose = f"number {client.number} of client '{client.user}'"
+                message = f"{whose} is also {_whose(other)} (line {other.place.line})"
+                help = "remove it from one of the two"
+                self._reader.problems.append(
+                    Problem("E202", client.rule.place, message, help, len(client.number or ""))
+                )
         self._accounts(rtc, taken, seats)
         if rtc.pstn is not None and rtc.pstn.trunk not in trunks:
             place = _entry(self._root.get("rtc"), "pstn") or self._root
@@ -385,15 +390,7 @@ class RtcReading:
             )
             self._reader.problem("E205", place, message, help)
 
-    def _twice(self, place: Place, rule: NumberRule, what: str, taken: Iterable[NumberRule]) -> None:
-        for other in taken:
-            if other.places == rule.places:
-                message = f"{what} is also {_whose(other)} (line {other.place.line})"
-                help = "remove it from one of the two"
-                self._reader.problems.append(Problem("E202", place, message, help, len(rule.number)))
-                return
-
-    def _accounts(self, rtc: RtcSettings, taken: Iterable[NumberRule], seats: Iterable[str]) -> None:
+    def _accounts(self, rtc: RtcSettings, taken: Mapping[Places, NumberRule], seats: Iterable[str]) -> None:
         text = _entry(self._root.get("rtc"), "accounts")
         if rtc.accounts is None or not isinstance(text, ScalarNode):
             return
@@ -403,12 +400,16 @@ class RtcReading:
             help = did_you_mean(strange[0], known, "seats") or "add them under seats:"
             message = f"the accounts name seats that are not there: {_first_of(strange)}"
             self._reader.problem("E205", text, message, help)
-        for rule in taken:
-            both = [one for one in rtc.accounts.accounts if rule.fits(one)]
-            if both:
-                message = f"of the accounts, {_first_of(both)} fit {_whose(rule)} (line {rule.place.line})"
-                help = "take it out of accounts: clients reach what has a number by that"
-                self._reader.problem("E202", text, message, help)
+        named: dict[NumberRule, list[str]] = {}
+        patterns = [rule for rule in taken.values() if rule.width > 1]
+        for one in rtc.accounts.accounts:
+            exact = taken.get(tuple(map(frozenset, one)))
+            for rule in [*([] if exact is None else [exact]), *(rule for rule in patterns if rule.fits(one))]:
+                named.setdefault(rule, []).append(one)
+        for rule, both in named.items():
+            message = f"of the accounts, {_first_of(both)} fit {_whose(rule)} (line {rule.place.line})"
+            help = "take it out of accounts: clients reach what has a number by that"
+            self._reader.problem("E202", text, message, help)
 
     def _listeners(self, node: Node, read: RtcPart) -> None:
         at = _entry(node, "listen") or node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -191,3 +192,18 @@ def test_what_a_pattern_allows(did: str, pattern: str, allowed: bool) -> None:
 def test_a_number_of_the_site_is_no_leave_to_call_the_public_network() -> None:
     assert _judged("2001", Rights(call_out=("200X",)), pstn=True) == "403"
     assert _judged("2001", Rights(call_out=("tel:02*",)), pstn=True) == "taken"
+
+
+def test_thousands_of_accounts_cost_a_call_nothing() -> None:
+    """A flood of calls to numbers that are not there ends at the plan."""
+    seats = "".join(f"  '{number}': a-long-password\n" for number in range(10_000, 15_000))
+    many = site(f"numbers: {{'1000': main, '20XX': main}}\nseats:\n{seats}rtc: {{accounts: '1[0000-4999]'}}\n")
+    assert len(many.plan) == 5_002
+    for did, leads_to in (("14999", "sip:14999"), ("15000", None), ("2042", "main")):
+        way = way_to(many, did)
+        assert (None if way is None else str(way.leads_to)) == leads_to
+    began = time.process_time()
+    for _ in range(1_000):
+        way_to(many, "15000")
+    # Looked up one after the other it would be seconds.
+    assert time.process_time() - began < 0.5
