@@ -203,7 +203,11 @@ class Service:
         assert way is not None
         if isinstance(way.leads_to, Direct):
             target = target_of(way.leads_to)
-            flow, version, mode = direct_flow(target), direct.VERSION, direct.mode_of(call.caller_kind, target)
+            flow, version, mode = (
+                direct_flow(target, call.caller_kind),
+                direct.VERSION,
+                direct.mode_of(call.caller_kind, target),
+            )
         else:
             flow = release.flows[way.leads_to]
             version = release.versions[flow.name].recorded
