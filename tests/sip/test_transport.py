@@ -382,7 +382,10 @@ def test_tls(tmp_path: Path) -> None:
             server_tls=server_tls,
         )
         client = SipTransports(
-            TCP, received=lambda data, hop: answers.append(data), hop_lost=lost.append, client_tls=client_tls
+            TCP,
+            received=lambda data, hop: answers.append(data),
+            hop_lost=lost.append,
+            client_tls=lambda host, port: client_tls,
         )
         await server.start()
         await client.start()
