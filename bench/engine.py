@@ -136,8 +136,10 @@ def spread(times: list[float]) -> dict[str, float]:
     return {name: times[min(int(share * len(times)), len(times) - 1)] for name, share in shares.items()}
 
 
-def serve(legs: int, bridged: bool, realtime: bool, commands: bool) -> None:
-    """Be the engine under test until standard input is closed; its ports are in the order of the phones."""
+def serve(legs: int, bridged: bool, realtime: bool, commands: bool, *, mixed: int = 0) -> None:
+    """Be the engine under test until standard input is closed; its ports are in the order of the phones.
+
+    With ``mixed`` so many legs at a time are in one mix."""
     from gateway.media.tone import tone
 
     engine = MediaEngine(address="127.0.0.1", ports=(SERVER_PORT, SERVER_PORT + 2 * legs), rest_s=0, realtime=realtime)
@@ -147,12 +149,16 @@ def serve(legs: int, bridged: bool, realtime: bool, commands: bool) -> None:
     for number in range(legs):
         leg = engine.open_leg()
         leg.set_remote(RtpRemote("127.0.0.1", PHONE_PORT + 2 * number, "PCMU", 0, telephone_event=101))
-        if not bridged:
+        if not bridged and not mixed:
             leg.play(number, [prompt], loop=True)
         opened.append(leg)
     if bridged:
         for one, other in zip(opened[::2], opened[1::2], strict=False):
             one.bridge(other)
+    for first in range(0, len(opened), mixed) if mixed else ():
+        mix = engine.open_mix()
+        for leg in opened[first : first + mixed]:
+            mix.add(leg)
     keys = 0
     selector = selectors.DefaultSelector()
     selector.register(engine.event_fd, selectors.EVENT_READ)

@@ -32,6 +32,7 @@ __all__ = [
     "Clip",
     "Codec",
     "DropReason",
+    "EarlyMedia",
     "GatewayConfig",
     "KeyPressed",
     "KeySource",
@@ -108,6 +109,14 @@ class LegReport:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The caller's leg is up: the answer has been sent and media may flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyMedia:
+    """Sound before the answer has begun: the caller (``leg_id`` None) hears what is played although the call is not
+    taken, or a dialled party sends sound before it answers."""
+
+    leg_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +217,7 @@ class CallEnded:
 
 CallEvent = (
     Answered
+    | EarlyMedia
     | MediaStarted
     | KeyPressed
     | PlayEnded
@@ -255,6 +265,7 @@ class Call(Protocol):
 
     def early(self) -> None:
         """Let the caller hear what is played before the call is taken (183 with SDP). No effect once answered.
+        :class:`EarlyMedia` follows.
 
         A caller who made no offer cannot hear it: what is played before the answer is over at once.
         """
@@ -285,7 +296,7 @@ class Call(Protocol):
         """
 
     def ringback(self, on: bool) -> None:
-        """Let the caller hear that somebody is being rung: the tone if answered, 180 if not."""
+        """Let the caller hear that somebody is being rung: the tone if he hears what is played, 180 if not."""
 
     def dial(
         self,

@@ -123,6 +123,11 @@ class Trunks:
                 )
         return LegFailed("", "failed", None, "no trunk can be reached")
 
+    def credentials_at(self, name: str | None) -> DigestClient | None:
+        """What a trunk is answered with that asks who we are."""
+        route = self._routes.get(name) if name is not None else None
+        return None if route is None else route.digest
+
     def address_at(self, name: str | None, number: str) -> SipUri | None:
         """How a trunk itself is asked for a number; None if there is no such trunk. ValueError: that is no number."""
         route = self._routes.get(name) if name is not None else None

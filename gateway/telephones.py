@@ -289,6 +289,8 @@ class Telephones:
         trunk = self._trunks.at(event.hop, number_of(event.request_uri))
         account = event.account or trunk or self._seat_at(event.from_uri.user_text, event.hop)
         seat = self._config.seats.get(account) if account and account != trunk else None
+        # A carrier that takes no order from just anybody asks for a password when it is to call somebody (REFER).
+        session.digest = self._trunks.credentials_at(trunk)
         codecs = seat.codecs if seat else self._config.trunks[trunk].codecs if trunk else CODECS
         srtp: SrtpPolicy = seat.srtp if seat else self._config.trunks[trunk].srtp if trunk else "prefer"
         dtls = event.hop.only_connection if event.sdp is None else speaks_dtls(event.sdp)

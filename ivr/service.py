@@ -23,6 +23,7 @@ from gateway.call import (
     Trunk,
 )
 from gateway.server import Gateway, TraceMessage
+from ivr import country
 from ivr.collector import at_rest
 from ivr.live.candidate import Candidate, CandidateMaker, Wanted
 from ivr.live.control import Control, socket_path
@@ -106,6 +107,7 @@ class Service:
         Raises Refused if the flows cannot serve, and none served before; OSError if an address cannot be had.
         """
         release = await self._publisher.start(progress)
+        country.get_ready()
         self._loop = asyncio.get_running_loop()
         self._gateway = Gateway(self._configuration(release.clips["music", DEFAULT_MUSIC, ""]), self, trace=self._trace)
         await self._gateway.start()

@@ -191,11 +191,11 @@ class Running:
     async def left(self) -> dict[str, int]:
         gateway = self.service._gateway
         assert gateway is not None
-        sizes = gateway._agent.sizes()
+        sizes = gateway.sizes()
         return {
             "live": len(self.service._live),
             "calls": len(gateway._calls),
-            "parties": len(gateway._parties),
+            "parties": sizes["parties"],
             "media": len(gateway._by_media),
             "legs": gateway._engine.statistics().legs,
             "clips": sum(bool(leg._clips) for leg in gateway._engine._legs.values()),
@@ -210,7 +210,7 @@ class Running:
         """Finished transactions are remembered for half a minute: that time passes at once."""
         gateway = self.service._gateway
         assert gateway is not None
-        gateway._agent.handle_timer(self.loop.time() + 60.0)
+        gateway._telephones._agent.handle_timer(self.loop.time() + 60.0)
 
     def reloads(self) -> None:
         """What reading changed files needs is there for good: two watchers, and the process that reads."""

@@ -21,9 +21,9 @@ _native = binding.load()
 class Mix:
     """Up to 32 legs of any codecs that hear each other. Made by :meth:`gateway.media.engine.MediaEngine.open_mix`.
 
-    A leg that plays hears its play and is still heard. One on hold, on either side, neither hears nor is heard. Keys
-    by RFC 4733 are reported, and heard by nobody. Very quiet legs are left out, so that the noise of many lines does
-    not add up.
+    A leg that plays hears its play and is still heard. One whose far end has put us on hold neither hears nor is heard,
+    one whose far end sends nothing hears. Keys by RFC 4733 are reported, and heard by nobody. Very quiet legs are left
+    out, so that the noise of many lines does not add up.
     """
 
     def __init__(self, engine: MediaEngine, mix_id: int) -> None:

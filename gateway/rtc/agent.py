@@ -83,7 +83,11 @@ class RtcAgent:
     def heard(self, connection: int, now: float) -> None:
         """Something came that is no message, such as a pong."""
         known = self._logins.connection(connection)
-        if known is not None and known.session is not None:
+        if known is None:
+            return
+        if not known.frames.take(now):
+            self.close(connection, 4004, "too many frames")
+        elif known.session is not None:
             self._logins.heard(known.session, now)
 
     def receive(self, connection: int, text: str, now: float) -> None:

@@ -168,6 +168,9 @@ class Calls:
         mine = sum(isinstance(self._calls.get(call), CallFromClient) for call in session.calls)
         if mine >= self._host.limits.invitations:
             raise ProtocolError("too_many_invitations", f"{mine} calls are being made or held; end one of them")
+        if not session.invites.take(now):
+            text = f"too many invitations; at most {session.invites.rate:g} a second"
+            raise ProtocolError("too_fast", text, retry_ms=session.invites.retry_ms(now))
         call = CallFromClient(self._host, session, self._times, self._forget_caller)
         channel = request.channel or self._host.new_id()
         self._calls[call.id] = call

@@ -78,6 +78,9 @@ class Limits:
     """Invitations of a session that are over and of which `state` still tells how they came out."""
     invitations: int = 8
     """Of one session, alive at the same time."""
+    invitations_per_second: float = 2.0
+    invitations_at_once: float = 20.0
+    """Of one session. Each makes its user busy and free again, which all who watch him are told."""
     invitations_of_user: int = 16
     """That ring one user at the same time."""
     received_time: float = 30.0

@@ -50,7 +50,7 @@ class Line:
 
     def send(self, text: str) -> None:
         """Write it when there is room. Never waits."""
-        if self._closing is not None:
+        if self._closing is not None or self._bytes > self._limits.waiting_bytes:
             return
         self._waiting.append(text)
         # Characters, not bytes: near enough for a bound.

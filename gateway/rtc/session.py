@@ -55,6 +55,7 @@ class Session:
         "finished",
         "heard_at",
         "id",
+        "invites",
         "messages",
         "presence_calls",
         "reachable",
@@ -84,6 +85,7 @@ class Session:
         """Users of whose change it was not told, because it does not confirm or is not connected."""
         self.messages = Allowance(limits.messages_per_second, limits.messages_per_second, now)
         self.presence_calls = Allowance(limits.presence_calls / limits.presence_period, limits.presence_calls, now)
+        self.invites = Allowance(limits.invitations_per_second, limits.invitations_at_once, now)
         self._host = host
         self._seq = 0
         self._owed: deque[_Sent] = deque()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ class EdgeLimits:
     connections: int = 12_000
     patience: float = 10.0
     """From connecting to a complete request."""
+    keepalive: float = 15.0
+    """Until the next request on a connection is complete."""
     requests_per_second: float = 50.0
     requests_at_once: float = 500.0
     """Of one address: a page is a handful of files."""
@@ -109,6 +112,8 @@ class RtcServer:
         self._web: web.Server | None = None
         self._doors: Doors | None = None
         self._timer: asyncio.TimerHandle | None = None
+        # Kept here: what uvloop returns for a moment that is over does not know it.
+        self._timer_at = math.inf
         self._stopping = False
 
     # Life -----------------------------------------------------------------------------------------------
@@ -118,7 +123,9 @@ class RtcServer:
         Raises:
             OSError: an address cannot be had.
         """
-        self._web = server = web.Server(self._serve, access_log=None, keepalive_timeout=15.0)
+        self._web = server = web.Server(
+            self._serve, access_log=None, keepalive_timeout=self._limits.keepalive, lingering_time=1.0
+        )
         limits = self._limits
         self._doors = Doors(
             server,
@@ -186,13 +193,13 @@ class RtcServer:
                 line.close(closing)
         due = self.agent.next_timer()
         # One that is early does no harm, and most deadlines are put off or dropped before they come.
-        if due is not None and not self._stopping and (self._timer is None or due < self._timer.when()):
+        if due is not None and due < self._timer_at and not self._stopping:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_at(due, self._timer_due)
+            self._timer, self._timer_at = asyncio.get_running_loop().call_at(due, self._timer_due), due
 
     def _timer_due(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, math.inf
         self.agent.handle_timer(asyncio.get_running_loop().time())
         self._pump()
 
@@ -260,7 +267,7 @@ class RtcServer:
     async def _websocket(self, request: web.BaseRequest) -> web.StreamResponse:
         origin = request.headers.get("Origin")
         if not self._origins.allows(origin, request.headers.get("Host")):
-            log.info("a page of %.80s wanted to connect from %s; it is not in rtc.origins", origin, request.remote)
+            log.info("a page of %.80r wanted to connect from %s; it is not in rtc.origins", origin, request.remote)
             return _plain(403, f"pages of {origin} may not connect here; add it to rtc.origins")
         if self._stopping:
             return _plain(503, "the gateway stops")
@@ -296,9 +303,11 @@ class RtcServer:
             pass
         finally:
             del self._lines[line.number]
-            self.agent.connection_lost(line.number, loop.time())
-            self._pump()
-            await line.end()
+            try:
+                self.agent.connection_lost(line.number, loop.time())
+                self._pump()
+            finally:
+                await line.end()
         return socket
 
 

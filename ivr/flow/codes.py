@@ -59,6 +59,7 @@ CODES: Final[Mapping[str, str]] = {
     "E135": "There is no function of this name, or it is used wrongly.",
     "E136": "A text with braces is not well-formed.",
     "E137": "A language of the flow cannot say a value in this format.",
+    "E138": "A country that there is not; countries are two capital letters, as in ISO 3166.",
     # What flows need of the site.
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
     "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",
@@ -77,6 +78,7 @@ CODES: Final[Mapping[str, str]] = {
     "E205": "The site names a flow, seat or trunk that is not there.",
     "E206": "A time zone, period, date or country of a calendar that there is not.",
     "E207": "A table cannot be read, or has not the columns or the question it needs.",
+    "E208": "A number leads straight to a flow that needs values which only a call step can give it.",
     # Warnings.
     "W301": "A key is also the beginning of a longer one: the caller waits before it counts.",
     "W302": "A loop in which nothing waits for the caller.",

@@ -261,6 +261,11 @@ class CallRecord:
         if leg is not None and leg["ringing_at"] is None:
             leg["ringing_at"] = self.now
 
+    def _leg_early_media(self, data: Mapping[str, object], leg_id: str | None) -> None:
+        leg = self._leg(leg_id)
+        if leg is not None and leg["early_media_at"] is None and leg["answered_at"] is None:
+            leg["early_media_at"] = self.now
+
     def _leg_answered(self, data: Mapping[str, object], leg_id: str | None) -> None:
         leg = self._leg(leg_id)
         if leg is None:
@@ -541,6 +546,7 @@ _HANDLERS: dict[str, Callable[[CallRecord, Mapping[str, object], str | None], No
     "call.ended": CallRecord._call_ended,
     "leg.created": CallRecord._leg_created,
     "leg.ringing": CallRecord._leg_ringing,
+    "leg.early_media": CallRecord._leg_early_media,
     "leg.answered": CallRecord._leg_answered,
     "leg.held": CallRecord._leg_held,
     "leg.retrieved": CallRecord._leg_retrieved,

@@ -13,6 +13,7 @@ EventType = Literal[
     "call.ended",
     "leg.created",
     "leg.ringing",
+    "leg.early_media",
     "leg.answered",
     "leg.held",
     "leg.retrieved",
@@ -46,6 +47,7 @@ class RecordEvent:
     call.ended        ended_by, end_cause, sip_status, last_block, goal, disposition, language (the last one spoken)
     leg.created       kind, role, account, remote, sip_call_id, rtc_channel, parent_leg, transfer_of, transfer_kind
     leg.ringing       nothing
+    leg.early_media   nothing: sound is heard although the leg is not answered
     leg.answered      codec
     leg.held          nothing; no leg_id: the caller's leg
     leg.retrieved     as leg.held

@@ -21,6 +21,7 @@ from gateway.call import (
     CallerRetrieved,
     CallEvent,
     Clip,
+    EarlyMedia,
     KeyPressed,
     LegAnswered,
     LegEnded,
@@ -404,6 +405,8 @@ class LiveCall:
                 self._keys += 1
                 if self._keys <= _KEYS_RECORDED:
                     self._record("key", leg_id or "caller", {"source": source})
+            case EarlyMedia(leg_id):
+                self._record("leg.early_media", leg_id or "caller")
             case LegRinging(leg_id):
                 self._record("leg.ringing", leg_id)
             case LegAnswered(leg_id):

@@ -9,7 +9,7 @@ from pathlib import Path
 from ivr.flow.loader import FlowSet, shown
 from ivr.flow.menu_length import check_menus
 from ivr.flow.outside_checks import Outdoors, PluginTerms, check_outside
-from ivr.flow.problem import Problem, did_you_mean, in_order, with_lines
+from ivr.flow.problem import Problem, did_you_mean, in_order, listed, with_lines
 from ivr.flow.site_checks import check_prompts, check_targets
 from ivr.plugin import installed
 from ivr.site.model import Site
@@ -70,6 +70,15 @@ def _numbers(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
             yield Problem(
                 "E205", rule.place, f"number '{rule.number}' leads to flow '{rule.flow}', which is not there", help
             )
+        elif (flow := flow_set.flows.get(rule.flow)) is not None:
+            needed = [one for one in flow.variables.values() if one.param and one.default is None]
+            if needed:
+                names, place = listed([one.name for one in needed]), needed[0].place
+                message = (
+                    f"number '{rule.number}' starts flow '{rule.flow}', which needs {names} from a flow that calls it"
+                )
+                help = f"start a flow that calls '{rule.flow}', or give a default in {place.file}:{place.line}"
+                yield Problem("E208", rule.place, message, help, len(rule.number))
 
 
 def _unreached(site: Site, flow_set: FlowSet) -> Iterator[Problem]:

@@ -27,6 +27,7 @@ def environment_of(
         site.calendars,
         closings or ClosingFile(site.state),
         counts or RecentTimes(),
+        site.country,
     )
 
 
@@ -40,6 +41,7 @@ def surroundings_of(site: Site, flows: Mapping[str, Flow]) -> Surroundings:
         tables={name: table for name, table in site.tables.items() if isinstance(table, Table)},
         calendars=site.calendars,
         flows=flows,
+        country=site.country,
     )
 
 

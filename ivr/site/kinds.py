@@ -13,6 +13,7 @@ from ivr.flow.kinds import Duration, ListOf
 from ivr.flow.problem import closest
 from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
+from ivr.flow.types import country_remedy
 from ivr.site.model import GroupStep, Listen, PortRange, Transport
 from ivr.site.numbers import Places, parse_number
 
@@ -75,6 +76,27 @@ class Secret:
 
     def describe(self) -> str:
         return "a password, or secret:NAME"
+
+
+@dataclass(frozen=True)
+class Country:
+    """A country as ISO 3166 has it."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        remedy = country_remedy(text.text)
+        if remedy is not None:
+            reader.problem("E138", text, f"there is no country '{text.text[:40]}'", remedy.replace("'", ""))
+            return None
+        return text.text
+
+    def schema(self) -> Schema:
+        return text_schema("[A-Z]{2}")
+
+    def describe(self) -> str:
+        return "a country: DE, CN, US"
 
 
 # The one name that means the same address everywhere.

@@ -22,6 +22,7 @@ from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
 from ivr.site.calendars import CalendarSettings, read_calendar
 from ivr.site.kinds import (
     Address,
+    Country,
     DatabaseUrl,
     DialledNumber,
     GroupMembers,
@@ -187,6 +188,7 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "tables.NAME": TableSettings,
         "webhooks.NAME": WebhookSettings,
         "http": WebSettings,
+        "country": (Country().describe(), "", "where callers' numbers without a country code belong: caller.country"),
         "reload": ("auto or manual", "auto", "whether saved flows go live by themselves, or by ivr publish only"),
     }
 )
@@ -280,6 +282,7 @@ class _Loading:
             webhooks=self._each("webhooks", lambda key, node: outside.webhook(key, node, http.reach)),
             calendars=self._each("calendars", lambda key, node: read_calendar(key, node, self._reader)),
             secrets=self._secrets,
+            country=self._country(),
             reload=self._reload(),
             lines=self._lines(),
         )
@@ -404,6 +407,10 @@ class _Loading:
         node = self._root.get("reload")
         written = None if node is None else OneOf(("auto", "manual")).read(node, self._reader)
         return "manual" if written == "manual" else "auto"
+
+    def _country(self) -> str:
+        node = self._root.get("country")
+        return (None if node is None else Country().read(node, self._reader)) or ""
 
     def _records(self) -> str:
         node = self._root.get("records")

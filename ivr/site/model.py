@@ -194,6 +194,8 @@ class Site:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All of them by name: flows use some in headers."""
+    country: str = ""
+    """Where numbers without a country code belong, as two capital letters; empty: nowhere that is known."""
     reload: Literal["auto", "manual"] = "auto"
     """Whether saved files go live by themselves."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)

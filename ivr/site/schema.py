@@ -9,7 +9,7 @@ from typing import Any, Final
 from ivr.flow.kinds import NAME, ListOf, OneOf, Text
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Kind, Schema, record_schema, schema_of
-from ivr.site.kinds import SEAT, DatabaseUrl, GroupMembers
+from ivr.site.kinds import SEAT, Country, DatabaseUrl, GroupMembers
 from ivr.site.loader import PARTS
 
 VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
@@ -19,6 +19,7 @@ VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
         "records": DatabaseUrl(),
         "groups.NAME": GroupMembers(),
         "secrets": Text("a path", 1000),
+        "country": Country(),
         "reload": OneOf(("auto", "manual")),
     }
 )

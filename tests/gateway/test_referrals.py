@@ -119,6 +119,26 @@ def test_a_number_is_asked_of_the_carrier_by_its_callers() -> None:
         exchange.close()
 
 
+def test_a_carrier_wants_to_know_who_asks() -> None:
+    carrier = Trunk("carrier", "127.0.0.1", 5070, numbers=("1000",), user="acme", password="trunk secret")
+    exchange = Exchange(trunks={"carrier": carrier})
+    try:
+        anna = exchange.wire()
+        dialled, owned = calls(exchange, anna)
+        challenge = 'Proxy-Authenticate: Digest realm="carrier", nonce="n1", algorithm=MD5, qop="auth"'
+        refers(owned, anna, Target("tel", "+4930123"), answer=f"407 Proxy Authentication Required\r\n{challenge}")
+        again = anna.sees("REFER")
+        assert 'username="acme"' in again.header("Proxy-Authorization")
+        anna.replies(again, "202 Accepted")
+        number = again.header("CSeq").split()[0]
+        headers = (f"Event: refer;id={number}", "Subscription-State: terminated;reason=noresource")
+        anna.asks(dialled, "NOTIFY", body="SIP/2.0 200 OK\r\n", headers=headers, kind="message/sipfrag")
+        assert owned.hears(LegAnswered) == LegAnswered("leg1")
+        ends(exchange, owned, anna)
+    finally:
+        exchange.close()
+
+
 def test_a_caller_who_is_not_answered_is_redirected(exchange: Exchange, anna: Wire) -> None:
     seat = exchange.seat()
     dialled = anna.invite()

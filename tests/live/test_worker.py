@@ -63,7 +63,9 @@ def test_one_that_never_answers_is_told_of_like_a_mistake(running: Running, monk
     assert running.live() == "main@2"
 
 
-def test_one_that_takes_too_long_is_ended(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Watched, the files would be read once more at some moment, with the patience there was by then.
+    running = Running(tmp_path, reload="manual")
     ask(running.file, "publish")
     first = pid(running)
     os.kill(first, signal.SIGSTOP)
@@ -74,5 +76,6 @@ def test_one_that_takes_too_long_is_ended(running: Running, monkeypatch: pytest.
     assert "took longer" in "".join(refused.value.complaints)
     monkeypatch.undo()
     running.main.write_text(FLOW.replace("CAUSE", "second"))
-    running.goes_live("main@2")
+    assert ask(running.file, "publish")["live"] == ["main@2"]
     assert not Path(f"/proc/{first}").exists()
+    running.close()

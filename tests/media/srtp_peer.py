@@ -60,8 +60,8 @@ class SrtpPeer(RtpPeer):
 
     def talks_to(self, leg: MediaLeg, **changes: Any) -> None:
         """Keys are agreed on as well; and with ICE which way."""
-        super().talks_to(leg, **{"rtcp_mux": self.mux} | changes)
         leg.secure(self.keys)
+        super().talks_to(leg, **{"rtcp_mux": self.mux} | changes)
         if leg.ice:
             leg.set_path(self.host, self.port)
 

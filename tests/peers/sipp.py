@@ -51,6 +51,8 @@ _DEFAULTS = {
     "press_after": "1000",
     "user": "user",
     "qop": "auth,auth-int",
+    "prack_after": "0",
+    "reliability": "Require",
     "key": "1",
     "expires": "300",
 }

@@ -241,6 +241,19 @@ def test_a_client_makes_eight_calls_at_a_time() -> None:
     alice.invites()
 
 
+def test_two_calls_a_second_in_the_long_run() -> None:
+    exchange = Exchange()
+    alice = exchange.client("alice")
+    for _ in range(20):
+        invitation = alice.gets("invite", to="1000", description=OFFER)["invitation"]
+        alice.gets("cancel", invitation=invitation)
+    answer = alice.answers[alice.asks("invite", to="1000", description=OFFER)]
+    assert answer["code"] == "too_fast"
+    assert 0 < answer["retry_ms"] <= 501
+    exchange.run(answer["retry_ms"] / 1000)
+    alice.gets("invite", to="1000", description=OFFER)
+
+
 def test_a_channel_may_be_asked_for() -> None:
     exchange = Exchange()
     alice = exchange.client("alice")
@@ -578,6 +591,7 @@ def test_the_last_ends_are_remembered_and_no_more() -> None:
     first = alice.invites()
     alice.gets("cancel", invitation=first)
     for _ in range(40):
+        exchange.run(1)
         invitation = alice.gets("invite", to="1000", description=OFFER)["invitation"]
         alice.gets("cancel", invitation=invitation)
     assert alice.fails("state", invitation=first) == "unknown_invitation"

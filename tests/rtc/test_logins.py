@@ -395,3 +395,21 @@ def test_ten_thousand_clients_leave_nothing_behind() -> None:
         exchange.events.clear()
     exchange.run(60)
     assert exchange.agent.sizes() == NOTHING
+
+
+def test_a_mistake_of_ours_is_told_and_hurts_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    exchange = Exchange()
+    client = exchange.client("alice")
+
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("a mistake")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exchange.agent._messages, "send", broken)
+        assert client.fails("message", to="bob", text="hello") == "internal"
+        assert "a mistake" in caplog.text
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exchange.agent._logins, "silent", broken)
+        exchange.run(10)
+    assert client.gets("ping")
+    assert exchange.client("bob").gets("ping")

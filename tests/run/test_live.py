@@ -17,6 +17,7 @@ from gateway.call import (
     CallerLeft,
     Clip,
     DropReason,
+    EarlyMedia,
     KeyPressed,
     LegAnswered,
     LegEnded,
@@ -374,6 +375,16 @@ def test_every_end_of_a_leg_is_written_down_when_it_happens() -> None:
         stage.ends()
 
     acted(story)
+
+
+def test_early_media_is_written_down_for_its_leg() -> None:
+    async def story(stage: Stage) -> None:
+        stage.live.begin()
+        stage.happens(EarlyMedia(), EarlyMedia("leg1"), CallerLeft("caller", "cancel"))
+        stage.ends()
+
+    stage = acted(story)
+    assert [event.leg_id for event in stage.journal if event.type == "leg.early_media"] == ["c1-caller", "c1-leg1"]
 
 
 def test_the_caller_goes_while_two_seats_ring() -> None:

@@ -46,6 +46,8 @@ class Surroundings:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
     """Every flow of the site that has no errors."""
+    country: str = ""
+    """Whose numbers need no country code to be known."""
 
     def reaches(self, name: str) -> bool:
         """Whether it is a seat, or a number that the trunks reach: what a test can name."""
