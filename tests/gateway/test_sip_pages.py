@@ -10,12 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from gateway.call import CallEvent, KeyPressed, LegAnswered, LegEnded, LegHeld, LegRetrieved, Target
+from gateway.call import (
+    CallerLeft,
+    CallEvent,
+    KeyPressed,
+    LegAnswered,
+    LegEnded,
+    LegFailed,
+    LegHeld,
+    LegRetrieved,
+    Target,
+)
 from gateway.config import RtcConfig, RtcListen
 from gateway.media.tone import tone
 from tests.gateway.exchange import PASSWORD, Exchange, Owned
 from tests.peers.company import Company
-from tests.peers.patience import until
 from tests.peers.sip_page import Library, SipBrowser, SipPage
 
 pytestmark = pytest.mark.peer
@@ -61,18 +70,22 @@ def says_hello(owned: Owned) -> None:
     owned.call.play(1, [tone(HELLO_HZ, 60_000)])
 
 
-def rings_the_seat(owned: Owned) -> None:
-    """Ring seat 2001 and put it through."""
+def rings_the_seat(owned: Owned, seat: str = "2001", *, at_once: bool = True) -> None:
+    """Ring a seat and put it through; the call is answered at once, or when the seat answers."""
 
     def react(event: CallEvent) -> None:
         if isinstance(event, LegAnswered):
+            owned.call.answer()
             owned.call.connect("seat")
-        elif isinstance(event, LegEnded):
+        elif isinstance(event, LegEnded | CallerLeft):
             owned.call.hangup()
 
     owned.react = react
-    owned.call.answer()
-    owned.call.dial("seat", Target("sip", "2001"))
+    if at_once:
+        owned.call.answer()
+    else:
+        owned.call.ringing()
+    owned.call.dial("seat", Target("sip", seat))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
@@ -88,4 +101,108 @@ def test_a_page_calls_in(exchange: Exchange, page: Callable[[Library], SipPage],
     assert owned.hears(KeyPressed).key == "5"
     owned.asks(lambda call: call.hangup())
     seat.is_over()
+    exchange.is_clean()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_telephone_calls_a_page(
+    exchange: Exchange, company: Company, page: Callable[[Library], SipPage], library: Library
+) -> None:
+    exchange.greets = rings_the_seat
+    seat = page(library)
+    phone = company.phone("2002", exchange.address, password=PASSWORD, domain="localhost")
+    phone.register()
+    phone.dials("1001")
+    owned = exchange.takes()
+    seat.rings()
+    seat.answers()
+    phone.is_connected()
+    owned.hears(LegAnswered)
+    seat.hears(phone.tone)
+    phone.hears(PAGE_HZ)
+    seat.holds()
+    owned.hears(LegHeld)
+    phone.hears(MUSIC_HZ)
+    seat.retrieves()
+    owned.hears(LegRetrieved)
+    phone.hears(PAGE_HZ)
+    seat.hears(phone.tone)
+    seat.hangs_up()
+    phone.is_hung_up()
+    seat.is_over()
+    assert owned.hears(LegEnded).by == "agent"
+    exchange.is_clean()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_page_calls_a_telephone(
+    exchange: Exchange, company: Company, page: Callable[[Library], SipPage], library: Library
+) -> None:
+    def rings_the_phone(owned: Owned) -> None:
+        rings_the_seat(owned, "2002", at_once=False)
+
+    exchange.greets = rings_the_phone
+    seat = page(library)
+    phone = company.phone("2002", exchange.address, password=PASSWORD, domain="localhost")
+    phone.register()
+    seat.dials("1002")
+    phone.rings()
+    seat.hears_ringing()
+    phone.answers()
+    seat.is_connected()
+    seat.hears(phone.tone)
+    phone.hears(PAGE_HZ)
+    seat.presses("7")
+    assert phone.pressed(1) == "7"
+    phone.hangs_up()
+    seat.is_over()
+    exchange.is_clean()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_page_refuses(exchange: Exchange, page: Callable[[Library], SipPage], library: Library) -> None:
+    def rings_before_it_answers(owned: Owned) -> None:
+        rings_the_seat(owned, at_once=False)
+
+    exchange.greets = rings_before_it_answers
+    seat = page(library)
+    caller = exchange.wire()
+    dialled = caller.invite("1001")
+    owned = exchange.takes()
+    seat.rings()
+    seat.refuses()
+    # 486 by one, 480 by the other.
+    assert owned.hears(LegFailed).outcome in ("busy", "offline")
+    owned.asks(lambda call: call.hangup())
+    caller.is_refused(dialled, 480)
+    exchange.is_clean()
+
+
+def test_a_page_and_a_desk_telephone_ring_together(
+    exchange: Exchange, company: Company, page: Callable[[Library], SipPage]
+) -> None:
+    exchange.greets = rings_the_seat
+    seat = page("jssip")
+    desk = company.phone("2001", exchange.address, password=PASSWORD, domain="localhost")
+    desk.register()
+    caller = company.phone("2002", exchange.address, password=PASSWORD, domain="localhost", make="pjsua")
+    caller.register()
+    caller.dials("1001")
+    desk.rings()
+    seat.rings()
+    seat.answers()
+    desk.is_hung_up()
+    caller.hears(PAGE_HZ)
+    seat.hears(caller.tone)
+    caller.hangs_up()
+    seat.is_over()
+    caller.dials("1001")
+    seat.rings()
+    desk.rings()
+    desk.answers()
+    seat.is_over()
+    caller.hears(desk.tone)
+    desk.hears(caller.tone)
+    desk.hangs_up()
+    caller.is_hung_up()
     exchange.is_clean()
