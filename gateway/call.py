@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gateway.config import CODECS, Codec, GatewayConfig, ListenAddress, Seat, Transport, Trunk
+from gateway.config import CODECS, Codec, GatewayConfig, ListenAddress, Seat, SrtpPolicy, TlsConfig, Transport, Trunk
 from gateway.media.clip import Clip
 from gateway.rtc.rights import Rights
 
@@ -53,7 +53,9 @@ __all__ = [
     "Refusal",
     "Rights",
     "Seat",
+    "SrtpPolicy",
     "Target",
+    "TlsConfig",
     "Transport",
     "Trunk",
 ]

@@ -23,7 +23,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["CertificateError", "CertificateFiles", "Certificates", "client_context", "make_self_signed"]
+__all__ = [
+    "CertificateError",
+    "CertificateFiles",
+    "Certificates",
+    "check_files",
+    "client_context",
+    "make_self_signed",
+]
 
 log = logging.getLogger(__name__)
 
@@ -123,19 +130,7 @@ class Certificates:
 
     def _load(self) -> None:
         files = self._files
-        # Read once: what has been tried is what is taken, whatever is written to the files meanwhile.
-        certificate, key = _read(files.certificate), _read(files.key)
-        until = _valid_until(certificate, files.certificate)
-        with _as_file(certificate) as certificate_path, _as_file(key) as key_path:
-            try:
-                # In the real context a key that does not fit would leave the new certificate with the old key.
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_path, key_path, _no_password)
-                self.context.load_cert_chain(certificate_path, key_path, _no_password)
-            except (ssl.SSLError, ValueError, OSError) as error:
-                raise CertificateError(
-                    f"{files.certificate} and {files.key} are not a certificate and its key: {_words_of(error)}; "
-                    "both must be PEM, the key without a password, and made for each other"
-                ) from error
+        until = _load_into(self.context, files)
         if until - datetime.now(UTC) < _WARNED_BEFORE and until != self._warned_of:
             self._warned_of = until
             log.warning("the certificate in %s is valid until %s only: renew it", files.certificate, until)
@@ -153,6 +148,28 @@ class Certificates:
             "TLS: no certificate is configured; %s was made, which browsers and telephones warn of or refuse",
             self._files.certificate,
         )
+
+
+def check_files(files: CertificateFiles) -> datetime:
+    """Until when the certificate is valid. Raises CertificateError if it cannot be used."""
+    return _load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files)
+
+
+def _load_into(context: ssl.SSLContext, files: CertificateFiles) -> datetime:
+    # Read once: what has been tried is what is taken, whatever is written to the files meanwhile.
+    certificate, key = _read(files.certificate), _read(files.key)
+    until = _valid_until(certificate, files.certificate)
+    with _as_file(certificate) as certificate_path, _as_file(key) as key_path:
+        try:
+            # In the real context a key that does not fit would leave the new certificate with the old key.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate_path, key_path, _no_password)
+            context.load_cert_chain(certificate_path, key_path, _no_password)
+        except (ssl.SSLError, ValueError, OSError) as error:
+            raise CertificateError(
+                f"{files.certificate} and {files.key} are not a certificate and its key: {_words_of(error)}; "
+                "both must be PEM, the key without a password, and made for each other"
+            ) from error
+    return until
 
 
 def make_self_signed(files: CertificateFiles, names: Iterable[str] = ()) -> None:
