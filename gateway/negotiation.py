@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.config import Codec, SrtpPolicy
@@ -31,6 +32,7 @@ from gateway.sdp import (
     read_dtls_srtp,
 )
 from gateway.sdp import Codec as SdpCodec
+from gateway.sdp.sdes import PROTOCOLS as SDES_PROTOCOLS
 from gateway.sdp.webrtc import PROTOCOLS as DTLS_SRTP_PROTOCOLS
 
 _WIRE: dict[Codec, SdpCodec] = {"PCMU": PCMU, "PCMA": PCMA, "G722": G722, "opus": OPUS}
@@ -122,6 +124,14 @@ class Negotiation:
         self._ours = self._offered
         return self._offered.encode()
 
+    def insistent_offer(self) -> bytes | None:
+        """:meth:`offer` once more, for one who refused it since he takes nothing but RTP/SAVP; None if it said so."""
+        ours = self._offered
+        if ours is None or not any(name == "crypto" for line in ours.media for name, _ in line.attributes):
+            return None
+        insistent = _as_savp(ours)
+        return None if insistent == ours else insistent.encode()
+
     def accept(self, answer: bytes) -> Refused | None:
         """Take the answer to :meth:`offer`; None if all is well."""
         if self._offered is None:
@@ -130,6 +140,9 @@ class Negotiation:
             theirs = parse_sdp(answer)
         except SdpError as error:
             return Refused(f"399 {error}", 400, "Bad Session Description")
+        if any(line.port and line.protocol.upper() in SDES_PROTOCOLS for line in theirs.media):
+            # The answer is to the insistent offer.
+            self._offered = self._ours = _as_savp(self._offered)
         outcome = read_answer(self._offered, theirs, ptimes=_PTIMES)
         if not isinstance(outcome, Agreed):
             return outcome
@@ -218,3 +231,14 @@ class Negotiation:
 def _offers(offer: SessionDescription, key: Crypto) -> bool:
     """Whether what we encrypt with can stay as it is."""
     return any(each.suite == key.suite for line in offer.media for each in read_cryptos(line))
+
+
+def _as_savp(offer: SessionDescription) -> SessionDescription:
+    """The offer with its lines that have keys as RTP/SAVP."""
+    return replace(
+        offer,
+        media=tuple(
+            replace(line, protocol="RTP/SAVP") if any(name == "crypto" for name, _ in line.attributes) else line
+            for line in offer.media
+        ),
+    )

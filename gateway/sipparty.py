@@ -50,6 +50,9 @@ _OUTCOMES: dict[int, LegOutcome] = {
     487: "no_answer",
 }
 
+# What a telephone says that finds nothing in our offer.
+_NOT_ACCEPTABLE = (415, 488, 606)
+
 # Of several telephones of one seat, the outcome that says most about the person wins.
 _TELLING: tuple[LegOutcome, ...] = ("refused", "busy", "no_answer", "failed", "offline")
 
@@ -383,6 +386,9 @@ class SipCallee(SipParty):
         super().__init__(owner, negotiations[0], leg_id=leg_id, kind=kind, account=account, remote=remote)
         self._negotiations = tuple(negotiations)
         self._by_session: dict[Session, Negotiation] = {}
+        self._again: Callable[[Session, bytes], Session] | None = None
+        self._insisted: set[Session] = set()
+        """Telephones that have got their second offer."""
         self._branches: list[Session] = []
         self._winner: Session | None = None
         self._early: Session | None = None
@@ -394,8 +400,13 @@ class SipCallee(SipParty):
     def legs(self) -> tuple[MediaLeg, ...]:
         return tuple(each.media for each in self._negotiations)
 
-    def start(self, invite: Callable[[Negotiation, bytes], Iterable[Session]]) -> None:
-        """Send the offers to every telephone by the function given."""
+    def start(
+        self,
+        invite: Callable[[Negotiation, bytes], Iterable[Session]],
+        again: Callable[[Session, bytes], Session],
+    ) -> None:
+        """Send the offers to every telephone by the first function; by the second another one, to one of them."""
+        self._again = again
         for negotiation in self._negotiations:
             # One by one: what was sent before something cannot be sent has to be taken back.
             for session in invite(negotiation, negotiation.offer()):
@@ -486,7 +497,21 @@ class SipCallee(SipParty):
         self.owner.party_answered(self)
 
     def _failed(self, session: Session, event: SessionFailed) -> None:
+        if event.status in _NOT_ACCEPTABLE and session in self._branches and self._insists(session):
+            return
         self._branch_over(session, outcome_of(event.status, event.cause), event.status, event.reason)
+
+    def _insists(self, session: Session) -> bool:
+        """Whether a telephone that refused our offer gets another: with SRTP, that it may have or not, it will have no
+        RTP/AVP if its owner told it to encrypt (RFC 8643 is for those who were not told)."""
+        sdp = None if session in self._insisted else self._by_session[session].insistent_offer()
+        if sdp is None or self._again is None:
+            return False
+        again = self._again(session, sdp)
+        self._insisted.add(again)
+        self._by_session[again] = self._by_session[session]
+        self._branches[self._branches.index(session)] = again
+        return True
 
     def _branch_over(self, session: Session, outcome: LegOutcome, status: int | None, text: str) -> None:
         if session not in self._branches:

@@ -377,24 +377,30 @@ class Telephones:
         )
         number = caller_id or ways.caller_id or call.caller
 
+        ways_of: dict[Session, tuple[SipUri, Hop]] = {}
+
+        def call_one(uri: SipUri, hop: Hop, sdp: bytes) -> Session:
+            session = self._agent.invite(
+                uri,
+                hop,
+                from_=self._identity(number, call.caller_name, hop),
+                to=NameAddr.build(ways.address_of_record or uri),
+                sdp=sdp,
+                credentials=ways.credentials,
+                headers=headers,
+            )
+            self._parties[session] = party
+            ways_of[session] = uri, hop
+            return session
+
         def invite(negotiation: Negotiation, sdp: bytes) -> Iterator[Session]:
             for uri, hop in negotiations[negotiation]:
-                session = self._agent.invite(
-                    uri,
-                    hop,
-                    from_=self._identity(number, call.caller_name, hop),
-                    to=NameAddr.build(ways.address_of_record or uri),
-                    sdp=sdp,
-                    credentials=ways.credentials,
-                    headers=headers,
-                )
-                self._parties[session] = party
-                yield session
+                yield call_one(uri, hop, sdp)
 
         self._by_leg.update((leg.id, party) for leg in party.legs)
         self._host.add(call, party)
         try:
-            party.start(invite)
+            party.start(invite, lambda session, sdp: call_one(*ways_of[session], sdp))
         except ValueError as error:
             # A number or an address that no INVITE can carry; telephones that it was sent to already stop ringing.
             party.end("cancelled")

@@ -11,26 +11,24 @@ from pathlib import Path
 import pytest
 
 from gateway.call import (
-    CallerLeft,
-    CallEvent,
     KeyPressed,
     LegAnswered,
     LegEnded,
     LegFailed,
     LegHeld,
     LegRetrieved,
-    Target,
 )
 from gateway.config import RtcConfig, RtcListen
 from gateway.media.tone import tone
-from tests.gateway.exchange import PASSWORD, Exchange, Owned
+from tests.gateway.calls import HELLO_HZ, rings_a_seat, says_hello
+from tests.gateway.exchange import PASSWORD, Exchange
 from tests.peers.company import Company
 from tests.peers.sip_page import Library, SipBrowser, SipPage
 
 pytestmark = pytest.mark.peer
 
 LIBRARIES: tuple[Library, ...] = ("jssip", "sipjs")
-HELLO_HZ, PAGE_HZ, MUSIC_HZ = 440, 1900, 620
+PAGE_HZ, MUSIC_HZ = 1900, 620
 
 
 @pytest.fixture(scope="module")
@@ -65,29 +63,6 @@ def page(browser: SipBrowser, exchange: Exchange) -> Iterator[Callable[[Library]
             each.page.context.close()
 
 
-def says_hello(owned: Owned) -> None:
-    owned.call.answer()
-    owned.call.play(1, [tone(HELLO_HZ, 60_000)])
-
-
-def rings_the_seat(owned: Owned, seat: str = "2001", *, at_once: bool = True) -> None:
-    """Ring a seat and put it through; the call is answered at once, or when the seat answers."""
-
-    def react(event: CallEvent) -> None:
-        if isinstance(event, LegAnswered):
-            owned.call.answer()
-            owned.call.connect("seat")
-        elif isinstance(event, LegEnded | CallerLeft):
-            owned.call.hangup()
-
-    owned.react = react
-    if at_once:
-        owned.call.answer()
-    else:
-        owned.call.ringing()
-    owned.call.dial("seat", Target("sip", seat))
-
-
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_page_calls_in(exchange: Exchange, page: Callable[[Library], SipPage], library: Library) -> None:
     exchange.greets = says_hello
@@ -108,7 +83,7 @@ def test_a_page_calls_in(exchange: Exchange, page: Callable[[Library], SipPage],
 def test_a_telephone_calls_a_page(
     exchange: Exchange, company: Company, page: Callable[[Library], SipPage], library: Library
 ) -> None:
-    exchange.greets = rings_the_seat
+    exchange.greets = rings_a_seat("2001")
     seat = page(library)
     phone = company.phone("2002", exchange.address, password=PASSWORD, domain="localhost")
     phone.register()
@@ -138,10 +113,7 @@ def test_a_telephone_calls_a_page(
 def test_a_page_calls_a_telephone(
     exchange: Exchange, company: Company, page: Callable[[Library], SipPage], library: Library
 ) -> None:
-    def rings_the_phone(owned: Owned) -> None:
-        rings_the_seat(owned, "2002", at_once=False)
-
-    exchange.greets = rings_the_phone
+    exchange.greets = rings_a_seat("2002", answering=False)
     seat = page(library)
     phone = company.phone("2002", exchange.address, password=PASSWORD, domain="localhost")
     phone.register()
@@ -161,10 +133,7 @@ def test_a_page_calls_a_telephone(
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_page_refuses(exchange: Exchange, page: Callable[[Library], SipPage], library: Library) -> None:
-    def rings_before_it_answers(owned: Owned) -> None:
-        rings_the_seat(owned, at_once=False)
-
-    exchange.greets = rings_before_it_answers
+    exchange.greets = rings_a_seat("2001", answering=False)
     seat = page(library)
     caller = exchange.wire()
     dialled = caller.invite("1001")
@@ -181,7 +150,7 @@ def test_a_page_refuses(exchange: Exchange, page: Callable[[Library], SipPage], 
 def test_a_page_and_a_desk_telephone_ring_together(
     exchange: Exchange, company: Company, page: Callable[[Library], SipPage]
 ) -> None:
-    exchange.greets = rings_the_seat
+    exchange.greets = rings_a_seat("2001")
     seat = page("jssip")
     desk = company.phone("2001", exchange.address, password=PASSWORD, domain="localhost")
     desk.register()
