@@ -25,6 +25,7 @@ from gateway.call import (
     LegEnded,
     LegFailed,
     LegHeld,
+    LegKind,
     LegOutcome,
     LegReport,
     LegRetrieved,
@@ -63,6 +64,7 @@ class BridgedCall:
         caller: str,
         caller_name: str,
         caller_account: str | None,
+        pstn: bool = False,
         make_party: MakeParty,
         open_mix: Callable[[], Mix],
         find_address: FindAddress,
@@ -77,6 +79,8 @@ class BridgedCall:
         self.caller = caller
         self.caller_name = caller_name
         self.caller_account = caller_account
+        self.pstn = pstn
+        self.caller_kind: LegKind = "sip"
         self.owner: CallOwner | None = None
         self._make_party = make_party
         self._open_mix = open_mix
@@ -107,6 +111,7 @@ class BridgedCall:
 
     def attach_caller(self, party: CallerParty) -> None:
         self._caller = party
+        self.caller_kind = party.kind
 
     @property
     def over(self) -> bool:

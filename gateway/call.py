@@ -14,12 +14,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gateway.config import CODECS, Codec, GatewayConfig, ListenAddress, Seat, SrtpPolicy, TlsConfig, Transport, Trunk
+from gateway.config import (
+    CODECS,
+    Client,
+    Codec,
+    GatewayConfig,
+    IceServer,
+    ListenAddress,
+    RtcConfig,
+    RtcListen,
+    Seat,
+    SrtpPolicy,
+    TlsConfig,
+    Transport,
+    Trunk,
+)
 from gateway.media.clip import Clip
-from gateway.rtc.rights import Rights
+from gateway.rtc.account_rule import AccountRule, AccountRuleError, parse_account_rule
+from gateway.rtc.origins import OriginError, Origins
+from gateway.rtc.rights import Rights, RightsError, check_pattern
+from gateway.rtc.token import SHORTEST_SECRET as SHORTEST_TOKEN_SECRET
+from gateway.rtc.token import SecretError
 
 __all__ = [
     "CODECS",
+    "SHORTEST_TOKEN_SECRET",
+    "AccountRule",
+    "AccountRuleError",
     "Answered",
     "Arrival",
     "Call",
@@ -29,11 +50,14 @@ __all__ = [
     "CallerHeld",
     "CallerLeft",
     "CallerRetrieved",
+    "Client",
     "Clip",
     "Codec",
     "DropReason",
     "EarlyMedia",
     "GatewayConfig",
+    "IceServer",
+    "InvitationEnd",
     "KeyPressed",
     "KeySource",
     "LegAnswered",
@@ -48,16 +72,24 @@ __all__ = [
     "LegRole",
     "ListenAddress",
     "MediaStarted",
+    "OriginError",
+    "Origins",
     "PlayEnded",
     "Reception",
     "Refusal",
     "Rights",
+    "RightsError",
+    "RtcConfig",
+    "RtcListen",
     "Seat",
+    "SecretError",
     "SrtpPolicy",
     "Target",
     "TlsConfig",
     "Transport",
     "Trunk",
+    "check_pattern",
+    "parse_account_rule",
 ]
 
 KeySource = Literal["rfc4733", "info", "inband"]
@@ -74,9 +106,21 @@ class Target:
 
     scheme: Literal["sip", "tel", "rtc"]
     name: str
+    trunk: str | None = None
+    """Through which trunk a number is called; None: the first that can be reached."""
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationEnd:
+    """How an RTC invitation ended, in its own words."""
+
+    state: Literal["accepted", "refused", "cancelled", "failed"]
+    error: str | None = None
+    """Why: ``busy``, ``no_response``, ``answered_elsewhere``, ...; None of one that was accepted."""
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +131,13 @@ class LegReport:
     kind: LegKind
     role: LegRole
     account: str | None
-    """The seat or trunk, or None for a caller who is not one of ours."""
+    """The seat, trunk or RTC user, or None for a caller who is not one of ours."""
     remote: str
     """The far end's address of record or number, as signalled."""
     signalling_id: str
-    """SIP Call-ID."""
+    """SIP Call-ID, or the invitation of an RTC leg."""
     status: int | None
-    """Final SIP status, None if there was none."""
+    """Final SIP status, None if there was none; of an RTC leg, the one that says the same."""
     hangup_by: Literal["remote", "local", "network"]
     codec: str | None
     packets_received: int = 0
@@ -103,6 +147,8 @@ class LegReport:
     round_trip_ms: float | None = None
     audio_received_ms: int = 0
     audio_sent_ms: int = 0
+    invitation: InvitationEnd | None = None
+    """What became of the invitation of an RTC leg."""
 
 
 # Events: what happened to the call. -----------------------------------------------------------------------
@@ -259,8 +305,16 @@ class Call(Protocol):
         """The seat the caller proved to be, if any; or the trunk he came through."""
 
     @property
+    def caller_kind(self) -> LegKind:
+        """What the caller calls with."""
+
+    @property
     def did(self) -> str:
         """The number that was dialled."""
+
+    @property
+    def pstn(self) -> bool:
+        """As :attr:`Arrival.pstn`."""
 
     def ringing(self) -> None:
         """Tell the caller that it rings (180). No effect once answered."""

@@ -36,6 +36,7 @@ from gateway.rtc.events import (
     NotReachable,
     PresenceChanged,
 )
+from gateway.rtc.guests import Guests
 from gateway.rtc.origins import Origins
 from gateway.rtc.passwords import Account, Passwords
 from gateway.rtc.peer import PeerEvent, RtcPeer
@@ -70,7 +71,7 @@ class RtcClients:
     ) -> None:
         """``tls`` is needed to listen for https; ``more`` is served at the same addresses (see :class:`RtcServer`).
 
-        Raises SecretError if the key of the tokens is none, or cannot be kept.
+        Raises SecretError if the key of the tokens is none, or cannot be kept; GuestNumberError for a number of guests.
         """
         self._config = config
         self._host = host
@@ -89,6 +90,7 @@ class RtcClients:
             pump=host.pump,
             tokens=tokens,
             passwords=Passwords(self._account),
+            guests=Guests(config.guests, new_id=new_token) if config.guests else None,
             origins=origins,
             pages=_PAGES,
             more=more,
@@ -151,6 +153,11 @@ class RtcClients:
             return None
         return Account(client.user, client.password, name=client.name, rights=client.rights)
 
+    def _number_of(self, user: str) -> str:
+        """What those he calls see."""
+        client = self._config.clients.get(user)
+        return user if client is None or client.number is None else client.number
+
     # What clients do ----------------------------------------------------------------------------------
 
     def _take(self, event: Event) -> None:
@@ -190,7 +197,7 @@ class RtcClients:
         content = CallContent.parse(event.content)
         arrival = Arrival(
             did=event.to,
-            caller=event.user,
+            caller=self._number_of(event.user),
             account=event.user,
             trunk=False,
             rights=event.rights,
@@ -211,7 +218,12 @@ class RtcClients:
             return
         name = (content.display_name or event.name)[:128]
         call = self._host.new_call(
-            did=event.to, caller=event.user, caller_name=name, account=event.user, find_address=_nowhere
+            did=event.to,
+            caller=arrival.caller,
+            caller_name=name,
+            account=event.user,
+            pstn=arrival.pstn,
+            find_address=_nowhere,
         )
         party = self._caller(call, event, leg_id="caller")
         if party is None:
@@ -241,6 +253,7 @@ class RtcClients:
             leg_id=leg_id,
             user=event.user,
             invitation=event.invitation,
+            channel=event.channel,
         )
         self._parties[event.invitation] = self._by_leg[media.id] = party
         refused = party.prepare(event.sdp)

@@ -24,11 +24,11 @@ from gateway.call import (
     ListenAddress,
     Reception,
     Refusal,
+    RtcListen,
     Target,
 )
 from gateway.certificates import CertificateFiles, Certificates
 from gateway.clients import RtcClients
-from gateway.config import RtcListen
 from gateway.descriptors import make_room
 from gateway.doorkeeper import Doorkeeper
 from gateway.host import FindAddress, Headers
@@ -157,14 +157,14 @@ class Gateway:
         return Certificates(files, state=config.tls.state, names=[name for name in names if name])
 
     @property
-    def rtc_addresses(self) -> tuple[RtcListen, ...]:
-        """Where browsers find it, with the ports it got."""
-        return self._clients.addresses if self._clients is not None else ()
-
-    @property
     def addresses(self) -> tuple[ListenAddress, ...]:
         """Where telephones find it, with the ports it got."""
         return self._telephones.addresses
+
+    @property
+    def rtc_addresses(self) -> tuple[RtcListen, ...]:
+        """Where browsers find it, with the ports it got."""
+        return self._clients.addresses if self._clients else ()
 
     @property
     def calls(self) -> int:
@@ -316,7 +316,14 @@ class Gateway:
         self._without_port, self._without_port_told = 0, now
 
     def new_call(
-        self, *, did: str, caller: str, caller_name: str, account: str | None, find_address: FindAddress
+        self,
+        *,
+        did: str,
+        caller: str,
+        caller_name: str,
+        account: str | None,
+        find_address: FindAddress,
+        pstn: bool = False,
     ) -> BridgedCall:
         return BridgedCall(
             call_id=new_call_id(),
@@ -324,6 +331,7 @@ class Gateway:
             caller=caller,
             caller_name=caller_name,
             caller_account=account,
+            pstn=pstn,
             make_party=self._dial,
             open_mix=self._engine.open_mix,
             find_address=find_address,

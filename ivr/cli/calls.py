@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ivr.cli.loading import errors, site_or_exit
 from ivr.records.database import RecordsError, open_database
-from ivr.records.query import CallSummary, finished_calls
+from ivr.records.query import CallSummary, LegSummary, finished_calls
 from ivr.records.steps import StepSummary, steps_of
 
 
@@ -27,7 +27,10 @@ def calls(
         int | None, typer.Option("--last", "-n", min=1, help="Only so many, the latest. Table: 50 unless given.")
     ] = None,
     steps: Annotated[
-        bool, typer.Option("--steps", help="Under each call what it went through, with the lines of the flow's file.")
+        bool,
+        typer.Option(
+            "--steps", help="Under each call what it went through, with lines of the flow's file; its parties."
+        ),
     ] = False,
 ) -> None:
     """List finished calls, the newest last, with their way through the flow."""
@@ -67,6 +70,9 @@ def _show(summaries: list[CallSummary], steps: Mapping[str, list[StepSummary]]) 
             call = summaries[number - 1]
             for told in _told(call, steps.get(call.call_id, [])):
                 console.print(Text(told))
+            if call.call_id in steps:
+                for leg in call.legs:
+                    console.print(Text(f"    {_leg(leg)}"))
 
 
 def _told(call: CallSummary, steps: list[StepSummary]) -> list[str]:
@@ -87,6 +93,16 @@ def _told(call: CallSummary, steps: list[StepSummary]) -> list[str]:
         f"{verb.ljust(widths[3])}  {outcome}".rstrip()
         for time, block, place, verb, outcome in rows
     ]
+
+
+def _leg(leg: LegSummary) -> str:
+    """``agent rtc alice: busy, 486, invitation refused: busy``"""
+    who = " ".join(word for word in (leg.role, leg.kind, leg.account) if word)
+    became = "answered" if leg.answered_at is not None else leg.outcome or "not answered"
+    facts = [became, *(str(fact) for fact in (leg.sip_status, leg.codec) if fact is not None)]
+    if leg.invitation_end is not None:
+        facts.append(f"invitation {leg.invitation_end}")
+    return f"{who}: {', '.join(facts)}"
 
 
 def _outcome(step: StepSummary) -> str:

@@ -76,6 +76,13 @@ def try_call(
         else:
             _console.print(f"No rule of {site} fits {call}: the caller hears that there is no such number.")
         raise typer.Exit(1)
+    if rule.direct is not None:
+        if as_json:
+            typer.echo(json.dumps({"number": call, "rule": rule.number, "flow": None, "calls": str(rule.direct)}))
+        else:
+            _console.print(f"{call}  → {rule.direct} is called  ({rule.place})")
+        return
+    assert rule.flow is not None
     facts = CallFacts("try", caller, "", None, call, moment)
     plans = dict(_plan(text) for text in seat or [])
     played = _simulation(flows.flows[rule.flow], facts, loaded, flows, plans)

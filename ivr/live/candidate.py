@@ -44,6 +44,8 @@ _NEEDS_RESTART = (
     "voices",
     "seats",
     "trunks",
+    "rtc",
+    "clients",
     "limits",
     "http",
     "webhooks",

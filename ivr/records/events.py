@@ -53,7 +53,8 @@ class RecordEvent:
     leg.retrieved     as leg.held
     leg.ended         hangup_by, outcome (if never answered), sip_status, q850, codec, rx_pkts, tx_pkts, lost_pkts,
                       jitter_ms, rtt_ms, mos, audio_rx_ms, audio_tx_ms; kind, role, account, remote, sip_call_id if
-                      better known by now. May come twice: when the leg ends, and again with what was measured
+                      better known by now; of an RTC leg, invitation (its id), invitation_state, invitation_error,
+                      rtc_channel. May come twice: when the leg ends, and again with what was measured
     flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode,
                       input (None if secret), confidence, barged_in, heard_ms, exit, next_block (None unless another
                       visit of a block begins), error, detail (what came of it outside; nothing derives from it)

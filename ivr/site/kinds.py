@@ -19,6 +19,10 @@ from ivr.site.numbers import Places, parse_number
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
 SEAT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+"""RTC users that flows and numbers can name."""
+_WEAK_PASSWORD: Final = 8
+"""Characters; scanners try shorter ones within hours."""
 
 
 class SiteReader(Reader):
@@ -270,17 +274,37 @@ class DatabaseUrl:
 
 
 @dataclass(frozen=True)
-class SeatTarget:
-    """``sip:SEAT`` or ``tel:NUMBER``, without holes."""
+class RtcUser:
+    """The name of an RTC user."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
         text = scalar(node, reader, self.describe)
         if text is None:
             return None
-        scheme, colon, name = text.text.partition(":")
-        if scheme == "rtc" and colon:
-            reader.problem("E014", text, "'rtc:' is not in this version yet", "use sip: or tel:")
-        elif scheme not in ("sip", "tel") or not SEAT.fullmatch(name.removeprefix("+")):
+        if not USER.fullmatch(text.text):
+            help = "write letters and digits, and . _ @ + - between them, at most 64"
+            reader.problem("E016", text, f"'{text.text[:40]}' cannot be the name of a client", help)
+            return None
+        return text.text
+
+    def schema(self) -> Schema:
+        return _typed(USER.pattern)
+
+    def describe(self) -> str:
+        return "the name of a client"
+
+
+@dataclass(frozen=True)
+class SeatTarget:
+    """``sip:SEAT``, ``rtc:USER`` or ``tel:NUMBER``, without holes."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe)
+        if text is None:
+            return None
+        scheme, _, name = text.text.partition(":")
+        allowed = USER if scheme == "rtc" else SEAT
+        if scheme not in ("sip", "rtc", "tel") or not allowed.fullmatch(name.removeprefix("+")):
             help = f"write sip:{text.text}" if SEAT.fullmatch(text.text) else f"write {self.describe()}"
             reader.problem("E112", text, f"'{text.text[:40]}' does not say what to ring", help)
         else:
@@ -288,10 +312,10 @@ class SeatTarget:
         return None
 
     def schema(self) -> Schema:
-        return text_schema(r"(?:sip|tel):.+")
+        return text_schema(r"(?:sip|rtc|tel):.+")
 
     def describe(self) -> str:
-        return "sip:SEAT or tel:NUMBER"
+        return "sip:SEAT, rtc:USER or tel:NUMBER"
 
 
 @dataclass(frozen=True)
@@ -406,3 +430,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def weak_password(key: ScalarNode, password: str, whose: str, reader: Reader) -> None:
+    """Report one that is easy to guess."""
+    if len(password) < _WEAK_PASSWORD or password == key.text:
+        help = f"at least {_WEAK_PASSWORD} characters: scanners find shorter ones and call at your expense"
+        reader.problem("W211", key, f"the password of {whose} '{key.text}' is easy to guess", help)

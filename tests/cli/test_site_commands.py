@@ -36,7 +36,9 @@ def test_a_new_site_has_no_mistakes_and_passwords_of_its_own(site: Path) -> None
     loaded = load_site(site / "site.yaml").site
     assert loaded is not None
     passwords = [seat.password for seat in loaded.seats.values()]
-    assert len({*passwords, "change-me-2001"}) == len(passwords) + 1
+    passwords += [client.password or "" for client in loaded.clients.values()]
+    assert len(passwords) == 4
+    assert len({*passwords, "change-me-2001", "change-me-alice"}) == len(passwords) + 2
     assert "CHANGE" not in (site / "site.yaml").read_text()
     assert stat.S_IMODE((site / "secrets.yaml").stat().st_mode) == 0o600
 
@@ -47,6 +49,7 @@ def test_init_tells_the_passwords_and_how_to_start(tmp_path: Path) -> None:
     assert loaded is not None
     for seat in loaded.seats.values():
         assert f"  user {seat.name}  password {seat.password}\n" in printed
+    assert f"  user alice  password {loaded.clients['alice'].password}\n" in printed
     assert f"run --site {tmp_path}/[new]/site.yaml" in printed
 
 

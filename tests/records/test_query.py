@@ -23,7 +23,9 @@ from tests.records.test_recovery import write
 def test_a_finished_call_in_json(engine: Engine) -> None:
     write(engine, typical_call("c1"))
     [call] = finished_calls(engine)
-    quality = {"codec": "PCMU", "packets": 2400, "lost": 3, "jitter_ms": 1.25, "ended_at": T0 + 60_000}
+    quality: dict[str, object] = {"codec": "PCMU", "packets": 2400, "lost": 3, "jitter_ms": 1.25}
+    quality |= {"ended_at": T0 + 60_000, "outcome": None, "sip_status": 200}
+    quality |= dict.fromkeys(("invitation", "invitation_state", "invitation_error"))
     expected = {
         "call_id": "c1",
         "caller": "+4930123456",

@@ -22,6 +22,7 @@ from gateway.call import (
     LegAnswered,
     LegEnded,
     LegFailed,
+    LegKind,
     LegReport,
     LegRinging,
     PlayEnded,
@@ -60,6 +61,8 @@ class Telephone:
     """The call as the gateway would hold it; writes down what it is asked for."""
 
     call_id, caller, caller_name, caller_account, did = "c1", "anna", "", None, "1000"
+    caller_kind: LegKind = "sip"
+    pstn = False
 
     def __init__(self) -> None:
         self.asked: list[str] = []
