@@ -184,6 +184,16 @@ class Dialog:
         self.hop = replace(self.hop, connection=None)
         self.symmetric = False
 
+    @property
+    def is_lost(self) -> bool:
+        """Nothing leads to the peer until it connects again."""
+        return self.hop.only_connection and self.hop.connection is None
+
+    def came_back(self, hop: Hop) -> None:
+        """A peer on a WebSocket has another one. What comes over it proves that: nobody else knows the dialog."""
+        if self.hop.only_connection:
+            self.hop = hop
+
 
 def hop_towards(uri: SipUri, known: Hop) -> Hop:
     """The neighbour that ``uri`` names, given one through which its owner was reached.

@@ -10,19 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gateway.call import (
-    KeyPressed,
-    LegAnswered,
-    LegEnded,
-    LegFailed,
-    LegHeld,
-    LegRetrieved,
-)
+from gateway.call import CallerLeft, KeyPressed, LegAnswered, LegEnded, LegFailed, LegHeld, LegRetrieved, TlsConfig
 from gateway.config import RtcConfig, RtcListen
 from gateway.media.tone import tone
 from tests.gateway.calls import HELLO_HZ, rings_a_seat, says_hello
 from tests.gateway.exchange import PASSWORD, Exchange
 from tests.peers.company import Company
+from tests.peers.patience import until
 from tests.peers.sip_page import Library, SipBrowser, SipPage
 
 pytestmark = pytest.mark.peer
@@ -175,3 +169,53 @@ def test_a_page_and_a_desk_telephone_ring_together(
     desk.hangs_up()
     caller.is_hung_up()
     exchange.is_clean()
+
+
+def test_a_call_outlives_the_connection(exchange: Exchange, page: Callable[[Library], SipPage]) -> None:
+    exchange.greets = says_hello
+    seat = page("jssip")
+    seat.dials("1000")
+    seat.is_connected()
+    seat.hears(HELLO_HZ)
+    seat.loses_connection()
+    until(lambda: not exchange.gateway.registered_seats, "the seat is still reachable")
+    seat.is_registered()
+    seat.hears(HELLO_HZ)
+    exchange.takes().asks(lambda call: call.hangup())
+    seat.is_over()
+    assert seat.reason == "Terminated by remote"
+    exchange.is_clean()
+
+
+def test_a_closed_tab_is_a_lost_call(
+    exchange: Exchange, page: Callable[[Library], SipPage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Half a minute otherwise.
+    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.5)
+    exchange.greets = says_hello
+    seat = page("jssip")
+    seat.dials("1000")
+    seat.is_connected()
+    seat.hears(HELLO_HZ)
+    seat.closes()
+    assert exchange.takes().hears(CallerLeft).by == "network"
+    until(lambda: not exchange.gateway.registered_seats, "the seat is still reachable")
+    exchange.is_clean()
+
+
+def test_a_page_over_tls(open_exchange: Callable[..., Exchange], browser: SipBrowser, tmp_path: Path) -> None:
+    exchange = open_exchange(
+        rtc=RtcConfig(listen=(RtcListen("https", "127.0.0.1", 0),), state=tmp_path, secret="s" * 40),
+        tls=TlsConfig(state=tmp_path),
+    )
+    exchange.greets = says_hello
+    address = exchange.gateway.rtc_addresses[0]
+    seat = browser.page("jssip", "2001", PASSWORD, url=f"https://{address.host}:{address.port}", tone=PAGE_HZ)
+    seat.is_registered()
+    seat.dials("1000")
+    seat.is_connected()
+    seat.hears(HELLO_HZ)
+    seat.hangs_up()
+    assert exchange.takes().hears(CallerLeft).by == "caller"
+    exchange.is_clean()
+    seat.page.context.close()
