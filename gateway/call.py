@@ -33,11 +33,13 @@ from gateway.media.clip import Clip
 from gateway.rtc.account_rule import AccountRule, AccountRuleError, parse_account_rule
 from gateway.rtc.origins import OriginError, Origins
 from gateway.rtc.rights import Rights, RightsError, check_pattern
+from gateway.rtc.token import LONGEST_LIFETIME as LONGEST_TOKEN_LIFETIME
 from gateway.rtc.token import SHORTEST_SECRET as SHORTEST_TOKEN_SECRET
-from gateway.rtc.token import SecretError
+from gateway.rtc.token import SecretError, Tokens, secret_in, token_secret_file
 
 __all__ = [
     "CODECS",
+    "LONGEST_TOKEN_LIFETIME",
     "SHORTEST_TOKEN_SECRET",
     "AccountRule",
     "AccountRuleError",
@@ -86,10 +88,13 @@ __all__ = [
     "SrtpPolicy",
     "Target",
     "TlsConfig",
+    "Tokens",
     "Transport",
     "Trunk",
     "check_pattern",
     "parse_account_rule",
+    "secret_in",
+    "token_secret_file",
 ]
 
 KeySource = Literal["rfc4733", "info", "inband"]

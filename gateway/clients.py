@@ -40,7 +40,7 @@ from gateway.rtc.guests import Guests
 from gateway.rtc.origins import Origins
 from gateway.rtc.passwords import Account, Passwords
 from gateway.rtc.peer import PeerEvent, RtcPeer
-from gateway.rtc.token import Tokens, secret_in
+from gateway.rtc.token import Tokens, secret_in, token_secret_file
 from gateway.rtc.values import IceServerInfo
 from gateway.rtc.websocket import Handler, Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
@@ -76,7 +76,7 @@ class RtcClients:
         self._config = config
         self._host = host
         self._transports = peers
-        tokens = Tokens(config.secret or secret_in(config.state / "rtc-secret"), clock=time.time)
+        tokens = Tokens(config.secret or secret_in(token_secret_file(config.state)), clock=time.time)
         servers = tuple(
             IceServerInfo(urls=server.urls, username=server.username, credential=server.credential)
             for server in config.ice_servers

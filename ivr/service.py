@@ -337,6 +337,7 @@ class Service:
             stun=rtc.stun,
             secret=rtc.secret,
             codecs=rtc.codecs,
+            guests=rtc.guests,
             clients={
                 client.user: Client(client.user, client.name, client.password, client.number, client.rights)
                 for client in self._site.clients.values()

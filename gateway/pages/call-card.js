@@ -87,9 +87,10 @@ export class CallCard {
     this._shown = kind;
     this.element.classList.toggle('call-ringing', kind === 'received');
     this.element.classList.toggle('call-over', kind === 'over');
-    this._quality.hidden = kind !== 'accepted';
+    this._quality.hidden = kind !== 'accepted' || call.held;
     if (kind === 'over') this._keys.hidden = true;
     if (kind === 'accepted') this._updateControls();
+    if (call.error && kind !== 'over') this._notices.show('call', 'error', call.error.message);
   }
 
   /** @param {string} key */
@@ -128,20 +129,12 @@ export class CallCard {
   _updateControls() {
     const { call } = this;
     this._mute?.setAttribute('aria-pressed', String(call.muted));
-    this._hold?.setAttribute('aria-pressed', String(call.held));
+    this._hold?.classList.toggle('control-on', call.held);
     this._pad?.setAttribute('aria-expanded', String(!this._keys.hidden));
     if (this._mute) setIcon(this._mute, call.muted ? 'microphone-off' : 'microphone');
     if (this._hold) setIcon(this._hold, call.held ? 'resume' : 'pause');
-    // A toggle keeps its name; whether it is on, aria-pressed says.
-    this._setLabel(this._mute, call.muted ? 'Muted' : 'Mute', 'Mute');
-    this._setLabel(this._hold, call.held ? 'Resume' : 'Hold', 'Hold');
-  }
-
-  /** @param {HTMLElement | undefined} control @param {string} seen @param {string} name */
-  _setLabel(control, seen, name) {
-    const text = control?.querySelector('span');
-    if (text) text.textContent = seen;
-    control?.setAttribute('aria-label', name);
+    const holdName = this._hold?.querySelector('span');
+    if (holdName) holdName.textContent = call.held ? 'Resume' : 'Hold';
   }
 
   /** @param {string} name @param {string} iconName @param {() => void} onClick */

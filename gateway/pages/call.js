@@ -2,7 +2,7 @@
 // a token of the site's own backend; without one, the gateway is asked for a guest's.
 // @ts-check
 
-import { byId, keypad, Notices, setIcon } from './elements.js';
+import { byId, keypad, loadIcons, Notices, setIcon } from './elements.js';
 import { RtcClient } from './rtc-client.js';
 import { Sounds } from './sounds.js';
 import { fetchToken } from './tokens.js';
@@ -61,7 +61,6 @@ function update() {
   byId('state').textContent = stateWords(call, wasConnected);
   showButtons(call.accepted ? 'talking' : 'connecting');
   byId('mute').setAttribute('aria-pressed', String(call.muted));
-  byId('mute-words').textContent = call.muted ? 'Muted' : 'Mute';
   setIcon(byId('mute'), call.muted ? 'microphone-off' : 'microphone');
 }
 
@@ -124,6 +123,7 @@ setInterval(() => {
   if (call?.accepted) byId('timer').textContent = durationWords(call.seconds);
 }, 500);
 
+loadIcons().catch(() => {});
 document.documentElement.classList.toggle('framed', window.parent !== window);
 byId('who').textContent = name || 'Call';
 document.title = name ? `Call ${name}` : 'Call';

@@ -16,6 +16,7 @@ const LETTERS = {
   0: '+',
   '#': '',
 };
+const ICONS = 'icons.svg';
 const KEYS = ['1', '2', '3', '4', '5', '6', '7', '8', '9', '*', '0', '#'];
 /** @type {Record<string, string>} */
 const NAMES = { '*': 'star', '#': 'hash' };
@@ -27,20 +28,41 @@ export function byId(id) {
   return element;
 }
 
+let iconsAreHere = false;
+
+/** Take all icons into the page: those that show that the connection is lost could not be fetched then. */
+export async function loadIcons() {
+  const answer = await fetch(ICONS);
+  if (!answer.ok) return;
+  const sprite = new DOMParser().parseFromString(await answer.text(), 'image/svg+xml').documentElement;
+  sprite.setAttribute('class', 'unseen');
+  sprite.setAttribute('aria-hidden', 'true');
+  document.body.append(document.importNode(sprite, true));
+  iconsAreHere = true;
+  for (const use of document.querySelectorAll(`use[href^="${ICONS}"]`)) {
+    use.setAttribute('href', use.getAttribute('href')?.replace(ICONS, '') ?? '');
+  }
+}
+
+/** @param {string} name One of icons.svg. */
+function addressOf(name) {
+  return `${iconsAreHere ? '' : ICONS}#icon-${name}`;
+}
+
 /** @param {string} name One of icons.svg. */
 export function icon(name) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   svg.setAttribute('class', 'icon');
   svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', `icons.svg#${name}`);
+  use.setAttribute('href', addressOf(name));
   svg.append(use);
   return svg;
 }
 
 /** @param {Element} element With an icon in it. @param {string} name */
 export function setIcon(element, name) {
-  element.querySelector('use')?.setAttribute('href', `icons.svg#${name}`);
+  element.querySelector('use')?.setAttribute('href', addressOf(name));
 }
 
 /**

@@ -9,9 +9,10 @@
  * @typedef {'online' | 'unreachable' | 'offline' | 'busy'} PresenceState
  * @typedef {{call_in: boolean, be_called: boolean, call_out: string[], peers: boolean}} Rights
  * @typedef {{type: string, [field: string]: any}} Message
- * @typedef {{quality: 'unknown' | 'good' | 'fair' | 'poor' | 'bad', mos: number | null, roundTripMs: number | null,
- *   jitterMs: number | null, lossReceived: number | null, lossSent: number | null}} Statistics
- *   Losses are shares (0 to 1) of the packets since the statistics before; `mos` is an estimate by ITU-T G.107.
+ * @typedef {{quality: 'unknown' | 'good' | 'fair' | 'poor' | 'bad', mos: number | null, delayMs: number | null,
+ *   roundTripMs: number | null, jitterMs: number | null, lossReceived: number | null, lossSent: number | null}} Statistics
+ *   Losses are shares (0 to 1) of the packets since the statistics before; `mos` is an estimate by ITU-T G.107; `delayMs`
+ *   is that of one way, with what waits in the jitter buffer.
  * @typedef {object} ClientOptions
  * @property {string | (() => string | Promise<string>)} token A token, or what fetches a fresh one.
  * @property {string} [url] The gateway's WebSocket; without it, /rtc where this module came from.
@@ -23,12 +24,14 @@
 const SUBPROTOCOL = 'ivr.rtc.1';
 const REQUESTS_OPEN = 64; // The gateway remembers as many answers, for requests that are repeated after a resume.
 const PINGS_UNANSWERED = 3;
+const PROBE_MS = 1500; // After a change of the network a connection that is still good answers within that.
 const LOGIN_MS = 8000; // The gateway waits 6 s for the login.
 const RETRY_MS = [300, 600, 1200, 2500, 5000, 10000];
 const STATISTICS_MS = 2000;
 const DISCONNECTED_MS = 1500; // ICE often comes back by itself within a second.
 const RESTART_MS = 4000; // Between two ICE restarts.
 const CLOSING_MS = 500;
+const PACKET_S = 0.02;
 const KEY_MS = 160;
 const KEY_GAP_MS = 80;
 
@@ -110,6 +113,8 @@ export class RtcClient extends EventTarget {
     this._watched = new Set();
     this._pings = 0;
     this._tries = 0;
+    /** Tokens refused one after the other. */
+    this._refusals = 0;
     this._graceMs = 30000;
     /** @type {Record<string, ReturnType<typeof setTimeout> | undefined>} */
     this._timers = {};
@@ -282,6 +287,7 @@ export class RtcClient extends EventTarget {
     this._session = answer.session;
     this._graceMs = answer.grace_ms;
     this._tries = 0;
+    this._refusals = 0;
     this._pings = 0;
     if (!answer.resumed) this._startAnew();
     for (const { text } of this._asked.values()) socket.send(text);
@@ -327,7 +333,10 @@ export class RtcClient extends EventTarget {
     }
     if (CLOSINGS[code] === 'anew') this._session = '';
     if (this.state === 'online') {
-      this._timers.grace = setTimeout(() => this._startAnew(), this._graceMs);
+      this._timers.grace = setTimeout(() => {
+        this._session = '';
+        this._startAnew();
+      }, this._graceMs);
       this._setState('reconnecting');
     }
     this._failed(error ?? new RtcError('unreachable'), code === 1001 || code === 1013 ? 1000 : 0);
@@ -339,10 +348,14 @@ export class RtcClient extends EventTarget {
    * @param {number} [least]
    */
   _failed(error, least = 0) {
-    const stale = TOKEN_ERRORS.includes(error.code) && typeof this._fetchToken === 'function' && this._tries === 0;
-    if (TOKEN_ERRORS.includes(error.code)) this._token = '';
-    const final = FINAL_ERRORS.includes(error.code) || this._connecting !== null;
-    if (final && !stale && error.code !== 'too_many_logins') {
+    let isFinal = FINAL_ERRORS.includes(error.code) || (this._connecting !== null && error.code !== 'too_many_logins');
+    if (TOKEN_ERRORS.includes(error.code)) {
+      // It may only have become too old: a fresh one is tried once.
+      this._token = '';
+      this._refusals += 1;
+      isFinal = typeof this._fetchToken !== 'function' || this._refusals > 1;
+    }
+    if (isFinal) {
       this._end(error);
       return;
     }
@@ -366,7 +379,7 @@ export class RtcClient extends EventTarget {
     for (const timer of Object.values(this._timers)) clearTimeout(timer);
     globalThis.removeEventListener('online', this._onOnline);
     globalThis.removeEventListener('pagehide', this._onPageHide);
-    this._tries = 0;
+    this._tries = this._refusals = 0;
     const connecting = this._connecting;
     this._connecting = null;
     this._setState('offline', error);
@@ -392,8 +405,14 @@ export class RtcClient extends EventTarget {
   }
 
   _networkChanged() {
-    if (this.state === 'online') this._ping();
-    else if (this._attempt === null && this.state === 'reconnecting') this._open();
+    const socket = this._socket;
+    if (this.state === 'online' && socket) {
+      this._ping();
+      clearTimeout(this._timers.probe);
+      this._timers.probe = setTimeout(() => {
+        if (this._pings > 0) this._lost(socket, 1006);
+      }, PROBE_MS);
+    } else if (this._attempt === null && this.state === 'reconnecting') this._open();
     for (const call of this.calls) call.restartIce();
   }
 
@@ -624,13 +643,11 @@ export class Call extends EventTarget {
 
   /** Find a new path for the sound, as after a change of the network. Done by itself when the path is lost. */
   restartIce() {
-    if (this.isOver || this._peer === null || !this._peer.remoteDescription) return;
+    if (this.isOver || this._peer === null) return;
+    const wait = Math.max(0, this._restartAt + RESTART_MS - performance.now());
     this._restartWanted = true;
     clearTimeout(this._restartTimer);
-    this._restartTimer = setTimeout(
-      () => this._restartNow(),
-      Math.max(0, this._restartAt + RESTART_MS - performance.now()),
-    );
+    this._restartTimer = setTimeout(() => this._inOrder(() => this._restart()), wait);
   }
 
   // Signalling -------------------------------------------------------------------------------------------
@@ -707,15 +724,20 @@ export class Call extends EventTarget {
       if (peer.signalingState !== 'have-local-offer') return;
       await peer.setRemoteDescription(description);
       await this._addCandidates();
-      return;
+    } else {
+      this._restartWanted ||= peer.signalingState === 'have-local-offer';
+      await peer.setRemoteDescription(description);
+      await this._addCandidates();
+      await peer.setLocalDescription();
+      await this._sendMedia(peer);
     }
-    await peer.setRemoteDescription(description);
-    await this._addCandidates();
-    await peer.setLocalDescription();
-    await this.client._request('media', {
-      invitation: this.id,
-      description: { type: 'answer', sdp: peer.localDescription?.sdp },
-    });
+    if (this._restartWanted) this.restartIce();
+  }
+
+  /** @param {RTCPeerConnection} peer */
+  async _sendMedia(peer) {
+    const { type, sdp } = peer.localDescription ?? {};
+    await this.client._request('media', { invitation: this.id, description: { type, sdp } });
   }
 
   /** @param {() => Promise<void>} step */
@@ -769,8 +791,10 @@ export class Call extends EventTarget {
   // Sound ------------------------------------------------------------------------------------------------
 
   async _openMicrophone() {
-    this._track = await openMicrophone(this.client.microphone);
-    if (this.isOver) this._track.stop();
+    const track = (this._track = await openMicrophone(this.client.microphone));
+    if (this.isOver) track.stop();
+    // Unplugged: another one takes its place.
+    track.onended = () => this._changeMicrophone().catch((error) => this._change({ error }));
     this._applyMuting();
   }
 
@@ -823,25 +847,25 @@ export class Call extends EventTarget {
 
   /** @param {RTCIceConnectionState} state */
   _iceChanged(state) {
-    clearTimeout(this._restartTimer);
-    if (state === 'failed') this.restartIce();
-    else if (state === 'disconnected') this._restartTimer = setTimeout(() => this.restartIce(), DISCONNECTED_MS);
-    else if (state === 'connected' || state === 'completed') this._restartWanted = false;
+    if (state === 'failed') {
+      this.restartIce();
+    } else if (state === 'disconnected') {
+      clearTimeout(this._restartTimer);
+      this._restartTimer = setTimeout(() => {
+        if (this._peer?.iceConnectionState === 'disconnected') this.restartIce();
+      }, DISCONNECTED_MS);
+    }
   }
 
-  _restartNow() {
+  async _restart() {
     const peer = this._peer;
-    // While the gateway cannot be asked, it waits: `_signallingBack` comes here again.
-    if (this.isOver || peer === null || this.client.state !== 'online' || !this._restartWanted) return;
+    // Otherwise it stays wanted: until the gateway can be asked, or the description under way is settled.
+    if (peer === null || this.client.state !== 'online' || peer.signalingState !== 'stable') return;
+    this._restartWanted = false;
     this._restartAt = performance.now();
-    this._inOrder(async () => {
-      if (peer.signalingState !== 'stable') return;
-      peer.restartIce();
-      await peer.setLocalDescription();
-      const description = { type: 'offer', sdp: peer.localDescription?.sdp };
-      await this.client._request('media', { invitation: this.id, description });
-    });
-    this._restartTimer = setTimeout(() => this.restartIce(), RESTART_MS);
+    peer.restartIce();
+    await peer.setLocalDescription();
+    await this._sendMedia(peer);
   }
 
   async _measure() {
@@ -869,7 +893,7 @@ export class Call extends EventTarget {
     this.outcome = outcome;
     this.error = error;
     this.endedAt = performance.now();
-    this._change({ ringing: false, connected: false });
+    this.ringing = this.connected = false;
     this.isOver = true;
     this.client.calls.delete(this);
     clearInterval(this._statisticsTimer);
@@ -953,13 +977,12 @@ function statisticsOf(before, now) {
   const lossReceived = received + lost > 0 ? lost / (received + lost) : null;
   const lossSent = now.lossSent ?? null;
   const buffered = emitted > 0 ? (now.delay - before.delay) / emitted : 0;
-  const mos =
-    lossReceived === null
-      ? null
-      : mosOf(Math.max(lossReceived, lossSent ?? 0), (now.roundTrip ?? 0) / 2 + buffered + 0.02);
+  const delay = (now.roundTrip ?? 0) / 2 + buffered + PACKET_S;
+  const mos = lossReceived === null ? null : mosOf(Math.max(lossReceived, lossSent ?? 0), delay);
   return {
     quality: mos === null ? 'unknown' : mos >= 4 ? 'good' : mos >= 3.6 ? 'fair' : mos >= 3.1 ? 'poor' : 'bad',
     mos,
+    delayMs: mos === null ? null : delay * 1000,
     roundTripMs: now.roundTrip === undefined ? null : now.roundTrip * 1000,
     jitterMs: now.jitter === undefined ? null : now.jitter * 1000,
     lossReceived,

@@ -2,7 +2,7 @@
 // @ts-check
 
 import { CallCard, pastCall } from './call-card.js';
-import { byId, keypad, Notices } from './elements.js';
+import { byId, keypad, loadIcons, Notices } from './elements.js';
 import { openMicrophone, RtcClient, RtcError } from './rtc-client.js';
 import { SoundSettings } from './sound-settings.js';
 import { Sounds } from './sounds.js';
@@ -82,7 +82,7 @@ async function logIn(event) {
 function stateChanged({ state, error }) {
   showPresence();
   if (state === 'reconnecting') {
-    const calls = cards.size ? 'The call goes on, and the' : 'The';
+    const calls = { 0: 'The', 1: 'The call goes on, and the' }[cards.size] ?? 'The calls go on, and the';
     notices.show(
       'connection',
       'warning',
@@ -279,3 +279,4 @@ document.addEventListener('keydown', (event) => {
 });
 setInterval(() => cards.forEach((card) => card.tick()), 500);
 showLogin();
+loadIcons().catch(() => {});

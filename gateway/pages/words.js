@@ -84,10 +84,10 @@ export function qualityWords(statistics) {
 }
 
 /** @param {Statistics} statistics For who wants to know more. */
-export function qualityDetails({ roundTripMs, jitterMs, lossReceived, lossSent }) {
+export function qualityDetails({ delayMs, jitterMs, lossReceived, lossSent }) {
   const loss = Math.max(lossReceived ?? 0, lossSent ?? 0);
   const parts = [];
-  if (roundTripMs !== null) parts.push(`delay ${Math.round(roundTripMs)} ms`);
+  if (delayMs !== null) parts.push(`delay ${Math.round(delayMs)} ms`);
   if (jitterMs !== null) parts.push(`jitter ${Math.round(jitterMs)} ms`);
   if (lossReceived !== null) parts.push(`lost ${(loss * 100).toFixed(loss < 0.0995 && loss > 0 ? 1 : 0)}\u00a0%`);
   return parts.join(', ');

@@ -144,6 +144,8 @@ def _say_ready(service: Service, site: Site) -> None:
         url = f"{pages.scheme}://{host}:{pages.port}"
         users = ", ".join(client.user for client in site.clients.values() if client.password is not None)
         console.print(f"  In a browser:  {url}/softphone" + (f"  as {users}" if users else ""))
+        if site.rtc is not None and site.rtc.guests:
+            console.print(f"  For callers:   {url}/call?to={site.rtc.guests[0]}")
     console.print(f"  Afterwards:  {program} calls --site {site.file}   Stop: Ctrl-C, twice to stop at once.")
     sys.stdout.flush()
 

@@ -30,7 +30,7 @@ def check_site(
     # One recording is named in many places, and each answer takes a look at the disk.
     recording, fault, length = cache(site.recording), cache(fault), cache(length)
     lines = {shown(site.file): site.lines}
-    own = with_lines([*_numbers(site, flow_set), *_groups(site), *_trunks(site)], lines)
+    own = with_lines([*_numbers(site, flow_set), *_guests(site), *_groups(site), *_trunks(site)], lines)
     unreached = flow_set.with_lines(_unreached(site, flow_set))
     targets = check_targets(
         flow_set,
@@ -89,6 +89,15 @@ def _numbers(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
                 )
                 help = f"start a flow that calls '{rule.flow}', or give a default in {place.file}:{place.line}"
                 yield Problem("E208", rule.place, message, help, len(rule.number))
+
+
+def _guests(site: Site) -> Iterator[Problem]:
+    for number in () if site.rtc is None else site.rtc.guests:
+        rule = site.route(number)
+        if site.rtc is not None and (rule is None or rule.callers == "seats"):
+            fault = "no rule under numbers fits it" if rule is None else f"'{rule.number}' is for callers: seats"
+            help = f"add '{number}': flow_name under numbers:, or take it out of guests"
+            yield Problem("E205", site.rtc.place, f"guests may call {number}, but {fault}", help)
 
 
 def _rung(site: Site, target: str, place: Place, who: str, length: int) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ def environment_of(
 def surroundings_of(site: Site, flows: Mapping[str, Flow]) -> Surroundings:
     """What tests of the site's flows can name, and what the flows find when they are acted."""
     return Surroundings(
-        frozenset(site.seats),
+        frozenset([*site.seats, *(f"rtc:{user}" for user in site.clients)]),
         _groups(site),
         numbers=bool(site.trunks),
         known=True,

@@ -39,7 +39,9 @@ def way_to(site: Site, did: str, *, client: bool = False, pstn: bool = False) ->
     out = site.rtc.pstn
     if out is not None and _NUMBER.fullmatch(did) and (pstn or did.startswith(out.prefix)):
         return Way(Direct(f"tel:{out.with_prefix(did)}", out.trunk))
-    return Way(Direct(f"rtc:{did}")) if not pstn and USER.fullmatch(did) else None
+    if pstn or not USER.fullmatch(did) or (_NUMBER.fullmatch(did) and did not in site.clients):
+        return None
+    return Way(Direct(f"rtc:{did}"))
 
 
 def refusal(way: Way, arrival: Arrival) -> Refusal | Literal["authenticate"] | None:
@@ -51,9 +53,10 @@ def refusal(way: Way, arrival: Arrival) -> Refusal | Literal["authenticate"] | N
     if callers == "seats":
         return Refusal(403, f"client {arrival.account} may not call {arrival.did}: callers: seats")
     if not isinstance(target, Direct):
-        if not arrival.rights.call_in:
-            return Refusal(403, f"client {arrival.account} may not call {arrival.did}: it has no right call_in")
-        return None
+        # Guests may call one number, and have no right to call in.
+        if arrival.rights.call_in or arrival.rights.may_call_out(arrival.did):
+            return None
+        return Refusal(403, f"client {arrival.account} may not call {arrival.did}: it has no right call_in")
     # What has a number in the plan may be allowed by that, or by the name of who is behind it.
     names = [target.name] if way.rule is None else [arrival.did, target.name]
     if not any(arrival.rights.may_call_out(name, target.scheme) for name in names):

@@ -32,6 +32,7 @@ from ivr.site.numbers import Direct, NumberRule
 from ivr.site.rtc_model import Client, IceServer, Pstn, RtcCodec, RtcSettings, WebListen
 
 _STUN_PORT: Final = 3478
+_GUEST_NUMBER: Final = r"\+?[0-9]{1,32}"
 _ICE: Final = (
     r"(?:stuns?|turns?):(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253})(?::[0-9]{1,5})?(?:\?transport=(?:udp|tcp))?"
 )
@@ -189,6 +190,27 @@ class CallOutPattern:
         return "'20XX', 'tel:0*', 'rtc:bob' or '*'"
 
 
+@dataclass(frozen=True)
+class GuestNumber:
+    """One number, and no pattern."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe)
+        if text is None:
+            return None
+        if not re.fullmatch(_GUEST_NUMBER, text.text):
+            help = "write digits only, with + in front if need be"
+            reader.problem("E203", text, f"'{text.text[:40]}' is not a number that guests can call", help)
+            return None
+        return text.text
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "integer"}, text_schema(_GUEST_NUMBER)]}
+
+    def describe(self) -> str:
+        return "a number: '1000'"
+
+
 @dataclass(frozen=True, slots=True)
 class _Pstn:
     trunk: str = setting(Text("the name of a trunk", 64), "the trunk that they go out through")
@@ -248,6 +270,11 @@ class RtcPart:
         Accounts(), "seats that clients, and telephones signed in here, may call by their names", default=None
     )
     pstn: Pstn | None = setting(PstnSettings(), "how clients call numbers of the public network", default=None)
+    guests: tuple[str, ...] = setting(
+        ListOf(GuestNumber(), 0, 100),
+        "numbers that anybody may call from the call page, without an account",
+        default=(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +326,7 @@ class RtcReading:
             codecs=read.codecs,
             accounts=read.accounts,
             pstn=read.pstn,
+            guests=read.guests,
             place=node.place if accounts is None else accounts.place,
         )
 

@@ -77,6 +77,8 @@ class RtcSettings:
     accounts: AccountRule | None = None
     """Seats that clients may call by their numbers."""
     pstn: Pstn | None = None
+    guests: tuple[str, ...] = ()
+    """Numbers that anybody may call from the call page."""
     place: Place = field(default=Place("", 1), compare=False)
 
     @property

@@ -6,15 +6,18 @@ Sound is told apart by its pitch at both ends: each page and each telephone spea
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.acceptance.call_centre import BUSY, GOODBYE, MENU, NO_ANSWER, OFFLINE, REFUSED, CallCentre, site, trunk
+from tests.acceptance.call_centre import BUSY, GOODBYE, HOLD, MENU, NO_ANSWER, OFFLINE, REFUSED, CallCentre, site, trunk
 from tests.peers.browser import Browser, Client
 from tests.peers.company import Company
 from tests.peers.patience import until
 from tests.peers.ports import free_port
 from tests.peers.process import require
+from tests.peers.room import Room
 
 pytestmark = pytest.mark.peer
 
@@ -55,8 +58,17 @@ blocks:
 class WebCentre(CallCentre):
     """The call centre with browsers around it."""
 
-    def __init__(self, company: Company, browser: Browser, *, carrier: int = 9) -> None:
-        port = free_port()
+    def __init__(
+        self,
+        company: Company,
+        browser: Browser,
+        *,
+        carrier: int = 9,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        **rtc: Any,
+    ) -> None:
+        port = port or free_port()
         usual = site()
         super().__init__(
             company,
@@ -66,10 +78,13 @@ class WebCentre(CallCentre):
                 groups={"both": ["sip:2001", "rtc:alice"], **usual.groups},
                 trunks=trunk(carrier),
                 more={
+                    # Browsers elsewhere reach us at addresses that telephones here need not know.
+                    "media": {"address": "127.0.0.1" if host == "127.0.0.1" else "0.0.0.0"},
                     "rtc": {
-                        "listen": [f"http:127.0.0.1:{port}"],
+                        "listen": [f"http:{host}:{port}"],
                         "accounts": "2001;2002",
                         "pstn": {"prefix": "0", "trunk": "carrier"},
+                        **rtc,
                     },
                     "clients": {
                         user: {"password": _PASSWORD, "name": user.title(), "number": number, "call_out": ["*"]}
@@ -78,12 +93,15 @@ class WebCentre(CallCentre):
                 },
             ),
         )
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{host}:{port}"
         self._browser = browser
 
-    def client(self, user: str = "alice", *, codec: str | None = None, tone: int | None = -1) -> Client:
-        """Somebody at a browser, logged in."""
-        return self._browser.client(user, self.url, _PASSWORD, tone=_TONES[user] if tone == -1 else tone, codec=codec)
+    def client(
+        self, user: str = "alice", *, codec: str | None = None, tone: int | None = -1, relayed: bool = False
+    ) -> Client:
+        """Somebody at a browser, logged in; ``relayed`` by TURN, or not at all."""
+        hz = _TONES[user] if tone == -1 else tone
+        return self._browser.client(user, self.url, _PASSWORD, tone=hz, codec=codec, relayed=relayed)
 
 
 @pytest.fixture(scope="module")
@@ -357,3 +375,50 @@ def test_the_microphone_of_the_browser_itself(web: WebCentre) -> None:
     alice.hears(anna.tone)
     anna.hangs_up()
     alice.is_over()
+
+
+def test_a_network_that_goes_and_comes_back_and_one_that_changes(company: Company, tmp_path: Path) -> None:
+    require("chromium", package="chromium")
+    port = free_port()
+    room = Room(tmp_path)
+    # Browsers give the microphone to pages of https, and of this machine.
+    secure = f"--unsafely-treat-insecure-origin-as-secure=http://{room.server}:{port}"
+    try:
+        with Browser(secure, room=room) as browser:
+            web = WebCentre(company, browser, host=room.server, port=port)
+            alice, anna = web.client(), web.caller()
+            anna.dials("3001")
+            alice.answers()
+            anna.hears(alice.tone or 0)
+            alice.hears(anna.tone)
+            room.pulls()
+            # Nobody is left to silence: there is music until she is back.
+            anna.hears(HOLD, within=40)
+            room.plugs_in()
+            anna.hears(alice.tone or 0, within=40)
+            until(lambda: alice.does("test.client.state") == "online", "the page does not come back", within=40)
+            alice.hears(anna.tone)
+            room.moves()
+            anna.listens()
+            anna.hears(alice.tone or 0, for_s=1.0, within=60)
+            until(lambda: alice.does("test.client.state") == "online", "the page does not come back", within=60)
+            anna.hears(alice.tone or 0, for_s=2.0)
+            alice.hears(anna.tone)
+            anna.hangs_up()
+            alice.is_over("hangup")
+    finally:
+        room.close()
+
+
+def test_a_page_that_reaches_us_by_a_turn_server_only(company: Company, browser: Browser) -> None:
+    turn = company.turn_server("caller", "turn secret")
+    server = {"urls": f"turn:{turn.address}?transport=udp", "username": "caller", "credential": "turn secret"}
+    web = WebCentre(company, browser, ice_servers=[server])
+    alice, anna = web.client(relayed=True), web.caller()
+    anna.dials("3001")
+    alice.answers()
+    anna.hears(alice.tone or 0)
+    alice.hears(anna.tone)
+    assert alice.local_candidate() == "relay"
+    anna.hangs_up()
+    alice.is_over("hangup")

@@ -1,4 +1,4 @@
-"""One browser for all tests of pages; a gateway and fresh pages for each."""
+"""One browser for the tests of a module; a gateway and fresh pages for each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from tests.pages.stand import Stand, Telephone, chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = chromium(playwright)

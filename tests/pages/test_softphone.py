@@ -16,6 +16,9 @@ pytestmark = [pytest.mark.peer, pytest.mark.timeout(180)]
 
 Make = Callable[..., Telephone]
 
+# How good it is, is the machine's own affair.
+_MEASURED = re.compile("(Good|Fair|Poor|Bad) sound")
+
 
 def test_a_wrong_password_is_told_and_the_right_one_logs_in(telephone: Make) -> None:
     alice = telephone().logs_in("alice", "wrong")
@@ -32,7 +35,7 @@ def test_a_call_out_with_keys_and_the_quality_of_its_sound(stand: Stand, telepho
     alice.dials("1000")
     alice.sees("Connected")
     expect(alice.page.locator("#presence")).to_have_text("In a call")
-    expect(alice.page.locator(".quality")).to_contain_text("Good sound")
+    expect(alice.page.locator(".quality")).to_contain_text(_MEASURED)
     expect(alice.page.locator(".quality-details")).to_contain_text("delay")
     alice.presses("Keypad")
     keys = alice.page.get_by_role("group", name="Keys for the other side")
@@ -75,11 +78,11 @@ def test_one_softphone_calls_another_and_holds(stand: Stand, telephone: Make) ->
     alice.presses("Accept")
     for each in (alice, bob):
         each.sees("Connected")
-        expect(each.page.locator(".quality")).to_contain_text("Good sound")
+        expect(each.page.locator(".quality")).to_contain_text(_MEASURED)
     bob.presses("Hold")
     bob.sees("On hold")
     stand.takes().hears(CallerHeld)
-    bob.presses("Hold")
+    bob.presses("Resume")
     bob.sees("Connected")
     stand.takes().hears(CallerRetrieved)
     bob.presses("Mute")
@@ -132,7 +135,7 @@ def test_a_second_call_puts_the_first_on_hold(stand: Stand, telephone: Make) -> 
     expect(alice.page.locator(".call").filter(has_text="Bob").locator(".call-state")).to_contain_text("Connected")
     held = alice.page.locator(".call").filter(has_text="1000")
     expect(held.locator(".call-state")).to_contain_text("On hold")
-    held.get_by_role("button", name="Hold").click()
+    held.get_by_role("button", name="Resume").click()
     expect(alice.page.locator(".call").filter(has_text="Bob").locator(".call-state")).to_contain_text("On hold")
     stand.takes(1).hears(CallerRetrieved)
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.peers.patience import SLACK, until
+from tests.peers.room import Room
 
 __all__ = ["Browser", "Client"]
 
@@ -43,6 +44,16 @@ _TONE = """
     oscillator.connect(volume).connect(end);
     oscillator.start();
     return end.stream;
+  };
+}
+"""
+
+# As behind a firewall that lets nothing else through.
+_RELAYED = """
+() => {
+  const Real = RTCPeerConnection;
+  window.RTCPeerConnection = class extends Real {
+    constructor(settings) { super({ ...settings, iceTransportPolicy: 'relay' }); }
   };
 }
 """
@@ -114,9 +125,13 @@ _CLEARLY = 0.7
 class Browser:
     """Owns a Chromium; each client gets a page with storage of its own."""
 
-    def __init__(self, *flags: str) -> None:
-        self._playwright = sync_playwright().start()
+    def __init__(self, *flags: str, room: Room | None = None) -> None:
+        """``flags`` are Chromium's own; in a ``room`` it sees only that network."""
         path = shutil.which("chromium")
+        assert path is not None
+        if room is not None:
+            path = room.program(path)
+        self._playwright = sync_playwright().start()
         self._chromium: Chromium = self._playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
         self.pages: list[Client] = []
 
@@ -128,17 +143,19 @@ class Browser:
         *,
         tone: int | None,
         codec: str | None = None,
-        device: BrowserContext | None = None,
+        relayed: bool = False,
     ) -> Client:
-        """Somebody logged in. Without a ``tone`` he speaks what the browser's own fake microphone plays."""
-        context = device or self._chromium.new_context(ignore_https_errors=True)
-        page = context.new_page()
+        """Somebody logged in. Without a ``tone`` he speaks what the browser's own fake microphone plays. With
+        ``codec`` he knows no other; ``relayed``, his sound goes by a TURN server."""
+        page = self._chromium.new_context(ignore_https_errors=True).new_page()
         client = Client(user, page, tone)
         self.pages.append(client)
         # Any page of the server's origin will do; this one has no script of its own.
         page.goto(f"{url}/rtc/none")
         if tone is not None:
             page.evaluate(_TONE, tone)
+        if relayed:
+            page.evaluate(_RELAYED)
         page.evaluate(_PAGE, [user, password, codec])
         return client
 
@@ -227,6 +244,18 @@ class Client:
 
     def is_silent(self, hz: int) -> bool:
         return self._share(hz) < 0.05
+
+    def local_candidate(self) -> str:
+        """What the page's own end of the path of its sound is: ``host``, ``srflx``, ``prflx`` or ``relay``."""
+        return str(
+            self.page.evaluate(
+                """async () => {
+                  const all = await test.call._peer.getStats();
+                  const transport = [...all.values()].find((one) => one.type === 'transport');
+                  return all.get(all.get(transport.selectedCandidatePairId).localCandidateId).candidateType;
+                }"""
+            )
+        )
 
     def is_over(self, outcome: str | None = None) -> None:
         self._until(lambda: self.does("test.call?.isOver ?? false"), "the call is not over")

@@ -52,7 +52,8 @@ _DEFAULTS = {
     "user": "user",
     "qop": "auth,auth-int",
     "prack_after": "0",
-    "reliability": "Require",
+    # Some telephones look for it among what is supported only.
+    "reliability": "Supported: 100rel\n      Require",
     "key": "1",
     "expires": "300",
 }

@@ -54,7 +54,8 @@ media: {address: 192.0.2.1, advertise: localhost, ports: 20000-29999, timeout: 3
 flows: [flows, more/sales.yaml]
 prompts: prompts
 records: postgresql://ivr@127.0.0.1/ivr
-numbers: {'1000': main, 20XX: {flow: extension, callers: seats}, 110: main, '3009': {client: alice, callers: anyone},
+numbers: {'1000': main, '+4930': main,
+          20XX: {flow: extension, callers: seats}, 110: main, '3009': {client: alice, callers: anyone},
           3010: {dial: 'tel:110', callers: signed_in}}
 seats: {2001: long-enough-password, '1001': long-enough-1, '1002': long-enough-2, '1003': long-enough-3,
         '2002': {password: secret:desk, name: 7, codecs: PCMA}}
@@ -68,6 +69,7 @@ rtc:
   codecs: [opus, PCMU]
   accounts: '1001;100[2-3]'
   pstn: {prefix: 0, trunk: carrier}
+  guests: [1000, '+4930']
 clients:
   alice: {password: secret:desk, name: Alice, number: 3001, call_in: no, call_out: [20XX, 'tel:0*', 110]}
   bob@example.com: a-long-password

@@ -257,6 +257,8 @@ class Simulation:
             "no_answer": [*script.ringing, *self._asked],
         }.get(deed, script.ringing)
         name = seat[0] if seat else next(iter(there), "")
+        if name not in there and f"rtc:{name}" in there:
+            name = f"rtc:{name}"
         if name not in there:
             if deed == "accept":
                 raise NotUnderstood(f"{name} is not asked for a key now" if name else "nobody is asked for a key now")
