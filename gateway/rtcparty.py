@@ -118,6 +118,10 @@ class RtcParty(ABC):
         self._statistics: LegStatistics | None = None
 
     @property
+    def legs(self) -> tuple[MediaLeg, ...]:
+        return (self.media,)
+
+    @property
     def codec(self) -> str | None:
         return self._negotiation.codec
 
