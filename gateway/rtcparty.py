@@ -160,6 +160,10 @@ class RtcParty(ABC):
         match event:
             case LocalCandidate(candidate):
                 self._invitations.candidate(self.invitation, Candidate(candidate=f"candidate:{candidate}", sdp_mid="0"))
+            case PeerLost("closed") if self.answered and not self._over:
+                # The page said good-bye by DTLS, which comes before the hang-up that follows it, if one does.
+                self._invitations.end(self.invitation)
+                self._gone("remote", "hangup")
             case PeerLost(reason):
                 self._transport_lost(reason)
             case PeerConnected():
