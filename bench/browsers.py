@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aioice.ice
@@ -222,7 +221,3 @@ def _is_tone(pcm: bytes, hz: float) -> bool:
     power = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
     near = np.abs(np.fft.rfftfreq(len(sound), 1 / 8000) - hz) <= 25
     return bool(np.sqrt(np.mean(sound**2)) > LEVEL and power[near].sum() > PURE * power[1:].sum())
-
-
-def set_up(calls: Sequence[Call]) -> list[float]:
-    return [call.set_up_ms for call in calls]

@@ -10,15 +10,13 @@ import asyncio
 import contextlib
 import gc
 import itertools
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, cast
 
 from subject import Usage, usage
@@ -156,9 +154,9 @@ def _rtpengine() -> list[str]:
 @contextlib.asynccontextmanager
 async def relaying(name: SubjectName) -> AsyncIterator[Relay]:
     """The subject as a process, until the end of the block."""
-    command = _rtpengine() if name == "rtpengine" else [sys.executable, str(Path(__file__).resolve())]
+    command = _rtpengine() if name == "rtpengine" else [sys.executable, __file__]
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: ASYNC220
         transport = None
         try:
             loop = asyncio.get_running_loop()
@@ -322,19 +320,6 @@ async def be_the_gateway() -> None:
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     await asyncio.Event().wait()
-
-
-def busy_neighbours() -> str:
-    """Words on who else uses the machine; empty if nobody does."""
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    return f"other programs want {load:.1f} of {cores} cores" if load > 0.75 * cores else ""
-
-
-def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    from subject import percentile
-
-    ordered = sorted(milliseconds)
-    return {name: percentile(ordered, share) for name, share in (("p50", 0.5), ("p99", 0.99))}
 
 
 if __name__ == "__main__":
