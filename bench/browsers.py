@@ -42,6 +42,9 @@ class Heard:
     fewest: int
     """Of any leg."""
     lost: int
+    held_up: int
+    """Slots of 5 ms that the far ends' own engine left out."""
+    fewest_at: str
 
 
 class Call:
@@ -147,15 +150,20 @@ class FarEnds:
             raise SystemExit(f"{self._relay.name}, {call.name}: {call.failed} ({' and '.join(missing)} heard nothing)")
         return call
 
-    async def hang_up(self, call: Call) -> None:
+    async def hang_up(self, call: Call, *, relay_first: bool = False) -> None:
+        """End it from the browser's side, or from the other."""
         self.calls.remove(call)
+        if relay_first:
+            await self._relay.delete(call.name)
+        # The leg must still be there to carry the good-bye.
+        await call.peer.close()
         for leg in call.legs:
             leg.close()
             del self._by_leg[leg.id]
             self._chunks.pop(leg.id, None)
-        await call.peer.close()
         del self._peers[call.browser.media.id]
-        await self._relay.delete(call.name)
+        if not relay_first:
+            await self._relay.delete(call.name)
 
     # Listening ------------------------------------------------------------------------------------------------
 
@@ -163,11 +171,15 @@ class FarEnds:
         """Count for so long."""
         legs = [leg for call in self.calls for leg in call.legs]
         began, before = time.monotonic(), [leg.statistics() for leg in legs]
+        missed = self._engine.statistics().missed_slots
         await asyncio.sleep(seconds)
         took, after = time.monotonic() - began, [leg.statistics() for leg in legs]
         received = [now.packets_received - then.packets_received for then, now in zip(before, after, strict=True)]
         lost = sum(_missed(now) - _missed(then) for then, now in zip(before, after, strict=True))
-        return Heard(took, sum(received), min(received), lost)
+        fewest = min(received)
+        late = self._engine.statistics().missed_slots - missed
+        call = self._by_leg[legs[received.index(fewest)].id]
+        return Heard(took, sum(received), fewest, lost, late, f"{call.name} {call.failed}")
 
     async def without_sound(self, patience: float = 5.0) -> list[str]:
         """Which far ends do not hear the other's tone, and nothing else, now."""

@@ -139,7 +139,7 @@ class Relay(asyncio.DatagramProtocol):
         return usage(self.process.pid)
 
 
-def _rtpengine() -> list[str]:
+def _rtpengine(realtime: bool) -> list[str]:
     program = shutil.which("rtpengine")
     if program is None:
         raise SystemExit("rtpengine is needed: apt-get install --no-install-recommends rtpengine-daemon")
@@ -148,13 +148,15 @@ def _rtpengine() -> list[str]:
         *(program, "--config-file=none", "--table=-1", "--foreground", "--log-stderr", "--log-level=3"),
         *("--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{CONTROL_PORT}"),
         *(f"--port-min={low}", f"--port-max={high}", "--delete-delay=0"),
+        *(("--scheduling=rr", "--priority=10") if realtime else ()),
     ]
 
 
 @contextlib.asynccontextmanager
-async def relaying(name: SubjectName) -> AsyncIterator[Relay]:
-    """The subject as a process, until the end of the block."""
-    command = _rtpengine() if name == "rtpengine" else [sys.executable, __file__]
+async def relaying(name: SubjectName, *, realtime: bool = False) -> AsyncIterator[Relay]:
+    """The subject as a process, until the end of the block; its threads for media under SCHED_RR or not."""
+    own = [sys.executable, __file__, *["--realtime"] * realtime]
+    command = _rtpengine(realtime) if name == "rtpengine" else own
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: ASYNC220
         transport = None
@@ -204,13 +206,15 @@ class Joined:
 class Gateway(asyncio.DatagramProtocol):
     """The gateway's media, asked for by datagrams instead of by calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, realtime: bool) -> None:
         from aiortc import RTCCertificate
 
         from gateway.media.engine import MediaEngine
 
         # Silence until the other side is there would be taken for the first sound.
-        self._engine = MediaEngine(address="127.0.0.1", ports=MEDIA_PORTS, rest_s=5.0, send_silence=False)
+        self._engine = MediaEngine(
+            address="127.0.0.1", ports=MEDIA_PORTS, rest_s=1.0, send_silence=False, realtime=realtime
+        )
         self._engine.start()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._engine.event_fd, self._media_ready)
@@ -312,9 +316,9 @@ class Gateway(asyncio.DatagramProtocol):
                     peer.datagram(event.data, event.address, event.port)
 
 
-async def be_the_gateway() -> None:
+async def be_the_gateway(realtime: bool) -> None:
     loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(Gateway, local_addr=("127.0.0.1", CONTROL_PORT))
+    await loop.create_datagram_endpoint(lambda: Gateway(realtime), local_addr=("127.0.0.1", CONTROL_PORT))
     # As `ivr run` does.
     gc.collect()
     gc.freeze()
@@ -326,4 +330,4 @@ if __name__ == "__main__":
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(be_the_gateway())
+        runner.run(be_the_gateway("--realtime" in sys.argv))

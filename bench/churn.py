@@ -1,0 +1,142 @@
+"""Whether browsers that come and go leave anything behind in the gateway: legs, peers, tasks, descriptors, memory.
+
+Every call is ICE, DTLS and sound at both ends, and is then hung up, in turn by the browser (close_notify) and by the
+gateway. All must succeed. After each of the two counts it is waited until nothing of them is remembered. Far ends and
+gateway are two processes, as in bench/rtc.py. For the ten thousand: --first 1000 --then 9000.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from browsers import FarEnds
+from relay import Relay, relaying
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+FORGOTTEN_S = 30.0
+FORGOTTEN = ("calls", "peers", "media_legs")
+LEAK_KB = 0.5
+"""A call. A peer that is remembered takes some 60."""
+LEAK_OBJECTS = 0.1
+"""A call: of Python's, so that what is kept for one call in ten is seen."""
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    calls: int
+    """So far."""
+    rss_kb: int
+    fds: int
+    threads: int
+    sizes: dict[str, int]
+
+
+async def come_and_go(far_ends: FarEnds, calls: int, rate: float) -> None:
+    async def one(number: int) -> None:
+        call = await far_ends.connect()
+        await far_ends.hang_up(call, relay_first=number % 2 == 0)
+
+    begun: set[asyncio.Task[None]] = set()
+    loop = asyncio.get_running_loop()
+    at = loop.time()
+    for number in range(calls):
+        await asyncio.sleep(max(0.0, at + number / rate - loop.time()))
+        begun.add(loop.create_task(one(number)))
+        done = {task for task in begun if task.done()}
+        for task in done:
+            task.result()
+        begun -= done
+    await asyncio.gather(*begun)
+
+
+async def state(relay: Relay, calls: int) -> State:
+    """Once all is forgotten."""
+    deadline = time.monotonic() + FORGOTTEN_S
+    while True:
+        answer = await relay.ask("query")
+        sizes = {name: int(size) for name, size in answer.items() if name != "result"}
+        left = {name: sizes[name] for name in FORGOTTEN if sizes[name]}
+        if not left:
+            break
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{FORGOTTEN_S:.0f} s after the last call the gateway still remembers {left}")
+        await asyncio.sleep(0.5)
+    # A handshake that is given up ends its task a moment later than its call.
+    await asyncio.sleep(1.0)
+    answer = await relay.ask("query")
+    sizes = {name: int(size) for name, size in answer.items() if name != "result"}
+    held = relay.usage
+    return State(calls, held.rss_kb, held.fds, held.threads, sizes)
+
+
+async def measure(first: int, then: int, rate: float) -> list[State]:
+    async with relaying("gateway") as relay:
+        far_ends = FarEnds(relay, "PCMU")
+        try:
+            states = []
+            for calls in (first, then):
+                await come_and_go(far_ends, calls, rate)
+                states.append(await state(relay, sum(s.calls for s in states) + calls))
+            return states
+        finally:
+            await far_ends.close()
+
+
+def left_behind(first: State, last: State) -> list[str]:
+    """What there is more of than after the first calls."""
+    calls = last.calls - first.calls
+    counted = [name for name in last.sizes if name != "objects"]
+    before, now = ({"fds": s.fds, "threads": s.threads, **{n: s.sizes[n] for n in counted}} for s in (first, last))
+    more = [f"{name}: {before[name]}, then {now[name]}" for name in now if now[name] > before[name]]
+    objects = (last.sizes["objects"] - first.sizes["objects"]) / calls
+    kb = (last.rss_kb - first.rss_kb) / calls
+    more += [f"objects: {objects:.2f} a call"] * (objects > LEAK_OBJECTS)
+    return more + [f"memory: {kb:.2f} kB a call"] * (kb > LEAK_KB)
+
+
+def table(states: list[State]) -> Table:
+    out = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
+    out.add_column("")
+    for each in states:
+        out.add_column(f"{each.calls:,} calls", justify="right")
+    rows = {name: [getattr(each, name) for each in states] for name in ("rss_kb", "fds", "threads")}
+    rows |= {name: [each.sizes[name] for each in states] for name in states[0].sizes}
+    for name, values in rows.items():
+        out.add_row(name, *map(str, values))
+    return out
+
+
+@app.command(help=__doc__)
+def bench(
+    first: Annotated[int, typer.Option(help="Calls that warm it up.")] = 200,
+    then: Annotated[int, typer.Option(help="Further calls, that must leave nothing behind.")] = 800,
+    rate: Annotated[float, typer.Option(help="Calls a second.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    states = asyncio.run(measure(first, then, rate))
+    growth = (states[1].rss_kb - states[0].rss_kb) / then
+    left = left_behind(*states)
+    if as_json:
+        report = {"rss_kb_per_call": growth, "left_behind": left, "states": [asdict(each) for each in states]}
+        print(json.dumps({**report, "time": time.time()}, indent=2))
+    else:
+        console = Console()
+        console.print(table(states))
+        console.print(f"memory grew by {growth:.3f} kB a call, {states[1].rss_kb / states[0].rss_kb:.3f} times")
+        for words in left:
+            console.print(f"left behind: {words}")
+    if left:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()
