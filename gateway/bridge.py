@@ -18,12 +18,14 @@ from gateway.call import (
     CallOwner,
     Clip,
     DropReason,
+    EarlyMedia,
     KeyPressed,
     KeySource,
     LegAnswered,
     LegEnded,
     LegFailed,
     LegHeld,
+    LegKind,
     LegOutcome,
     LegReport,
     LegRetrieved,
@@ -62,6 +64,7 @@ class BridgedCall:
         caller: str,
         caller_name: str,
         caller_account: str | None,
+        pstn: bool = False,
         make_party: MakeParty,
         open_mix: Callable[[], Mix],
         find_address: FindAddress,
@@ -76,6 +79,8 @@ class BridgedCall:
         self.caller = caller
         self.caller_name = caller_name
         self.caller_account = caller_account
+        self.pstn = pstn
+        self.caller_kind: LegKind = "sip"
         self.owner: CallOwner | None = None
         self._make_party = make_party
         self._open_mix = open_mix
@@ -96,6 +101,8 @@ class BridgedCall:
         self._referral: str | None = None
         """The name under which the caller's telephone calls somebody in our place."""
         self._ringback = False
+        self._heard_early = False
+        """The caller hears what is played although the call is not taken."""
         self._unheard = False
         """Early media was asked for and cannot be: the caller has made no offer."""
         self._reports: list[LegReport] = []
@@ -104,6 +111,7 @@ class BridgedCall:
 
     def attach_caller(self, party: CallerParty) -> None:
         self._caller = party
+        self.caller_kind = party.kind
 
     @property
     def over(self) -> bool:
@@ -122,9 +130,16 @@ class BridgedCall:
             self._acted()
 
     def early(self) -> None:
-        if self._caller is not None and not self._caller.answered:
-            self._unheard = not self._caller.early()
-            self._acted()
+        caller = self._caller
+        if caller is None or caller.answered or self._heard_early:
+            return
+        self._heard_early = caller.early()
+        self._unheard = not self._heard_early
+        self._acted()
+        if self._heard_early:
+            self._tell(EarlyMedia())
+            if self._ringback:
+                self._start_ringback()
 
     def answer(self) -> None:
         caller = self._caller
@@ -132,7 +147,7 @@ class BridgedCall:
             caller.answer()
             self._acted()
             self._tell(Answered())
-            if self._ringback:
+            if self._ringback and not self._heard_early:
                 self._start_ringback()
 
     def reject(self, status: int, text: str = "") -> None:
@@ -183,11 +198,11 @@ class BridgedCall:
             return
         self._ringback = on
         if not on:
-            if caller.answered and self._connected is None:
+            if self._hears(caller) and self._connected is None:
                 caller.media.unbridge()
                 caller.media.stop_playing()
             self._early = None
-        elif caller.answered:
+        elif self._hears(caller):
             self._start_ringback()
         else:
             caller.ring()
@@ -276,10 +291,15 @@ class BridgedCall:
         caller = self._caller
         if not on:
             self._part_early(party)
-        elif self._ringback and caller is not None and self._connected is None and self._early is None:
-            # What the far end plays (an announcement, its own ring-back) is truer than our tone.
-            if not caller.answered and not caller.early():
-                return
+            return
+        self._tell(EarlyMedia(party.leg_id))
+        if self._ringback and caller is not None and self._connected is None and self._early is None:
+            # What the far end plays (an announcement, its own ring-back) is truer than our tone (RFC 3960).
+            if not self._hears(caller):
+                self._heard_early = caller.early()
+                if not self._heard_early:
+                    return
+                self._tell(EarlyMedia())
             self._early = party
             caller.media.stop_playing()
             caller.media.bridge(party.media)
@@ -393,6 +413,9 @@ class BridgedCall:
                 other.media.send_keys(key)
             except ValueError:
                 log.debug("call %s: key %s is not passed on: too many are waiting", self.call_id, key)
+
+    def _hears(self, caller: CallerParty) -> bool:
+        return caller.answered or self._heard_early
 
     def _start_ringback(self) -> None:
         assert self._caller is not None

@@ -14,12 +14,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gateway.config import CODECS, Codec, GatewayConfig, ListenAddress, Seat, Transport, Trunk
+from gateway.config import (
+    CODECS,
+    Client,
+    Codec,
+    GatewayConfig,
+    IceServer,
+    ListenAddress,
+    RtcConfig,
+    RtcListen,
+    Seat,
+    Transport,
+    Trunk,
+)
 from gateway.media.clip import Clip
-from gateway.rtc.rights import Rights
+from gateway.rtc.account_rule import AccountRule, AccountRuleError, parse_account_rule
+from gateway.rtc.origins import OriginError, Origins
+from gateway.rtc.rights import Rights, RightsError, check_pattern
+from gateway.rtc.token import LONGEST_LIFETIME as LONGEST_TOKEN_LIFETIME
+from gateway.rtc.token import SHORTEST_SECRET as SHORTEST_TOKEN_SECRET
+from gateway.rtc.token import SecretError, Tokens, secret_in, token_secret_file
 
 __all__ = [
     "CODECS",
+    "LONGEST_TOKEN_LIFETIME",
+    "SHORTEST_TOKEN_SECRET",
+    "AccountRule",
+    "AccountRuleError",
     "Answered",
     "Arrival",
     "Call",
@@ -29,10 +50,14 @@ __all__ = [
     "CallerHeld",
     "CallerLeft",
     "CallerRetrieved",
+    "Client",
     "Clip",
     "Codec",
     "DropReason",
+    "EarlyMedia",
     "GatewayConfig",
+    "IceServer",
+    "InvitationEnd",
     "KeyPressed",
     "KeySource",
     "LegAnswered",
@@ -47,14 +72,25 @@ __all__ = [
     "LegRole",
     "ListenAddress",
     "MediaStarted",
+    "OriginError",
+    "Origins",
     "PlayEnded",
     "Reception",
     "Refusal",
     "Rights",
+    "RightsError",
+    "RtcConfig",
+    "RtcListen",
     "Seat",
+    "SecretError",
     "Target",
+    "Tokens",
     "Transport",
     "Trunk",
+    "check_pattern",
+    "parse_account_rule",
+    "secret_in",
+    "token_secret_file",
 ]
 
 KeySource = Literal["rfc4733", "info", "inband"]
@@ -71,9 +107,21 @@ class Target:
 
     scheme: Literal["sip", "tel", "rtc"]
     name: str
+    trunk: str | None = None
+    """Through which trunk a number is called; None: the first that can be reached."""
 
     def __str__(self) -> str:
         return f"{self.scheme}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class InvitationEnd:
+    """How an RTC invitation ended, in its own words."""
+
+    state: Literal["accepted", "refused", "cancelled", "failed"]
+    error: str | None = None
+    """Why: ``busy``, ``no_response``, ``answered_elsewhere``, ...; None of one that was accepted."""
+    channel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +132,13 @@ class LegReport:
     kind: LegKind
     role: LegRole
     account: str | None
-    """The seat or trunk, or None for a caller who is not one of ours."""
+    """The seat, trunk or RTC user, or None for a caller who is not one of ours."""
     remote: str
     """The far end's address of record or number, as signalled."""
     signalling_id: str
-    """SIP Call-ID."""
+    """SIP Call-ID, or the invitation of an RTC leg."""
     status: int | None
-    """Final SIP status, None if there was none."""
+    """Final SIP status, None if there was none; of an RTC leg, the one that says the same."""
     hangup_by: Literal["remote", "local", "network"]
     codec: str | None
     packets_received: int = 0
@@ -100,6 +148,8 @@ class LegReport:
     round_trip_ms: float | None = None
     audio_received_ms: int = 0
     audio_sent_ms: int = 0
+    invitation: InvitationEnd | None = None
+    """What became of the invitation of an RTC leg."""
 
 
 # Events: what happened to the call. -----------------------------------------------------------------------
@@ -108,6 +158,14 @@ class LegReport:
 @dataclass(frozen=True, slots=True)
 class Answered:
     """The caller's leg is up: the answer has been sent and media may flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyMedia:
+    """Sound before the answer has begun: the caller (``leg_id`` None) hears what is played although the call is not
+    taken, or a dialled party sends sound before it answers."""
+
+    leg_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +266,7 @@ class CallEnded:
 
 CallEvent = (
     Answered
+    | EarlyMedia
     | MediaStarted
     | KeyPressed
     | PlayEnded
@@ -247,14 +306,23 @@ class Call(Protocol):
         """The seat the caller proved to be, if any; or the trunk he came through."""
 
     @property
+    def caller_kind(self) -> LegKind:
+        """What the caller calls with."""
+
+    @property
     def did(self) -> str:
         """The number that was dialled."""
+
+    @property
+    def pstn(self) -> bool:
+        """As :attr:`Arrival.pstn`."""
 
     def ringing(self) -> None:
         """Tell the caller that it rings (180). No effect once answered."""
 
     def early(self) -> None:
         """Let the caller hear what is played before the call is taken (183 with SDP). No effect once answered.
+        :class:`EarlyMedia` follows.
 
         A caller who made no offer cannot hear it: what is played before the answer is over at once.
         """
@@ -285,7 +353,7 @@ class Call(Protocol):
         """
 
     def ringback(self, on: bool) -> None:
-        """Let the caller hear that somebody is being rung: the tone if answered, 180 if not."""
+        """Let the caller hear that somebody is being rung: the tone if he hears what is played, 180 if not."""
 
     def dial(
         self,

@@ -37,10 +37,11 @@ from gateway.rtc.events import (
     NotReachable,
     PresenceChanged,
 )
+from gateway.rtc.guests import Guests
 from gateway.rtc.origins import Origins
 from gateway.rtc.passwords import Account, Passwords
 from gateway.rtc.peer import PeerEvent, RtcPeer
-from gateway.rtc.token import Tokens, secret_in
+from gateway.rtc.token import Tokens, secret_in, token_secret_file
 from gateway.rtc.values import IceServerInfo
 from gateway.rtc.websocket import Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
@@ -62,10 +63,11 @@ class RtcClients:
     """Owns the agent and the transport of every RTC party."""
 
     def __init__(self, config: RtcConfig, host: CallHost, *, media_address: str, advertise: str | None) -> None:
-        """Raises SecretError if the key of the tokens is none, or cannot be kept; OriginError for an origin."""
+        """Raises SecretError if the key of the tokens is none, or cannot be kept; OriginError for an origin,
+        GuestNumberError for a number of guests."""
         self._config = config
         self._host = host
-        tokens = Tokens(config.secret or secret_in(config.state / "rtc-secret"), clock=time.time)
+        tokens = Tokens(config.secret or secret_in(token_secret_file(config.state)), clock=time.time)
         servers = tuple(
             IceServerInfo(urls=server.urls, username=server.username, credential=server.credential)
             for server in config.ice_servers
@@ -79,6 +81,7 @@ class RtcClients:
             pump=host.pump,
             tokens=tokens,
             passwords=Passwords(self._account),
+            guests=Guests(config.guests, new_id=new_token) if config.guests else None,
             origins=Origins(config.origins),
             pages=_PAGES,
         )
@@ -150,6 +153,11 @@ class RtcClients:
             return None
         return Account(client.user, client.password, name=client.name, rights=client.rights)
 
+    def _number_of(self, user: str) -> str:
+        """What those he calls see."""
+        client = self._config.clients.get(user)
+        return user if client is None or client.number is None else client.number
+
     # What clients do ----------------------------------------------------------------------------------
 
     def _take(self, event: Event) -> None:
@@ -189,7 +197,7 @@ class RtcClients:
         content = CallContent.parse(event.content)
         arrival = Arrival(
             did=event.to,
-            caller=event.user,
+            caller=self._number_of(event.user),
             account=event.user,
             trunk=False,
             rights=event.rights,
@@ -210,7 +218,12 @@ class RtcClients:
             return
         name = (content.display_name or event.name)[:128]
         call = self._host.new_call(
-            did=event.to, caller=event.user, caller_name=name, account=event.user, find_address=_nowhere
+            did=event.to,
+            caller=arrival.caller,
+            caller_name=name,
+            account=event.user,
+            pstn=arrival.pstn,
+            find_address=_nowhere,
         )
         party = self._caller(call, event, leg_id="caller")
         if party is None:
@@ -240,6 +253,7 @@ class RtcClients:
             leg_id=leg_id,
             user=event.user,
             invitation=event.invitation,
+            channel=event.channel,
         )
         self._parties[event.invitation] = self._by_leg[media.id] = party
         refused = party.prepare(event.sdp)

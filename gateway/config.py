@@ -110,6 +110,8 @@ class RtcConfig:
     """Signs the tokens (HS256); None: one is made."""
     codecs: tuple[Codec, ...] = ("PCMU", "PCMA", "opus", "G722")
     """Wanted first."""
+    guests: tuple[str, ...] = ()
+    """Numbers that anybody may call from the call page, without an account."""
     clients: Mapping[str, Client] = field(default_factory=dict)
 
 

@@ -37,7 +37,14 @@ class CallHost(Protocol):
         """A media leg for a call to ``callee``, or None, which is logged, when there is none."""
 
     def new_call(
-        self, *, did: str, caller: str, caller_name: str, account: str | None, find_address: FindAddress
+        self,
+        *,
+        did: str,
+        caller: str,
+        caller_name: str,
+        account: str | None,
+        find_address: FindAddress,
+        pstn: bool = False,
     ) -> BridgedCall: ...
 
     def take(self, call: BridgedCall, party: CallerParty) -> None:

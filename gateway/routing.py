@@ -109,10 +109,10 @@ class Trunks:
                 return name
         return None
 
-    def ways_to(self, number: str) -> Ways | LegFailed:
-        """The first trunk that can be reached. Raises ValueError for what is no number."""
+    def ways_to(self, number: str, wanted: str | None = None) -> Ways | LegFailed:
+        """Through the trunk that is wanted, else the first that can be reached. ValueError for what is no number."""
         for name, route in self._routes.items():
-            if route.addresses:
+            if route.addresses and wanted in (None, name):
                 return Ways(
                     account=name,
                     hops=((SipUri.build(number, route.trunk.host, route.port), route.hop),),
@@ -120,7 +120,8 @@ class Trunks:
                     caller_id=route.trunk.caller_id,
                     credentials=route.digest,
                 )
-        return LegFailed("", "failed", None, "no trunk can be reached")
+        text = "no trunk can be reached" if wanted is None else f"trunk {wanted} cannot be reached"
+        return LegFailed("", "failed", None, text)
 
     def credentials_at(self, name: str | None) -> DigestClient | None:
         """What a trunk is answered with that asks who we are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Literal, Protocol
 
-from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
+from gateway.call import DropReason, InvitationEnd, LegKind, LegOutcome, LegReport, LegRole
 from gateway.media.engine import LegStatistics, MediaLeg
 from gateway.negotiation import Negotiation
 from gateway.party import PartyOwner
@@ -58,6 +58,10 @@ _FAILURES: dict[ErrorWord, tuple[LegOutcome, int]] = {
 }
 
 
+_RESPONSE_KEPT = 64
+"""Characters of what a client answers, for the records: it may be 8 KB."""
+
+
 def response_of(status: int) -> RefuseResponse:
     """What an RTC caller is told of a call that was refused with that SIP status."""
     return _RESPONSES.get(status, "failed")
@@ -92,6 +96,7 @@ class RtcParty(ABC):
         leg_id: str,
         user: str,
         invitation: str = "",
+        channel: str | None = None,
     ) -> None:
         self.owner = owner
         self.media = media
@@ -99,10 +104,12 @@ class RtcParty(ABC):
         self.leg_id = leg_id
         self.user = user
         self.invitation = invitation
+        self.channel = channel
         self.answered = False
         self._invitations = invitations
         self._negotiation = negotiation
         self._status: int | None = None
+        self._end: InvitationEnd | None = None
         self._over = False
         self._held = False
         self._away = False
@@ -141,6 +148,7 @@ class RtcParty(ABC):
             round_trip_ms=s.round_trip_ms,
             audio_received_ms=s.audio_received_ms,
             audio_sent_ms=s.audio_sent_ms,
+            invitation=self._end,
         )
 
     def peer_event(self, event: PeerEvent) -> None:
@@ -200,6 +208,10 @@ class RtcParty(ABC):
             case _:
                 pass
 
+    def _ends(self, state: Literal["accepted", "refused", "cancelled", "failed"], error: str | None = None) -> None:
+        """What becomes of the invitation, for the report."""
+        self._end = InvitationEnd(state, error, self.channel)
+
     def _close(self, by: Literal["remote", "local", "network"]) -> None:
         if not self._over:
             self._over = True
@@ -238,11 +250,13 @@ class RtcCaller(RtcParty):
         if not self.answered and not self._over:
             self.answered = True
             self._status = 200
+            self._ends("accepted")
             self._invitations.accept(self.invitation)
 
     def reject(self, status: int, text: str) -> None:
         if not self._over:
             self._status = status
+            self._ends("refused", response_of(status))
             self._invitations.refuse(self.invitation, response_of(status), status)
             self._close("local")
 
@@ -268,9 +282,11 @@ class RtcCaller(RtcParty):
         match event:
             case InvitationCancelled():
                 self._status = 487
+                self._ends("cancelled")
                 self._gone("remote", "cancel")
             case InvitationFailed(_, error):
                 self._status = _FAILURES[error][1]
+                self._ends("failed", error)
                 self._gone("network", error)
             case _:
                 self._in_call(event)
@@ -278,6 +294,7 @@ class RtcCaller(RtcParty):
     def _transport_lost(self, cause: str) -> None:
         if not self.answered and not self._over:
             self._status = 488
+            self._ends("refused", "failed")
             self._invitations.refuse(self.invitation, "failed", 488)
             self._gone("network", cause)
         else:
@@ -292,6 +309,7 @@ class RtcCallee(RtcParty):
 
     def start(self, agent: Inviting, *, caller: str, name: str, number: str, channel: str) -> NotReachable | None:
         """Send the invitation; None if it is on its way."""
+        self.channel = channel
         content = CallContent(mode="1", channel=channel, display_name=name or caller)
         outcome = agent.invite(
             self.user,
@@ -314,6 +332,7 @@ class RtcCallee(RtcParty):
         if self.answered:
             self._invitations.end(self.invitation)
         elif self.invitation:
+            self._ends("cancelled", reason)
             self._invitations.cancel(self.invitation, reason)
         self._close("local")
 
@@ -327,8 +346,10 @@ class RtcCallee(RtcParty):
                 self._accepted(event)
             case InvitationRefused(_, response):
                 busy = response == "busy"
+                self._ends("refused", (response or "")[:_RESPONSE_KEPT] or None)
                 self._failed("busy" if busy else "refused", 486 if busy else 603, response or "")
             case InvitationFailed(_, error):
+                self._ends("failed", error)
                 self._failed(*_FAILURES[error], error)
             case CandidateReceived(_, device, _) if device != self._device:
                 pass  # another of his devices, which has not taken the call
@@ -340,10 +361,12 @@ class RtcCallee(RtcParty):
         refused = self._negotiation.accept(event.sdp.encode())
         if refused is not None:
             self._invitations.end(self.invitation, "failed")
+            self._ends("accepted", "failed")
             self._failed("failed", 488, refused.warning)
             return
         self.answered = True
         self._status = 200
+        self._ends("accepted")
         self.owner.party_answered(self)
 
     def _failed(self, outcome: LegOutcome, status: int, text: str) -> None:

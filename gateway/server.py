@@ -24,6 +24,7 @@ from gateway.call import (
     ListenAddress,
     Reception,
     Refusal,
+    RtcListen,
     Target,
 )
 from gateway.clients import RtcClients
@@ -128,6 +129,11 @@ class Gateway:
     def addresses(self) -> tuple[ListenAddress, ...]:
         """Where telephones find it, with the ports it got."""
         return self._telephones.addresses
+
+    @property
+    def rtc_addresses(self) -> tuple[RtcListen, ...]:
+        """Where browsers find it, with the ports it got."""
+        return self._clients.addresses if self._clients else ()
 
     @property
     def calls(self) -> int:
@@ -271,7 +277,14 @@ class Gateway:
         self._without_port, self._without_port_told = 0, now
 
     def new_call(
-        self, *, did: str, caller: str, caller_name: str, account: str | None, find_address: FindAddress
+        self,
+        *,
+        did: str,
+        caller: str,
+        caller_name: str,
+        account: str | None,
+        find_address: FindAddress,
+        pstn: bool = False,
     ) -> BridgedCall:
         return BridgedCall(
             call_id=new_call_id(),
@@ -279,6 +292,7 @@ class Gateway:
             caller=caller,
             caller_name=caller_name,
             caller_account=account,
+            pstn=pstn,
             make_party=self._dial,
             open_mix=self._engine.open_mix,
             find_address=find_address,

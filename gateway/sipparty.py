@@ -101,6 +101,10 @@ class SipParty(ABC):
     def over(self) -> bool:
         return self._over
 
+    @property
+    def _carried_sound(self) -> bool:
+        return self.answered
+
     def report(self) -> LegReport:
         s = self._statistics or self.media.statistics()
         hangup_by = self._hangup_by
@@ -113,7 +117,7 @@ class SipParty(ABC):
             signalling_id=self._signalling_id,
             status=self._status,
             hangup_by="remote" if hangup_by == "remote" else "network" if hangup_by == "network" else "local",
-            codec=self.codec if self.answered else None,
+            codec=self.codec if self._carried_sound else None,
             packets_received=s.packets_received,
             packets_sent=s.packets_sent,
             packets_lost=s.lost,
@@ -207,6 +211,10 @@ class SipCaller(SipParty):
         """The name under which the owner waits for what comes of our REFER."""
         self._referral_rang = False
 
+    @property
+    def _carried_sound(self) -> bool:
+        return self.answered or self._early
+
     def prepare(self, offer: bytes | None) -> Refused | None:
         """Work out the answer to the INVITE's offer, so that a call we cannot talk to is refused at once."""
         if offer is None:
@@ -243,7 +251,10 @@ class SipCaller(SipParty):
         else:
             # The same answer as in the 183, if there was one (RFC 3261 section 13.2.1): nothing is agreed anew.
             self._session.answer(self._sdp)
-            if not self._early:
+            if self._early:
+                # Before the answer many send nothing, and that says nothing: only from here on are they missed.
+                self.media.expect()
+            else:
                 self._negotiation.commit()
 
     def reject(self, status: int, text: str) -> None:

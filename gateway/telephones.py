@@ -337,7 +337,7 @@ class Telephones:
 
     def _ways(self, target: Target) -> Ways | LegFailed:
         if target.scheme == "tel":
-            return self._trunks.ways_to(target.name)
+            return self._trunks.ways_to(target.name, target.trunk)
         seat = self._config.seats.get(target.name) if target.scheme == "sip" else None
         if seat is None:
             return LegFailed("", "failed", 404, f"there is no {target}")

@@ -15,14 +15,19 @@ from gateway.call import (
     Arrival,
     Call,
     CallOwner,
+    Client,
     Clip,
     GatewayConfig,
+    IceServer,
     ListenAddress,
     Refusal,
+    RtcConfig,
+    RtcListen,
     Seat,
     Trunk,
 )
 from gateway.server import Gateway, TraceMessage
+from ivr import country
 from ivr.collector import at_rest
 from ivr.live.candidate import Candidate, CandidateMaker, Wanted
 from ivr.live.control import Control, socket_path
@@ -38,11 +43,14 @@ from ivr.records.database import open_database
 from ivr.records.journal import CallJournal, take_over
 from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
+from ivr.run import direct
 from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
+from ivr.run.direct import direct_flow
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.live import LiveCall
-from ivr.site import Site, SqlTable
+from ivr.site import Direct, Site, SqlTable, Way, refusal, way_to
+from ivr.site.environment import target_of
 from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import DEFAULT_MUSIC, Progress, PromptLibrary
 from ivr.speech.recordings import RecordingLibrary
@@ -106,6 +114,7 @@ class Service:
         Raises Refused if the flows cannot serve, and none served before; OSError if an address cannot be had.
         """
         release = await self._publisher.start(progress)
+        country.get_ready()
         self._loop = asyncio.get_running_loop()
         self._gateway = Gateway(self._configuration(release.clips["music", DEFAULT_MUSIC, ""]), self, trace=self._trace)
         await self._gateway.start()
@@ -130,6 +139,10 @@ class Service:
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
         return self._gateway.addresses if self._gateway else ()
+
+    @property
+    def rtc_addresses(self) -> tuple[RtcListen, ...]:
+        return self._gateway.rtc_addresses if self._gateway else ()
 
     @property
     def calls(self) -> int:
@@ -175,20 +188,26 @@ class Service:
     # Reception ----------------------------------------------------------------------------------------
 
     def screen(self, arrival: Arrival) -> Refusal | Literal["authenticate"] | None:
-        rule = self.release.site.route(arrival.did)
-        if rule is None:
+        client = arrival.rights is not None
+        way = way_to(self.release.site, arrival.did, client=client, pstn=arrival.pstn)
+        if way is None:
             return Refusal(404, f"no number {arrival.did!r}")
-        if rule.flow not in self.release.flows:
-            return Refusal(480, f"number {rule.number} leads to flow {rule.flow}, which is not there")
-        if rule.callers == "seats":
-            return "authenticate"
-        return None
+        if not isinstance(way.leads_to, Direct) and way.leads_to not in self.release.flows:
+            return Refusal(480, f"number {arrival.did} leads to flow {way.leads_to}, which is not there")
+        return refusal(way, arrival)
 
     def call_arrived(self, call: Call) -> CallOwner:
         release = self.release
-        rule = release.site.route(call.did)
-        assert rule is not None
-        flow = release.flows[rule.flow]
+        client = call.caller_kind == "rtc"
+        way = way_to(release.site, call.did, client=client, pstn=call.pstn)
+        assert way is not None
+        if isinstance(way.leads_to, Direct):
+            target = target_of(way.leads_to)
+            flow, version, mode = direct_flow(target), direct.VERSION, direct.mode_of(call.caller_kind, target)
+        else:
+            flow = release.flows[way.leads_to]
+            version = release.versions[flow.name].recorded
+            mode = "ivr"
         facts = CallFacts(
             call_id=call.call_id,
             caller=call.caller,
@@ -201,7 +220,8 @@ class Service:
             call,
             FlowRun(flow, facts, environment=release.environment, limits=self._limits),
             flow=flow.name,
-            flow_version=release.versions[flow.name].recorded,
+            flow_version=version,
+            mode=mode,
             language=flow.languages[0] if flow.languages else "en",
             node_id=self._node_id,
             sounds=_Sounds(release, self._prompts),
@@ -211,7 +231,7 @@ class Service:
             on_over=self._over,
         )
         self._live[live] = (release, time.time())
-        log.info("call %s: %s calls %s, flow %s", call.call_id, call.caller or "somebody", call.did, flow.name)
+        log.info("call %s: %s calls %s, %s", call.call_id, call.caller or "somebody", call.did, _shown(way))
         # The first steps act on the call, which learns its owner when this returns.
         self._loop.call_soon(live.begin)
         return live
@@ -291,10 +311,36 @@ class Service:
                 )
                 for trunk in site.trunks.values()
             },
+            rtc=self._rtc(),
             max_calls=site.limits.calls,
             calls_per_second=float(site.limits.calls_per_second),
             hold_music=hold_music,
         )
+
+    def _rtc(self) -> RtcConfig | None:
+        rtc = self._site.rtc
+        if rtc is None:
+            return None
+        return RtcConfig(
+            listen=tuple(RtcListen(entry.scheme, entry.address, entry.port) for entry in rtc.listen),
+            state=self._site.state,
+            certificate=rtc.certificate,
+            key=rtc.key,
+            origins=rtc.origins,
+            ice_servers=tuple(IceServer(one.urls, one.username, one.credential) for one in rtc.ice_servers),
+            stun=rtc.stun,
+            secret=rtc.secret,
+            codecs=rtc.codecs,
+            guests=rtc.guests,
+            clients={
+                client.user: Client(client.user, client.name, client.password, client.number, client.rights)
+                for client in self._site.clients.values()
+            },
+        )
+
+
+def _shown(way: Way) -> str:
+    return str(way.leads_to) if isinstance(way.leads_to, Direct) else f"flow {way.leads_to}"
 
 
 def _words(given: object, most: int) -> str:

@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.peers.company import Company
+
+# How long an example takes says more of what else the machine does than of the program.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 _COMPANY = pytest.StashKey["Company"]()
 

@@ -64,7 +64,8 @@ static double mixing(int codec, int members, int speakers)
     engine_hold(engine);
     for (int frame = 0; frame < FRAMES; frame++) {
         for (int i = 0; i < members; i++)
-            listener_put(legs[i]->listener, (uint32_t)frame * FRAME, i < speakers ? frame_of(frame + 37 * i) : silence, FRAME);
+            listener_put(legs[i]->listener, (uint32_t)frame * FRAME,
+                         i < speakers ? frame_of(frame + 37 * i) : silence, FRAME);
         int64_t began = worked_now(), due = monotonic_now() + frame * 20 * MILLISECOND;
         for (int slot = 0; slot < SLOTS; slot++, engine->slot++)
             mixes_run(engine);

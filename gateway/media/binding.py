@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-ABI = 5
+ABI = 6
 """MEDIA_ABI of the header that this file mirrors."""
 
 EVENT_KEY, EVENT_PLAY_ENDED, EVENT_MEDIA_STARTED, EVENT_MEDIA_LOST, EVENT_MEDIA_BACK, EVENT_AUDIO = range(1, 7)
@@ -105,6 +105,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "media_leg_close": (c_int, (c_void_p, c_int64, POINTER(MediaLegStatistics))),
     "media_leg_statistics": (c_int, (c_void_p, c_int64, POINTER(MediaLegStatistics))),
     "media_leg_set_remote": (c_int, (c_void_p, c_int64, POINTER(MediaRemote))),
+    "media_leg_expect": (c_int, (c_void_p, c_int64)),
     "media_leg_play": (
         c_int,
         (c_void_p, c_int64, c_int64, POINTER(c_char_p), POINTER(c_size_t), c_int, c_int),

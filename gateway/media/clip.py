@@ -38,3 +38,9 @@ class Clip:
             raise ValueError(f"a clip is one channel of int16, not {samples.ndim} dimensions of {samples.dtype}")
         blocks = (samples[at : at + _SAMPLES_AT_A_TIME] for at in range(0, len(samples), _SAMPLES_AT_A_TIME))
         return cls(b"".join(encode_pcmu(block) for block in blocks), name)
+
+    def to_pcm(self) -> NDArray[np.int16]:
+        """The sound as 16-bit samples at 8,000 Hz."""
+        from gateway.media.g711 import decode_pcmu
+
+        return decode_pcmu(self.pcmu)

@@ -173,7 +173,7 @@ class LegStatistics:
     reordered: int = 0
     """Came after a packet that was sent later."""
     ignored: int = 0
-    """From a source that is not the far end, or before it was known."""
+    """From a source that is not the far end, or before it was known; or more sound than there was time to decode."""
     malformed: int = 0
     """Neither RTP nor RTCP, or of a payload type that was not agreed on."""
     send_errors: int = 0
@@ -336,6 +336,11 @@ class MediaLeg:
         self._engine._check_address(address)
         with self._lock:
             self._call("media_leg_send_datagram", data, len(data), address.encode("ascii"), port)
+
+    def expect(self) -> None:
+        """Let the far end's silence count from now on, whatever was before: MediaLost comes after all of its time."""
+        with self._lock:
+            self._call("media_leg_expect")
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
         """Play clips one after the other, without a gap, instead of what is playing; PlayEnded tells of its end.

@@ -17,7 +17,7 @@ from gateway.rtc.logins import TokenRefused
 from gateway.rtc.rights import MAX_PATTERNS, Claims, Rights, RightsError, check_pattern
 from gateway.rtc.values import ID
 
-__all__ = ["ISSUER", "SecretError", "Tokens", "secret_in"]
+__all__ = ["ISSUER", "SecretError", "Tokens", "secret_in", "token_secret_file"]
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +153,11 @@ def _flag(claims: Mapping[str, Any], name: str, *, default: bool) -> bool:
     if not isinstance(value, bool):
         raise TokenRefused(f"{name} must be true or false")
     return value
+
+
+def token_secret_file(state: Path) -> Path:
+    """Where the secret is kept, in the folder of what the program itself keeps, if the site does not give one."""
+    return state / "rtc-secret"
 
 
 def secret_in(path: Path) -> str:

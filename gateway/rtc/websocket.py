@@ -1,7 +1,7 @@
 """The edge of RTC signalling: HTTP and WebSocket on aiohttp, for the agent, the pages and the tokens.
 
     GET  /rtc               the WebSocket, subprotocol ivr.rtc.1
-    POST /rtc/token         a token for a user of the site with a password
+    POST /rtc/token         a token for a user of the site with a password, or for a guest
     GET  /rtc/asyncapi.yaml the protocol
     GET  anything else      the pages
 
@@ -27,11 +27,12 @@ from aiohttp import web
 from gateway.rtc.agent import RtcAgent
 from gateway.rtc.asyncapi import document_text
 from gateway.rtc.door import Doors
+from gateway.rtc.guests import Guest, GuestRefused, Guests
 from gateway.rtc.limits import FRAME_BYTES
 from gateway.rtc.line import Line, LineLimits
 from gateway.rtc.origins import Origins
 from gateway.rtc.pages import Pages
-from gateway.rtc.passwords import PasswordRefused, Passwords, network_of
+from gateway.rtc.passwords import Account, PasswordRefused, Passwords, network_of
 from gateway.rtc.protocol import SUBPROTOCOL
 from gateway.rtc.rate import Allowances
 from gateway.rtc.token import Tokens
@@ -86,12 +87,14 @@ class RtcServer:
         pump: Callable[[], None],
         tokens: Tokens | None = None,
         passwords: Passwords | None = None,
+        guests: Guests | None = None,
         origins: Origins | None = None,
         pages: Path | None = None,
         limits: EdgeLimits | None = None,
         more: Mapping[str, Handler] | None = None,
     ) -> None:
-        """Reads the pages, and blocks for that. Without ``tokens`` and ``passwords`` nobody gets a token here.
+        """Reads the pages, and blocks for that. Without ``tokens`` nobody gets a token here; with them, users that
+        ``passwords`` knows do, and ``guests``.
         ``more`` are paths that somebody else serves at the same addresses."""
         self.agent = agent
         self.addresses: list[tuple[str, str, int]] = []
@@ -100,6 +103,7 @@ class RtcServer:
         self._pump = pump
         self._tokens = tokens
         self._passwords = passwords
+        self._guests = guests
         self._origins = origins or Origins()
         self._limits = limits or EdgeLimits()
         self._pages = Pages(pages, self._origins)
@@ -177,6 +181,7 @@ class RtcServer:
             "open connections": len(self._doors) if self._doors is not None else 0,
             "request rates": len(self._rates),
             "password rates": len(self._passwords) if self._passwords is not None else 0,
+            "guest rates": len(self._guests) if self._guests is not None else 0,
         }
 
     # The agent ------------------------------------------------------------------------------------------
@@ -241,26 +246,41 @@ class RtcServer:
             return web.Response(status=204, headers=headers | allow)
         if request.method != "POST":
             return _plain(405, "only POST", Allow="POST, OPTIONS")
-        if self._tokens is None or self._passwords is None:
-            return _refusal(404, "not_here", "nobody gets a token by a password here", headers)
+        if self._tokens is None or (self._passwords is None and self._guests is None):
+            return _refusal(404, "not_here", "nobody gets a token here", headers)
         try:
             async with asyncio.timeout(self._limits.patience):
-                user, password = _credentials(await _body(request, _TOKEN_BODY))
+                asked = _asked(await _body(request, _TOKEN_BODY))
         except TimeoutError:
             return _refusal(408, "too_slow", "the body did not come in time", headers)
         except ValueError as error:
             return _refusal(400, "bad_request", str(error), headers)
         try:
-            now = asyncio.get_running_loop().time()
-            account = self._passwords.check(user, password, request.remote or "", now)
-        except PasswordRefused as refusal:
-            if refusal.retry_ms is None:
-                return _refusal(401, "refused", str(refusal), headers)
-            headers["Retry-After"] = str(refusal.retry_ms // 1000 + 1)
-            return _refusal(429, "too_fast", "too many tries from this address", headers)
-        token = self._tokens.make(account.user, account.rights, name=account.name)
-        answer = {"token": token, "expires_in": int(self._tokens.lifetime)}
+            found = self._admit(asked, request.remote or "")
+        except LookupError as error:
+            return _refusal(404, "not_here", str(error.args[0]), headers)
+        except (PasswordRefused, GuestRefused) as refusal:
+            if refusal.retry_ms is not None:
+                headers["Retry-After"] = str(refusal.retry_ms // 1000 + 1)
+                return _refusal(429, "too_fast", "too many tries from this address", headers)
+            guest = isinstance(refusal, GuestRefused)
+            return _refusal(403 if guest else 401, "not_allowed" if guest else "refused", str(refusal), headers)
+        name = found.name if isinstance(found, Account) else ""
+        answer = {
+            "token": self._tokens.make(found.user, found.rights, name=name),
+            "expires_in": int(self._tokens.lifetime),
+        }
         return web.json_response(answer, headers=headers)
+
+    def _admit(self, asked: _Credentials | _Number, address: str) -> Account | Guest:
+        now = asyncio.get_running_loop().time()
+        if isinstance(asked, _Number):
+            if self._guests is None:
+                raise LookupError("guests may not call here; the site file lists what they may call in rtc.guests")
+            return self._guests.admit(asked.number, address, now)
+        if self._passwords is None:
+            raise LookupError("nobody gets a token by a password here")
+        return self._passwords.check(asked.user, asked.password, address, now)
 
     # WebSocket ------------------------------------------------------------------------------------------
 
@@ -328,14 +348,30 @@ async def _body(request: web.BaseRequest, most: int) -> bytes:
     return body
 
 
-def _credentials(body: bytes) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """What a guest wants to call."""
+
+    number: str
+
+
+def _asked(body: bytes) -> _Credentials | _Number:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ValueError('the body must be {"user":"...","password":"..."}')
+        raise ValueError('the body must be {"user":"...","password":"..."}, or for guests {"to":"..."}')
+    number = value.get("to")
+    if isinstance(number, str) and "user" not in value:
+        return _Number(number)
     user, password = value.get("user"), value.get("password")
     if not isinstance(user, str) or not isinstance(password, str):
-        raise ValueError("user and password must be texts")
-    return user, password
+        raise ValueError("user and password must be texts; guests say only to, a text as well")
+    return _Credentials(user, password)

@@ -396,6 +396,9 @@ def _stream(
         if entry.name == _KEYS:
             # Sixteen keys; flash (16) has no meaning to a menu.
             attributes.append(("fmtp", f"{entry.payload_type} 0-15"))
+        elif OPUS.matches(entry):
+            # What comes with forward error correction is made good from it when a packet is lost.
+            attributes.append(("fmtp", f"{entry.payload_type} minptime=10;useinbandfec=1"))
     attributes.append(("ptime", str(ptime)))
     if capabilities.rtcp_port is not None and capabilities.rtcp_port != capabilities.rtp_port + 1:
         attributes.append(("rtcp", str(capabilities.rtcp_port)))

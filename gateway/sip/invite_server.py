@@ -49,7 +49,8 @@ class InviteServer:
         self._host = host
         self._owner = owner
         self._local_tag = local_tag
-        self._reliable = "100rel" in self.request.require
+        self._requires_reliable = "100rel" in self.request.require
+        self._takes_reliable = self._requires_reliable or "100rel" in self.request.supported
         self._interval = 0.0
         self._final: Response | None = None
         self._last: tuple[int, str | None, _Headers, bytes | None] | None = None
@@ -64,10 +65,11 @@ class InviteServer:
         return self._answered_early and self._unpracked is None
 
     def provisional(self, status: int, reason: str | None, headers: _Headers, sdp: bytes | None) -> None:
-        """Send a provisional response; reliably if the peer requires it (RFC 3262 section 3)."""
+        """Send a provisional response (RFC 3262 section 3): reliably if the peer requires it, or if it carries our
+        answer and the peer can take it so: who misses that one hears nothing of what is played to him."""
         if self.answered or self.over:
             return
-        if self._reliable and not self.request.body:
+        if self._requires_reliable and not self.request.body:
             # A reliable provisional to an INVITE without offer would have to bring ours, and PRACK the answer;
             # an unreliable one is forbidden. Silence is allowed: 100 has told the peer that we are there.
             return
@@ -75,13 +77,15 @@ class InviteServer:
             self._waiting.append((status, reason, headers, sdp))
             return
         self._last = (status, reason, headers, sdp)
-        if self._reliable:
+        reliable = self._requires_reliable or (self._takes_reliable and sdp is not None)
+        if reliable:
             self._rseq += 1
             headers = [*headers, ("Require", "100rel"), ("RSeq", str(self._rseq))]
             if self._answered_early:
                 sdp = None
         response = self._respond(status, reason, headers, sdp)
-        if self._reliable:
+        if reliable:
+            self._stop("ringing")
             self._answered_early = self._answered_early or sdp is not None
             self._unpracked = (self._rseq, response)
             self._interval = self._host.config.t1

@@ -7,6 +7,7 @@ import typer
 from ivr.cli.calendars import calendars, close, open_again, when
 from ivr.cli.calls import calls
 from ivr.cli.check import check
+from ivr.cli.clients import clients, token
 from ivr.cli.convert import convert, format_files
 from ivr.cli.graph import graph
 from ivr.cli.init import init
@@ -44,6 +45,8 @@ app.command()(calendars)
 app.command()(close)
 app.command("open")(open_again)
 app.command()(plugins)
+app.command()(clients)
+app.command()(token)
 for command in (publish, rollback, status, history, diff):
     app.command()(command)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated
 
 import typer
@@ -13,7 +14,8 @@ from rich.text import Text
 
 from ivr.cli.loading import errors, site_or_exit
 from ivr.records.database import RecordsError, open_database
-from ivr.records.query import CallSummary, finished_calls
+from ivr.records.query import CallSummary, LegSummary, finished_calls
+from ivr.records.steps import StepSummary, steps_of
 
 
 def calls(
@@ -24,6 +26,12 @@ def calls(
     last: Annotated[
         int | None, typer.Option("--last", "-n", min=1, help="Only so many, the latest. Table: 50 unless given.")
     ] = None,
+    steps: Annotated[
+        bool,
+        typer.Option(
+            "--steps", help="Under each call what it went through, with lines of the flow's file; its parties."
+        ),
+    ] = False,
 ) -> None:
     """List finished calls, the newest last, with their way through the flow."""
     try:
@@ -31,15 +39,20 @@ def calls(
         summaries = finished_calls(engine, limit=last if as_json or last else 50)
         if as_json:
             for summary in summaries:
-                typer.echo(json.dumps(summary.as_json(), ensure_ascii=False))
+                told = summary.as_json()
+                if steps:
+                    one = steps_of(engine, [summary.call_id])
+                    told["steps"] = [step.as_json() for step in one.get(summary.call_id, ())]
+                typer.echo(json.dumps(told, ensure_ascii=False))
         else:
-            _show(list(summaries))
+            listed = list(summaries)
+            _show(listed, steps_of(engine, [call.call_id for call in listed]) if steps else {})
     except RecordsError as error:
         errors.print(str(error), style="bold red")
         raise typer.Exit(1) from None
 
 
-def _show(summaries: list[CallSummary]) -> None:
+def _show(summaries: list[CallSummary], steps: Mapping[str, list[StepSummary]]) -> None:
     """A line for each call; its path stands behind it where there is room for all of them, else below it."""
     console = Console(highlight=False, soft_wrap=True, markup=False)
     if not summaries:
@@ -53,6 +66,50 @@ def _show(summaries: list[CallSummary]) -> None:
     for number, (line, path) in enumerate(zip(lines, paths, strict=True)):
         text = f"{line}  {path}" if beside else line.rstrip() if number == 0 else f"{line.rstrip()}\n    {path}"
         console.print(Text(text, style="" if number else "bold"))
+        if number:
+            call = summaries[number - 1]
+            for told in _told(call, steps.get(call.call_id, [])):
+                console.print(Text(told))
+            if call.call_id in steps:
+                for leg in call.legs:
+                    console.print(Text(f"    {_leg(leg)}"))
+
+
+def _told(call: CallSummary, steps: list[StepSummary]) -> list[str]:
+    """What a call went through, a line a step: seconds since it arrived, block, place, verb, what came of it."""
+    rows = [
+        (
+            f"{(step.from_at - call.arrived_at) / 1000:.1f}",
+            step.block or "-",
+            f"{PurePath(step.file).name if step.file else step.flow or '-'}:{step.line or '-'}",
+            step.verb or "-",
+            _outcome(step),
+        )
+        for step in steps
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        f"    {time.rjust(widths[0])}  {block.ljust(widths[1])}  {place.ljust(widths[2])}  "
+        f"{verb.ljust(widths[3])}  {outcome}".rstrip()
+        for time, block, place, verb, outcome in rows
+    ]
+
+
+def _leg(leg: LegSummary) -> str:
+    """``agent rtc alice: busy, 486, invitation refused: busy``"""
+    who = " ".join(word for word in (leg.role, leg.kind, leg.account) if word)
+    became = "answered" if leg.answered_at is not None else leg.outcome or "not answered"
+    facts = [became, *(str(fact) for fact in (leg.sip_status, leg.codec) if fact is not None)]
+    if leg.invitation_end is not None:
+        facts.append(f"invitation {leg.invitation_end}")
+    return f"{who}: {', '.join(facts)}"
+
+
+def _outcome(step: StepSummary) -> str:
+    keys = f'"{step.input}"' if step.input else ""
+    exit = "" if step.exit in (None, "next", step.input) else step.exit
+    to = f"→ {step.next_block}" if step.next_block else ""
+    return "  ".join(filter(None, (keys, exit, to, step.error and f"({step.error})")))
 
 
 def _row(call: CallSummary) -> tuple[str, ...]:

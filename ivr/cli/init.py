@@ -14,7 +14,7 @@ from rich.console import Console
 from ivr.cli.loading import errors, program
 from ivr.resources import resource
 
-_SAMPLE_PASSWORD = re.compile(r"change-me-(\d+)")
+_SAMPLE_PASSWORD = re.compile(r"change-me-(\w+)")
 
 
 def init(
@@ -22,8 +22,8 @@ def init(
 ) -> None:
     """Make a new site: site file, sample flows with tests, folder for recordings.
 
-    The seats get passwords of their own, kept in secrets.yaml, which only its owner can read. Nothing that is there
-    already is overwritten.
+    The seats and clients get passwords of their own, kept in secrets.yaml, which only its owner can read.
+    Nothing that is there already is overwritten.
     """
     clashes = [name for name in ("site.yaml", "secrets.yaml", "flows", "prompts") if (folder / name).exists()]
     if clashes:
@@ -35,30 +35,34 @@ def init(
         errors.print(f"{folder}: {error.strerror or error}", style="bold red")
         raise typer.Exit(1) from None
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    console.print(f"Made a site in {folder}. Its telephones:")
+    console.print(f"Made a site in {folder}. Its telephones, and browsers:")
     for account, password in passwords.items():
         console.print(f"  user {account}  password {password}")
     console.print(f"Start it:  {program} run --site {folder / 'site.yaml'}   then call 1000.")
 
 
 def _make(folder: Path) -> dict[str, str]:
-    """Write everything; the passwords made, by seat."""
+    """Write everything; the passwords made, by seat and client."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copytree(resource("flows"), folder / "flows")
     shutil.copytree(resource("prompts"), folder / "prompts")
     passwords: dict[str, str] = {}
+    kept = []
 
     def by_name(match: re.Match[str]) -> str:
-        passwords[match[1]] = secrets.token_urlsafe(9)
-        return f"secret:seat_{match[1]}"
+        account = match[1]
+        name = f"{'seat' if account.isdigit() else 'client'}_{account}"
+        passwords[account] = secrets.token_urlsafe(9)
+        kept.append(f"{name}: '{passwords[account]}'")
+        return f"secret:{name}"
 
     text = _SAMPLE_PASSWORD.sub(by_name, resource("site.yaml").read_text())
     text = text.replace("# CHANGE THE PASSWORDS before anybody can reach this machine from outside.\n", "")
+    text = text.replace("# CHANGE THE PASSWORDS, as above.\n", "")
     text = text.replace("# secrets: secrets.yaml", "secrets: secrets.yaml        # readable by its owner only")
     secrets_file = folder / "secrets.yaml"
     secrets_file.touch(mode=0o600)
     lines = ["# Passwords by name; the site file says secret:NAME. Keep this file out of version control."]
-    lines += [f"seat_{account}: '{password}'" for account, password in passwords.items()]
-    secrets_file.write_text("\n".join(lines) + "\n")
+    secrets_file.write_text("\n".join([*lines, *kept]) + "\n")
     (folder / "site.yaml").write_text(text)
     return passwords

@@ -67,7 +67,7 @@ def _verdicts(site: Site, calls: Sequence[RecordedCall], environment: Environmen
     verdicts = []
     for call in track(calls, "Doing calls again", console=errors, transient=True, disable=quiet or len(calls) < 200):
         rule = site.route(call.did)
-        name = call.flow if call.flow in environment.flows or rule is None else rule.flow
+        name = call.flow if call.flow in environment.flows or rule is None else rule.flow or call.flow
         flow = environment.flows.get(name)
         if flow is None:
             reason = f"flow {call.flow} is not there any more"

@@ -18,6 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from gateway.call import SecretError
 from ivr.cli.loading import count, errors, load_checked, program, show_problems
 from ivr.flow.problem import has_errors
 from ivr.live.publisher import Refused
@@ -56,13 +57,16 @@ def run(
             for complaint in refused.complaints:
                 errors.print(complaint, style="bold red")
         raise typer.Exit(1) from None
-    except RecordsError as error:
+    except (RecordsError, SecretError) as error:
         errors.print(str(error), style="bold red")
         raise typer.Exit(1) from None
     except OSError as error:
-        wanted = " ".join(str(entry) for entry in loaded.sip.listen)
+        places = [*loaded.sip.listen, *(loaded.rtc.listen if loaded.rtc is not None else ())]
+        wanted = " ".join(str(entry) for entry in places)
         errors.print(f"Cannot listen on {wanted}: {error.strerror or error}", style="bold red")
-        errors.print("Is another program (or another ivr) on that port? Change sip: listen: in the site file.")
+        errors.print(
+            "Is another program (or another ivr) on that port? Change sip: listen:, or rtc: listen:, in the site file."
+        )
         raise typer.Exit(1) from None
 
 
@@ -130,11 +134,28 @@ def _say_ready(service: Service, site: Site) -> None:
             f"  THE FLOWS ON DISK ARE BROKEN ({mistakes}): those that were live last serve.", style="bold red"
         )
     for rule in service.release.site.numbers:
-        flow = service.release.flows[rule.flow]
-        who = "" if rule.callers == "anyone" else "  (only registered telephones)"
-        console.print(f"  Call sip:{rule.number}@{server}  for {flow.title or flow.name}{who}")
+        flow = None if rule.flow is None else service.release.flows[rule.flow]
+        leads_to = rule.direct if flow is None else flow.title or flow.name
+        console.print(f"  Call sip:{rule.number}@{server}  for {leads_to}{_WHO[rule.callers]}")
+    pages = next(iter(service.rtc_addresses), None)
+    if pages is not None:
+        host = _own_address() if pages.host in ("0.0.0.0", "::") else pages.host
+        host = f"[{host}]" if ":" in host else host
+        url = f"{pages.scheme}://{host}:{pages.port}"
+        users = ", ".join(client.user for client in site.clients.values() if client.password is not None)
+        console.print(f"  In a browser:  {url}/softphone" + (f"  as {users}" if users else ""))
+        if site.rtc is not None and site.rtc.guests:
+            console.print(f"  For callers:   {url}/call?to={site.rtc.guests[0]}")
     console.print(f"  Afterwards:  {program} calls --site {site.file}   Stop: Ctrl-C, twice to stop at once.")
     sys.stdout.flush()
+
+
+_WHO = {
+    "anyone": "",
+    "seats": "  (only registered telephones)",
+    "clients": "  (only clients)",
+    "signed_in": "  (only registered telephones, and clients)",
+}
 
 
 def _own_address() -> str:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from prompt_toolkit import PromptSession
+from prompt_toolkit.patch_stdout import patch_stdout
 from rich.console import Console
 
 from ivr.calendar.closings import ClosingFile
 from ivr.cli.loading import errors, load_or_exit
+from ivr.cli.loudspeaker import SoundCard
+from ivr.cli.real_time import RealTime
 from ivr.flow.kinds import NAME
 from ivr.flow.loader import FlowSet
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import did_you_mean, listed
 from ivr.flow.settings import Reader
 from ivr.flow.source import ScalarNode
+from ivr.run.actions import PlayItem
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.simulation import DEEDS, Deed, NotUnderstood, Simulation
@@ -32,6 +35,9 @@ from ivr.run.testing.loader import ENDING
 from ivr.site import Site
 from ivr.site.environment import surroundings_of
 
+if TYPE_CHECKING:
+    from ivr.cli.site_sounds import SiteSounds
+
 _SITE = Annotated[Path, typer.Option("--site", help="The site file.")]
 _FROM = Annotated[str, typer.Option("--from", metavar="NUMBER", help="Who calls; '' hides it.")]
 _AT = Annotated[
@@ -39,6 +45,7 @@ _AT = Annotated[
     typer.Option("--at", help="When: '2026-10-01 09:30', or with a zone behind it. Unless given, now."),
 ]
 _CALLER = "+4930123456"
+_NO_CLOCK = "only at a terminal can a call be played in real time: a pipe has no clock"
 _console = Console(highlight=False, soft_wrap=True, markup=False)
 
 
@@ -69,6 +76,13 @@ def try_call(
         else:
             _console.print(f"No rule of {site} fits {call}: the caller hears that there is no such number.")
         raise typer.Exit(1)
+    if rule.direct is not None:
+        if as_json:
+            typer.echo(json.dumps({"number": call, "rule": rule.number, "flow": None, "calls": str(rule.direct)}))
+        else:
+            _console.print(f"{call}  → {rule.direct} is called  ({rule.place})")
+        return
+    assert rule.flow is not None
     facts = CallFacts("try", caller, "", None, call, moment)
     plans = dict(_plan(text) for text in seat or [])
     played = _simulation(flows.flows[rule.flow], facts, loaded, flows, plans)
@@ -102,6 +116,9 @@ def sim(
     caller: _FROM = _CALLER,
     to: Annotated[str, typer.Option("--to", metavar="NUMBER", help="The number called.")] = "1000",
     site: _SITE = Path("site.yaml"),
+    slow: Annotated[
+        bool, typer.Option("--slow", help="In real time, and to be heard where there is a sound device: /slow.")
+    ] = False,
 ) -> None:
     """Play a call at the terminal: you are the caller, the seats and the services. /help says how.
 
@@ -112,50 +129,88 @@ def sim(
     if found is None:
         _stop(f"There is no flow '{flow[:60]}': {did_you_mean(flow, flows.names, 'flows')}")
     facts = CallFacts("sim", caller, "", None, to, _moment(at))
-    played = _simulation(found, facts, loaded, flows, {})
     terminal = sys.stdin.isatty()
+    if slow and not terminal:
+        _stop(_NO_CLOCK)
+    # Here and not above: no other command needs to wait for what can speak.
+    from ivr.cli.site_sounds import SiteSounds
+
+    sounds = SiteSounds(loaded)
+    played = _simulation(found, facts, loaded, flows, {}, seconds_of=sounds.seconds, slow=slow)
     _console.print(f"{flow}, called by {caller or 'a hidden number'} at {facts.at:%Y-%m-%d %H:%M}    /help")
-    shown = _show(played, 0)
-    for line in _typed() if terminal else (line.rstrip("\n") for line in sys.stdin):
-        if not terminal:
-            _console.print(f"> {line}")
-        if line.strip() in ("/quit", "/exit"):
-            return
-        before = played.lines[:shown]
-        try:
-            if line.strip().startswith("/save"):
-                answers = [_save(played, found, line.strip()[len("/save") :].strip())]
-            else:
-                answers = played.do(line)
-        except NotUnderstood as error:
-            answers = [str(error)]
-        for answer in answers:
-            _console.print(f"  {answer}")
-        if played.lines[:shown] != before:
-            # Something was taken back.
-            shown = 0
-        shown = _show(played, shown, slow=played.slow and terminal)
+    screen = _Screen(played, RealTime(played, sounds, SoundCard), sounds)
+    screen.show()
+    try:
+        for line in screen.typed() if terminal else (line.rstrip("\n") for line in sys.stdin):
+            if not terminal:
+                _console.print(f"> {line}")
+            if line.strip() in ("/quit", "/exit"):
+                return
+            try:
+                if line.strip().startswith("/save"):
+                    answers = [_save(played, found, line.strip()[len("/save") :].strip())]
+                elif line.strip() == "/slow" and not terminal:
+                    answers = [_NO_CLOCK]
+                else:
+                    answers = played.do(line)
+            except NotUnderstood as error:
+                answers = [str(error)]
+            for answer in answers:
+                _console.print(f"  {answer}")
+            screen.show()
+    finally:
+        screen.real_time.close()
 
 
-def _show(played: Simulation, shown: int, *, slow: bool = False, sleep: Callable[[float], None] = time.sleep) -> int:
-    """Print what has happened since, and what is waited for. Returns the number of lines printed so far."""
-    last: float | None = None
-    for at, line in played.since(shown):
-        if slow and last is not None:
-            sleep(max(0.0, at - last))
-        last = at
-        _console.print(line)
-    _console.print(f"  {played.prompt}")
-    return len(played.lines)
+class _Screen:
+    """Prints what has happened since it last did, and why nothing is heard of it."""
 
+    def __init__(self, played: Simulation, real_time: RealTime, sounds: SiteSounds) -> None:
+        self.real_time = real_time
+        self._played = played
+        self._sounds = sounds
+        self._shown: list[str] = []
+        self._faults = 0
+        self._silent_because: str | None = None
 
-def _typed() -> Iterator[str]:
-    session: PromptSession[str] = PromptSession("> ")
-    while True:
-        try:
-            yield session.prompt()
-        except (EOFError, KeyboardInterrupt):
-            return
+    def show(self) -> None:
+        """Let the call go on to now; print its news, and what is waited for."""
+        self.real_time.catch_up()
+        self._print(waits=True)
+
+    def typed(self) -> Iterator[str]:
+        """What is typed, line by line; the call goes on meanwhile if it is played in real time."""
+        session: PromptSession[str] = PromptSession("> ")
+
+        def begin() -> None:
+            session.app.create_background_task(self.real_time.goes_on(lambda: self._print(waits=False)))
+
+        while True:
+            try:
+                with patch_stdout():
+                    line = session.prompt(pre_run=begin)
+            except (EOFError, KeyboardInterrupt):
+                return
+            # What is typed is done now, not when the call was last looked at.
+            self.real_time.catch_up()
+            yield line
+
+    def _print(self, *, waits: bool) -> None:
+        lines = self._played.lines
+        # Where something was taken back, all is told again.
+        known = len(self._shown) if lines[: len(self._shown)] == self._shown else 0
+        for line in lines[known:]:
+            _console.print(line)
+        for fault in self._sounds.faults[self._faults :]:
+            _console.print(f"  not heard: {fault}")
+        self._faults = len(self._sounds.faults)
+        if self.real_time.silent_because != self._silent_because:
+            self._silent_because = self.real_time.silent_because
+            if self._silent_because is not None:
+                _console.print(f"  nothing is heard: {self._silent_because}")
+        if waits or len(lines) > known:
+            _console.print(f"  {self._played.prompt}")
+        self._shown = lines
 
 
 def _save(played: Simulation, flow: Flow, name: str) -> str:
@@ -173,10 +228,19 @@ def _save(played: Simulation, flow: Flow, name: str) -> str:
     return f"written: {file}"
 
 
-def _simulation(flow: Flow, facts: CallFacts, site: Site, flows: FlowSet, plans: dict[str, Deed]) -> Simulation:
+def _simulation(
+    flow: Flow,
+    facts: CallFacts,
+    site: Site,
+    flows: FlowSet,
+    plans: dict[str, Deed],
+    *,
+    seconds_of: Callable[[PlayItem], float | None] | None = None,
+    slow: bool = False,
+) -> Simulation:
     around = surroundings_of(site, flows.flows)
     environment: Environment = replace(environment_of(flow, around, ()), closings=ClosingFile(site.state))
-    return Simulation(flow, facts, environment, signed_in=around.seats, seats=plans)
+    return Simulation(flow, facts, environment, signed_in=around.seats, seats=plans, seconds_of=seconds_of, slow=slow)
 
 
 def _press(played: Simulation, keys: str) -> None:

@@ -129,7 +129,7 @@ def _recorded(call_id: str, file: Path) -> str:
         raise typer.Exit(1)
     around = surroundings_of(site, flows.flows)
     environment = environment_of(flow, around, ())
-    return as_test(call, flow, environment, signed_in=tuple(site.seats))
+    return as_test(call, flow, environment, signed_in=tuple(around.seats))
 
 
 def _chosen(suite: Suite, only: str | None) -> list[Case]:

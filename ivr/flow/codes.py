@@ -44,7 +44,7 @@ CODES: Final[Mapping[str, str]] = {
     "E109": "The former name of a block is the name of another one.",
     "E110": "A step does not say what happens on one of its exits.",
     "E111": "A call and what it calls do not fit: an argument too many or too few, a result that is not returned.",
-    "E112": "A transfer goes to sip:SEAT or tel:NUMBER.",
+    "E112": "A transfer goes to sip:SEAT, rtc:USER or tel:NUMBER.",
     "E113": "A web address is not well-formed: http:// or https:// and a host without holes, then the rest.",
     "E114": "A header of a request that cannot be set, or is not well-formed.",
     "E115": "Settings of a step that do not go together.",
@@ -59,6 +59,7 @@ CODES: Final[Mapping[str, str]] = {
     "E135": "There is no function of this name, or it is used wrongly.",
     "E136": "A text with braces is not well-formed.",
     "E137": "A language of the flow cannot say a value in this format.",
+    "E138": "A country that there is not; countries are two capital letters, as in ISO 3166.",
     # What flows need of the site.
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
     "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",
@@ -77,6 +78,10 @@ CODES: Final[Mapping[str, str]] = {
     "E205": "The site names a flow, seat or trunk that is not there.",
     "E206": "A time zone, period, date or country of a calendar that there is not.",
     "E207": "A table cannot be read, or has not the columns or the question it needs.",
+    "E208": "A number leads straight to a flow that needs values which only a call step can give it.",
+    "E221": "The key that tokens of clients are signed with is too short.",
+    "E222": "A rule of accounts that is not well-formed.",
+    "E223": "A pattern of what a client may call that is not well-formed.",
     # Warnings.
     "W301": "A key is also the beginning of a longer one: the caller waits before it counts.",
     "W302": "A loop in which nothing waits for the caller.",
@@ -90,6 +95,8 @@ CODES: Final[Mapping[str, str]] = {
     "W210": "There are fewer media ports than the calls allowed need.",
     "W211": "The password of a seat is easy to guess.",
     "W212": "A trunk brings calls to a number that no rule fits.",
+    "W224": "Pages for clients are served without TLS to other machines, whose browsers give them no microphone.",
+    "W352": "A client is rung that the site does not have; a token made elsewhere may name it.",
     "W213": "A key stands twice in a table; the first counts.",
 }
 """Code to explanation."""

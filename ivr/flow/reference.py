@@ -20,7 +20,7 @@ from ivr.flow.reading import HEAD, TYPES
 from ivr.flow.saying import FORMATS
 from ivr.flow.settings import groups_of, settings_of
 from ivr.flow.source import SequenceNode, parse_source
-from ivr.flow.types import BUILT_IN
+from ivr.flow.types import BUILT_IN, BUILT_IN_MEANS
 from ivr.flow.values import TYPE_WORDS
 
 TARGET: Final = Path("docs/flow-reference.md")
@@ -112,7 +112,10 @@ def _page() -> Iterator[str]:
     yield _KEY_PATTERNS
     yield "## Variables, expressions, formats\n"
     yield f"Types: {', '.join(f'`{name}`' for name in TYPES)}. Every flow can read:\n"
-    yield from _table(("name", "type"), [(f"`{name}`", TYPE_WORDS[kind]) for name, kind in BUILT_IN.items()])
+    yield from _table(
+        ("name", "type", "what it is"),
+        [(f"`{name}`", TYPE_WORDS[kind], BUILT_IN_MEANS[name]) for name, kind in BUILT_IN.items()],
+    )
     yield "Operators, loosest first: `or`, `and`, `not`, `== != < <= > >= in not in`, `+ -`. Texts stand in quotes;"
     yield "`1..5` is a range, `['a', 'b']` a list. Two sides of a comparison must be of one type; digits keep their"
     yield "leading zeros and are compared with texts (`'007'`), or as numbers with `number(x)` and `in 1..5`.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ivr.flow.loader import FlowSet, WrittenStep
@@ -44,14 +45,34 @@ def check_prompts(
     return flow_set.with_lines(problems)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reachable:
+    """Whom flows can ring."""
+
+    seats: Collection[str]
+    trunks: Collection[str]
+    clients: Collection[str] | None
+    strangers: bool
+
+
 def check_targets(
-    flow_set: FlowSet, seats: Collection[str], groups: Collection[str], trunks: Collection[str]
+    flow_set: FlowSet,
+    seats: Collection[str],
+    groups: Collection[str],
+    trunks: Collection[str],
+    clients: Collection[str] | None = None,
+    *,
+    strangers: bool = False,
 ) -> tuple[Problem, ...]:
-    """A problem for every seat, group or trunk that flows name and the site does not have."""
+    """A problem for every seat, client, group or trunk that flows name and the site does not have.
+
+    ``clients``: None if the site has no RTC clients at all; ``strangers``: others than these may log in.
+    """
+    reachable = _Reachable(seats, trunks, clients, strangers)
     problems: list[Problem] = []
     for step in flow_set.written:
         if isinstance(step.settings, Transfer):
-            problems.extend(_target(step, step.settings, seats, trunks))
+            problems.extend(_target(step, step.settings, reachable))
         elif isinstance(step.settings, Ring) and step.settings.group not in groups:
             message = f"the site has no group '{step.settings.group}'"
             help = did_you_mean(step.settings.group, groups, "groups") or "add it to the site file under groups:"
@@ -59,20 +80,25 @@ def check_targets(
     return flow_set.with_lines(problems)
 
 
-def _target(
-    step: WrittenStep, transfer: Transfer, seats: Collection[str], trunks: Collection[str]
-) -> Iterator[Problem]:
+def _target(step: WrittenStep, transfer: Transfer, site: _Reachable) -> Iterator[Problem]:
     scheme = transfer.to.text.partition(":")[0]
     fixed = transfer.to.fixed
-    if scheme == "sip" and fixed is not None:
-        seat = fixed.partition(":")[2]
-        if seat not in seats:
-            help = did_you_mean(seat, seats, "seats") or "add it to the site file under seats:"
-            yield _problem(step, f"the site has no seat '{seat}'", help)
-    elif scheme == "tel" and not trunks:
+    name = None if fixed is None else fixed.partition(":")[2].strip()
+    if scheme == "sip" and name is not None and name not in site.seats:
+        help = did_you_mean(name, site.seats, "seats") or "add it to the site file under seats:"
+        yield _problem(step, f"the site has no seat '{name}'", help)
+    elif scheme == "tel" and not site.trunks:
         yield _problem(step, "the site has no trunk to call out through", "add one to the site file under trunks:")
+    elif scheme == "rtc" and site.clients is None:
+        yield _problem(step, "the site has no RTC clients", "add rtc: and clients: to the site file")
+    elif scheme == "rtc" and site.clients is not None and name is not None and name not in site.clients:
+        help = did_you_mean(name, site.clients, "clients") or "add it to the site file under clients:"
+        yield _problem(step, f"the site has no client '{name}'", help, "W352" if site.strangers else "E140")
+    if transfer.trunk is not None and transfer.trunk not in site.trunks:
+        help = did_you_mean(transfer.trunk, site.trunks, "trunks") or "add it to the site file under trunks:"
+        yield _problem(step, f"the site has no trunk '{transfer.trunk}'", help)
 
 
-def _problem(step: WrittenStep, message: str, help: str) -> Problem:
+def _problem(step: WrittenStep, message: str, help: str, code: str = "E140") -> Problem:
     place: Place = step.place
-    return Problem("E140", place, message, help, len(step.verb))
+    return Problem(code, place, message, help, len(step.verb))

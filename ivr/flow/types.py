@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
+from ivr.country import countries
 from ivr.flow.charpattern import PatternError
 from ivr.flow.functions import FUNCTIONS, Function, compiled
 from ivr.flow.model import Place, VariableType
@@ -17,6 +18,7 @@ Type = VariableType | Literal["range"]
 BUILT_IN: Final[Mapping[str, VariableType]] = {
     "caller.number": "text",
     "caller.name": "text",
+    "caller.country": "text",
     "call.id": "text",
     "call.did": "text",
     "call.at": "time",
@@ -24,6 +26,17 @@ BUILT_IN: Final[Mapping[str, VariableType]] = {
     "last.block": "text",
 }
 """What every flow can read, beside its own variables."""
+
+BUILT_IN_MEANS: Final[Mapping[str, str]] = {
+    "caller.number": "who calls, as his network says; empty if he hides it",
+    "caller.name": "the name sent with it, if any",
+    "caller.country": "its country: two capital letters as in ISO 3166 ('DE'); empty if it cannot be told",
+    "call.id": "what the records call this call",
+    "call.did": "the number that was called",
+    "call.at": "when the call came",
+    "input": "the keys that matched last",
+    "last.block": "the block before this one",
+}
 
 RESERVED: Final = frozenset(
     {"caller", "call", "last", "input", "now", "true", "false", "yes", "no", "and", "or", "not", "in"}
@@ -104,6 +117,7 @@ class TypeCheck:
         left, right = self.type_of(term.left), self.type_of(term.right)
         if left is None or right is None:
             return
+        self._countries(term)
         if term.operator in ("in", "not in"):
             self._membership(term, left, right)
         elif (help := self._disagree(term.left, left, term.right, right)) is not None:
@@ -129,6 +143,16 @@ class TypeCheck:
         elif right not in ("list", "json"):
             help = "write a list ['a', 'b'] or a range 1..5 after in"
             self._problem("E134", term.right, f"nothing can be in {TYPE_WORDS[right]}", help)
+
+    def _countries(self, term: Compare) -> None:
+        """A country that is compared with what is none."""
+        sides = (term.left, term.right)
+        if not any(is_country(side) for side in sides):
+            return
+        for one in [one for side in sides for one in (side.items if isinstance(side, ListOf) else (side,))]:
+            text = one.value if isinstance(one, Constant) and isinstance(one.value, str) else ""
+            if text and (help := country_remedy(text)) is not None:
+                self._problem("E138", one, f"there is no country '{text[:40]}'", help)
 
     def _disagree(self, left: Term, left_type: Type, right: Term, right_type: Type) -> str | None:
         """None if the two can be compared, else the remedy."""
@@ -266,3 +290,17 @@ def _date_or_time(text: str, wanted: Type) -> str | None:
     except ValueError:
         return "write a date as '2026-03-05'" if wanted == "date" else "write a time as '22:30'"
     return None
+
+
+def is_country(term: Term) -> bool:
+    """Whether the value is a country's two letters."""
+    return isinstance(term, Name) and term.path == "caller.country"
+
+
+def country_remedy(text: str) -> str | None:
+    """None for the two letters of a country, else what to write."""
+    known = countries()
+    if text in known:
+        return None
+    letters = "GB" if text.upper() == "UK" else text.upper()
+    return f"write '{letters}'" if letters in known else "write two capital letters as in ISO 3166: 'DE', 'CN', 'US'"

@@ -14,7 +14,7 @@ from ivr.flow.nodes.questions import Collect
 from ivr.flow.nodes.steps import nested, own_steps
 from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import Problem, did_you_mean, has_errors
-from ivr.flow.types import BUILT_IN, RESERVED, Type, assignable
+from ivr.flow.types import BUILT_IN, RESERVED, Type, assignable, country_remedy, is_country
 from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
 
 Types = Mapping[str, VariableType]
@@ -77,6 +77,8 @@ def _step_types(draft: Draft, step: DraftStep, types: Types, seen: dict[str, Typ
             draft.problems.append(Problem("E134", place, message, "compare it with something", len(expression.text)))
         if isinstance(settings, Switch) and expression is settings.on and found in types.values():
             _cases(draft, step, settings, found)
+        if isinstance(settings, Switch) and expression is settings.on and is_country(expression.root):
+            _countries(draft, settings)
     if known:
         draft.problems.extend(check_values(step, known))
 
@@ -120,6 +122,13 @@ def _cases(draft: Draft, step: DraftStep, settings: Switch, found: object) -> No
             draft.problems.append(
                 Problem("E134", case.place, message, "change or remove the case", max(len(case.value), 1))
             )
+
+
+def _countries(draft: Draft, settings: Switch) -> None:
+    for case in settings.cases:
+        if case.value and (remedy := country_remedy(case.value)) is not None:
+            message = f"there is no country '{case.value[:40]}'"
+            draft.problems.append(Problem("E138", case.place, message, remedy.replace("'", ""), len(case.value)))
 
 
 def _unset(draft: Draft, types: Types) -> None:

@@ -36,7 +36,20 @@ def _read_only(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
 # Read-only mappings cross between processes as what they are made of.
 copyreg.pickle(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))
 
-_NEEDS_RESTART = ("sip", "media", "records", "voices", "seats", "trunks", "limits", "http", "webhooks", "secrets")
+_NEEDS_RESTART = (
+    "sip",
+    "media",
+    "records",
+    "voices",
+    "seats",
+    "trunks",
+    "rtc",
+    "clients",
+    "limits",
+    "http",
+    "webhooks",
+    "secrets",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,11 @@ class CallRecord:
         if leg is not None and leg["ringing_at"] is None:
             leg["ringing_at"] = self.now
 
+    def _leg_early_media(self, data: Mapping[str, object], leg_id: str | None) -> None:
+        leg = self._leg(leg_id)
+        if leg is not None and leg["early_media_at"] is None and leg["answered_at"] is None:
+            leg["early_media_at"] = self.now
+
     def _leg_answered(self, data: Mapping[str, object], leg_id: str | None) -> None:
         leg = self._leg(leg_id)
         if leg is None:
@@ -502,6 +507,10 @@ _LEG_ENDED_COLUMNS: tuple[tuple[str, Callable[[object], Value]], ...] = (
     ("account", text),
     ("remote", text),
     ("sip_call_id", text),
+    ("invitation", text),
+    ("rtc_channel", text),
+    ("invitation_state", text),
+    ("invitation_error", text),
     ("hangup_by", text),
     ("outcome", text),
     ("codec", text),
@@ -541,6 +550,7 @@ _HANDLERS: dict[str, Callable[[CallRecord, Mapping[str, object], str | None], No
     "call.ended": CallRecord._call_ended,
     "leg.created": CallRecord._leg_created,
     "leg.ringing": CallRecord._leg_ringing,
+    "leg.early_media": CallRecord._leg_early_media,
     "leg.answered": CallRecord._leg_answered,
     "leg.held": CallRecord._leg_held,
     "leg.retrieved": CallRecord._leg_retrieved,

@@ -13,6 +13,7 @@ EventType = Literal[
     "call.ended",
     "leg.created",
     "leg.ringing",
+    "leg.early_media",
     "leg.answered",
     "leg.held",
     "leg.retrieved",
@@ -46,12 +47,14 @@ class RecordEvent:
     call.ended        ended_by, end_cause, sip_status, last_block, goal, disposition, language (the last one spoken)
     leg.created       kind, role, account, remote, sip_call_id, rtc_channel, parent_leg, transfer_of, transfer_kind
     leg.ringing       nothing
+    leg.early_media   nothing: sound is heard although the leg is not answered
     leg.answered      codec
     leg.held          nothing; no leg_id: the caller's leg
     leg.retrieved     as leg.held
     leg.ended         hangup_by, outcome (if never answered), sip_status, q850, codec, rx_pkts, tx_pkts, lost_pkts,
                       jitter_ms, rtt_ms, mos, audio_rx_ms, audio_tx_ms; kind, role, account, remote, sip_call_id if
-                      better known by now. May come twice: when the leg ends, and again with what was measured
+                      better known by now; of an RTC leg, invitation (its id), invitation_state, invitation_error,
+                      rtc_channel. May come twice: when the leg ends, and again with what was measured
     flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode,
                       input (None if secret), confidence, barged_in, heard_ms, exit, next_block (None unless another
                       visit of a block begins), error, detail (what came of it outside; nothing derives from it)

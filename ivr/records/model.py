@@ -112,7 +112,11 @@ class Leg(Base):
     answered_at: Mapped[int | None]
     ended_at: Mapped[int | None]
     invitation_state: Mapped[str | None]
+    """How the invitation of an RTC leg ended: ``accepted``, ``refused``, ``cancelled`` or ``failed``."""
     invitation_error: Mapped[str | None]
+    """Why: ``busy``, ``no_response``, ``answered_elsewhere``, ..."""
+    invitation: Mapped[str | None]
+    """What names an RTC leg in signalling."""
     outcome: Mapped[str | None]
     """Why it never was answered: ``busy``, ``refused``, ``no_answer``, ``offline``, ``failed``, ..."""
     sip_status: Mapped[int | None] = mapped_column(Integer)

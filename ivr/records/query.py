@@ -29,6 +29,20 @@ class LegSummary:
     lost: int | None
     """Missing among what should have been received."""
     jitter_ms: float | None
+    outcome: str | None = None
+    """Why it was never answered."""
+    sip_status: int | None = None
+    invitation: str | None = None
+    """Of an RTC leg; None of others, as the two below."""
+    invitation_state: str | None = None
+    invitation_error: str | None = None
+
+    @property
+    def invitation_end(self) -> str | None:
+        """In a word or two: ``accepted``, ``refused: busy``, ``failed: no_response``."""
+        if self.invitation_state is None or self.invitation_error is None:
+            return self.invitation_state
+        return f"{self.invitation_state}: {self.invitation_error}"
 
     def as_json(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -133,6 +147,11 @@ def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[Cal
             legs.rx_pkts,
             legs.lost_pkts,
             legs.jitter_ms,
+            legs.outcome,
+            legs.sip_status,
+            legs.invitation,
+            legs.invitation_state,
+            legs.invitation_error,
         )
         .where(legs.call_id.in_(call_ids))
         .order_by(legs.call_id, legs.created_at, legs.leg_id)
@@ -148,6 +167,11 @@ def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[Cal
                 leg.rx_pkts,
                 leg.lost_pkts,
                 leg.jitter_ms,
+                leg.outcome,
+                leg.sip_status,
+                leg.invitation,
+                leg.invitation_state,
+                leg.invitation_error,
             )
         )
     steps_of: dict[str, list[_Step]] = defaultdict(list)

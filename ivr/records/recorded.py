@@ -57,7 +57,7 @@ class RecordedCall:
     rung: tuple[tuple[int, str], ...] = ()
     """Whom it rang and when: ms since arrival, ``sip:2001``."""
     answered: tuple[str, ...] = ()
-    """Who of them answered, ``2001``, in the order of their answers."""
+    """Who of them answered, ``2001`` or ``rtc:alice``, in the order of their answers."""
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -128,7 +128,8 @@ def _call(call_id: str, rows: Iterable[_Row]) -> RecordedCall | None:
                 ended = data
             case "leg.created" if data.get("role") == "agent":
                 rung.append((row.at - arrived_ms, str(data.get("remote"))))
-                legs[row.leg_id] = str(data.get("account") or "")
+                account = str(data.get("account") or "")
+                legs[row.leg_id] = f"rtc:{account}" if data.get("kind") == "rtc" else account
             case "leg.answered" if legs.get(row.leg_id):
                 answered.append(legs[row.leg_id])
             case "flow.step":

@@ -21,7 +21,7 @@ class Exit:
     heard_from: bool = False
     """The caller gave an answer: he is there, and the flow is not going round in circles without him."""
     first: tuple[Step, ...] = ()
-    """Steps that take no time, done before the flow goes on. They have no rows of their own."""
+    """Steps that take no time, done before the flow goes on. Their rows come before the step's own."""
 
 
 @dataclass(frozen=True, slots=True)

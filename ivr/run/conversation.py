@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
+from ivr.country import country_of
 from ivr.flow.model import Flow, Prompt, Recording
 from ivr.flow.saying import worded
 from ivr.flow.template import Template
@@ -121,6 +122,7 @@ class Conversation:
         self._play_began = 0.0
         self._actions: list[Action] = []
         self._ledger = Ledger()
+        self._country: str | None = None
         self._plays = 0
         self._legs = 0
         self._requests = 0
@@ -218,6 +220,7 @@ class Conversation:
             **self.variables,
             "caller.number": self.facts.caller,
             "caller.name": self.facts.caller_name,
+            "caller.country": self._caller_country(),
             "call.id": self.facts.call_id,
             "call.did": self.facts.did,
             "call.at": self.facts.at,
@@ -225,6 +228,11 @@ class Conversation:
             "last.block": self.previous_block,
             "now": self.local_time(),
         }
+
+    def _caller_country(self) -> str:
+        if self._country is None:
+            self._country = country_of(self.facts.caller, self.environment.country)
+        return self._country
 
     def public_scope(self) -> dict[str, object]:
         """The same for what is written down: secret values are masked."""

@@ -34,6 +34,8 @@ class Environment:
     """What is closed by hand: the one thing that holds at once, for calls that run too."""
     counts: Counts = field(default_factory=RecentTimes)
     """What ``limit`` counts, across calls."""
+    country: str = ""
+    """Whose numbers need no country code to be known; empty if nobody's."""
     random: Callable[[], float] = random.random
     """From 0 to below 1."""
     shuffled: Callable[[Sequence[Target]], Sequence[Target]] = _shuffled

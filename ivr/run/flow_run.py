@@ -405,8 +405,8 @@ class FlowRun:
             self._in_error = self._last_chance
             self._entered = [replace(one, in_error=self._last_chance) for one in self._entered]
         if outcome.first:
-            wrong = self._attempt(partial(self._done_first, outcome.first))
-            outcome = replace(outcome, name=wrong.name, error=wrong.error) if isinstance(wrong, Exit) else outcome
+            wrong = self._done_first(outcome.first)
+            outcome = replace(outcome, name=wrong.name, error=wrong.error) if wrong is not None else outcome
         step = self._steps[self._index]
         name, goes_on = leads_by(step, outcome.name)
         block = step.exits.get(name)
@@ -424,9 +424,25 @@ class FlowRun:
             self._log_error(error, block)
         return self._enter(block)
 
-    def _done_first(self, steps: Sequence[Step]) -> None:
+    def _done_first(self, steps: Sequence[Step]) -> Exit | None:
+        """Do what stands within the present step, before its own row. Returns what went wrong; the rest is not done."""
+        around, wrong = self._talk.here, None
+        number = around.step if around is not None else self._index + 1
         for step in steps:
-            BEHAVIOURS[step.verb].begin(self._talk, step)
+            self._steps_left -= 1
+            self._talk.here = Here(self._block, number, step.verb, step.place.line, self._now)
+            done = self._attempt(partial(self._done, step))
+            if isinstance(done, Exit) and done.error is not None:
+                wrong = done
+                self._record("failed", None, Row(), self._talk.masked(done.error))
+                break
+            self._record("next", None, done.row if isinstance(done, Exit) else Row())
+        self._talk.here = around
+        return wrong
+
+    def _done(self, step: Step) -> Outcome | None:
+        begun = BEHAVIOURS[step.verb].begin(self._talk, step)
+        return None if isinstance(begun, Activity) else begun
 
     def _go_into(self, enter: Enter) -> Outcome | None:
         if len(self._entered) >= DEPTH:

@@ -21,6 +21,7 @@ from gateway.call import (
     CallerRetrieved,
     CallEvent,
     Clip,
+    EarlyMedia,
     KeyPressed,
     LegAnswered,
     LegEnded,
@@ -34,6 +35,7 @@ from gateway.call import (
     Target,
 )
 from ivr.records.events import EventType, RecordEvent
+from ivr.records.words import CallMode
 from ivr.run.actions import (
     Action,
     Answer,
@@ -109,6 +111,7 @@ class LiveCall:
         *,
         flow: str,
         flow_version: str,
+        mode: CallMode = "ivr",
         language: str,
         node_id: str,
         sounds: Sounds,
@@ -146,7 +149,7 @@ class LiveCall:
         self._record(
             "call.arrived",
             data={
-                "mode": "ivr",
+                "mode": mode,
                 "node_id": node_id,
                 "did": call.did,
                 "caller": call.caller,
@@ -156,7 +159,9 @@ class LiveCall:
                 "language": language,
             },
         )
-        self._record("leg.created", "caller", {"role": "caller", "kind": "sip", "account": call.caller_account})
+        self._record(
+            "leg.created", "caller", {"role": "caller", "kind": call.caller_kind, "account": call.caller_account}
+        )
 
     def begin(self) -> None:
         """Run the flow's first steps, unless the caller has given up before."""
@@ -404,6 +409,8 @@ class LiveCall:
                 self._keys += 1
                 if self._keys <= _KEYS_RECORDED:
                     self._record("key", leg_id or "caller", {"source": source})
+            case EarlyMedia(leg_id):
+                self._record("leg.early_media", leg_id or "caller")
             case LegRinging(leg_id):
                 self._record("leg.ringing", leg_id)
             case LegAnswered(leg_id):
@@ -482,6 +489,17 @@ class LiveCall:
         )
 
     def _leg_report(self, report: LegReport) -> None:
+        invitation = report.invitation
+        more: dict[str, object] = {}
+        if report.kind == "rtc":
+            # What names an RTC leg in signalling is its invitation; a SIP Call-ID it has not.
+            more = {"invitation": report.signalling_id or None}
+        if invitation is not None:
+            more |= {
+                "rtc_channel": invitation.channel,
+                "invitation_state": invitation.state,
+                "invitation_error": invitation.error,
+            }
         self._record(
             "leg.ended",
             report.leg_id,
@@ -490,7 +508,7 @@ class LiveCall:
                 "role": report.role,
                 "account": report.account,
                 "remote": report.remote,
-                "sip_call_id": report.signalling_id,
+                "sip_call_id": None if report.kind == "rtc" else report.signalling_id,
                 "sip_status": report.status,
                 "hangup_by": report.hangup_by,
                 "codec": report.codec,
@@ -501,6 +519,7 @@ class LiveCall:
                 "rtt_ms": report.round_trip_ms,
                 "audio_rx_ms": report.audio_received_ms,
                 "audio_tx_ms": report.audio_sent_ms,
+                **more,
             },
         )
 

@@ -94,6 +94,11 @@ class DidNotHappen(AssertionError):
         super().__init__("\n".join([f"waited for: {what}", *transcript]))
 
 
+def party_of(target: Target) -> str:
+    """What somebody who is rung is called in a script: ``2001``, ``rtc:alice``."""
+    return str(target) if target.scheme == "rtc" else target.name
+
+
 @dataclass(slots=True)
 class Heard:
     """One prompt, as the caller heard it."""
@@ -273,7 +278,8 @@ class Script:
 
         ``lengths`` are seconds by recording or text, ``missing`` recordings that are not there.
 
-        ``signed_in`` are the seats that can be reached; unless given, every one that is rung.
+        ``signed_in`` are the seats, and clients as ``rtc:USER``, that can be reached; unless given, every one that is
+        rung.
         """
         self.run = FlowRun(
             flow,
@@ -375,7 +381,7 @@ class Script:
         self.happens(CallerLeft("network", "media_timeout"))
 
     def seat(self, name: str) -> Seat:
-        """The one behind ``sip:NAME`` or ``tel:NAME``."""
+        """The one behind ``sip:NAME`` or ``tel:NAME``; ``rtc:USER`` is the RTC client of that name."""
         return self._seats.setdefault(name, Seat(self, name))
 
     def happens(self, event: Event) -> None:
@@ -507,12 +513,12 @@ class Script:
             case Ringback(on):
                 self.ringback = on
             case Dial(leg_id, target):
-                self._rung[leg_id] = target.name
-                if self._signed_in is not None and target.scheme == "sip" and target.name not in self._signed_in:
+                self._rung[leg_id] = party_of(target)
+                if not self._is_there(target):
                     self._at_once.append(LegFailed(leg_id, "offline"))
                     return
                 self._tell(f"{target} rings")
-                self._at_once.append(self.seat(target.name).rung(leg_id))
+                self._at_once.append(self.seat(party_of(target)).rung(leg_id))
             case Refer(leg_id, target, wait):
                 self._refer(leg_id, target, wait=wait)
             case Whisper(leg_id):
@@ -573,9 +579,13 @@ class Script:
         if not play.loop:
             self._comes(begins, PlayEnded(play.play_id, round(length * 1000), True))
 
+    def _is_there(self, target: Target) -> bool:
+        """Whether it can be reached at all; through a trunk everybody can."""
+        return self._signed_in is None or target.scheme == "tel" or party_of(target) in self._signed_in
+
     def _refer(self, leg_id: str, target: Target, *, wait: bool) -> None:
-        self._rung[leg_id] = target.name
-        if self._signed_in is not None and target.scheme == "sip" and target.name not in self._signed_in:
+        self._rung[leg_id] = party_of(target)
+        if not self._is_there(target):
             self._at_once.append(LegFailed(leg_id, "offline"))
         elif not self.run.answered:
             self._tell(f"the caller is redirected to {target}")
@@ -586,7 +596,7 @@ class Script:
         else:
             self._tell(f"{target} rings: the caller's telephone calls it")
             self._referred.add(leg_id)
-            self._at_once.append(self.seat(target.name).rung(leg_id))
+            self._at_once.append(self.seat(party_of(target)).rung(leg_id))
 
     def _whisper(self, whisper: Whisper) -> None:
         names = [_name(item) for item in whisper.items]

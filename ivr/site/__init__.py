@@ -19,17 +19,24 @@ from ivr.site.model import (
     Voice,
     Webhook,
 )
-from ivr.site.numbers import NumberRule
+from ivr.site.numbers import Direct, NumberRule
+from ivr.site.plan import Way, refusal, way_to
+from ivr.site.rtc_model import Client, IceServer, Pstn, RtcSettings, WebListen
 
 __all__ = [
+    "Client",
     "Codec",
+    "Direct",
     "Group",
     "HttpSettings",
+    "IceServer",
     "Limits",
     "Listen",
     "MediaSettings",
     "NumberRule",
     "PortRange",
+    "Pstn",
+    "RtcSettings",
     "Seat",
     "SipSettings",
     "Site",
@@ -38,7 +45,11 @@ __all__ = [
     "Transport",
     "Trunk",
     "Voice",
+    "Way",
+    "WebListen",
     "Webhook",
     "check_site",
     "load_site",
+    "refusal",
+    "way_to",
 ]

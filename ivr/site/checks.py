@@ -8,8 +8,9 @@ from pathlib import Path
 
 from ivr.flow.loader import FlowSet, shown
 from ivr.flow.menu_length import check_menus
+from ivr.flow.model import Place
 from ivr.flow.outside_checks import Outdoors, PluginTerms, check_outside
-from ivr.flow.problem import Problem, did_you_mean, in_order, with_lines
+from ivr.flow.problem import Problem, did_you_mean, in_order, listed, with_lines
 from ivr.flow.site_checks import check_prompts, check_targets
 from ivr.plugin import installed
 from ivr.site.model import Site
@@ -29,9 +30,16 @@ def check_site(
     # One recording is named in many places, and each answer takes a look at the disk.
     recording, fault, length = cache(site.recording), cache(fault), cache(length)
     lines = {shown(site.file): site.lines}
-    own = with_lines([*_numbers(site, flow_set), *_groups(site), *_trunks(site)], lines)
+    own = with_lines([*_numbers(site, flow_set), *_guests(site), *_groups(site), *_trunks(site)], lines)
     unreached = flow_set.with_lines(_unreached(site, flow_set))
-    targets = check_targets(flow_set, site.seats, site.groups, site.trunks)
+    targets = check_targets(
+        flow_set,
+        site.seats,
+        site.groups,
+        site.trunks,
+        None if site.rtc is None else site.clients,
+        strangers=site.tokens_from_elsewhere,
+    )
     prompts = check_prompts(flow_set, recording, shown(site.prompts), fault)
     menus = check_menus(flow_set, recording, length, lambda language: site.voice(language).rate)
     outside = check_outside(flow_set, outdoors_of(site))
@@ -65,11 +73,49 @@ def _plugins() -> dict[str, PluginTerms]:
 
 def _numbers(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
     for rule in site.numbers:
-        if rule.flow not in flow_set.names:
+        if rule.direct is not None:
+            yield from _rung(site, rule.direct.target, rule.place, f"number '{rule.number}'", len(rule.number))
+        elif rule.flow is not None and rule.flow not in flow_set.names:
             help = did_you_mean(rule.flow, flow_set.names, "flows") or "there are no flows"
             yield Problem(
                 "E205", rule.place, f"number '{rule.number}' leads to flow '{rule.flow}', which is not there", help
             )
+        elif (flow := flow_set.flows.get(rule.flow or "")) is not None:
+            needed = [one for one in flow.variables.values() if one.param and one.default is None]
+            if needed:
+                names, place = listed([one.name for one in needed]), needed[0].place
+                message = (
+                    f"number '{rule.number}' starts flow '{rule.flow}', which needs {names} from a flow that calls it"
+                )
+                help = f"start a flow that calls '{rule.flow}', or give a default in {place.file}:{place.line}"
+                yield Problem("E208", rule.place, message, help, len(rule.number))
+
+
+def _guests(site: Site) -> Iterator[Problem]:
+    for number in () if site.rtc is None else site.rtc.guests:
+        rule = site.route(number)
+        if site.rtc is not None and (rule is None or rule.callers == "seats"):
+            fault = "no rule under numbers fits it" if rule is None else f"'{rule.number}' is for callers: seats"
+            help = f"add '{number}': flow_name under numbers:, or take it out of guests"
+            yield Problem("E205", site.rtc.place, f"guests may call {number}, but {fault}", help)
+
+
+def _rung(site: Site, target: str, place: Place, who: str, length: int) -> Iterator[Problem]:
+    """What is wrong with somebody whom the site file has rung."""
+    scheme, _, name = target.partition(":")
+    if scheme == "sip" and name not in site.seats:
+        help = did_you_mean(name, site.seats, "seats") or "add it under seats:"
+        yield Problem("E205", place, f"{who} has no seat '{name}' to ring", help, length)
+    elif scheme == "tel" and not site.trunks:
+        message = f"{who} rings {target}, but there is no trunk to call out through"
+        yield Problem("E205", place, message, "add one under trunks:", length)
+    elif scheme == "rtc" and site.rtc is None:
+        message = f"{who} rings {target}, but the site has no RTC clients"
+        yield Problem("E205", place, message, "add rtc: and clients:", length)
+    elif scheme == "rtc" and site.rtc is not None and name not in site.clients:
+        help = did_you_mean(name, site.clients, "clients") or "add it under clients:"
+        code = "W352" if site.tokens_from_elsewhere else "E205"
+        yield Problem(code, place, f"{who} has no client '{name}' to ring", help, length)
 
 
 def _unreached(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
@@ -86,15 +132,7 @@ def _unreached(site: Site, flow_set: FlowSet) -> Iterator[Problem]:
 def _groups(site: Site) -> Iterator[Problem]:
     for group in site.groups.values():
         for target in group.targets:
-            scheme, _, name = target.partition(":")
-            if scheme == "sip" and name not in site.seats:
-                help = did_you_mean(name, site.seats, "seats") or "add it under seats:"
-                yield Problem(
-                    "E205", group.place, f"group '{group.name}' has no seat '{name}' to ring", help, len(group.name)
-                )
-            if scheme == "tel" and not site.trunks:
-                message = f"group '{group.name}' rings {target}, but there is no trunk to call out through"
-                yield Problem("E205", group.place, message, "add one under trunks:", len(group.name))
+            yield from _rung(site, target, group.place, f"group '{group.name}'", len(group.name))
 
 
 def _trunks(site: Site) -> Iterator[Problem]:

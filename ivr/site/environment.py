@@ -12,6 +12,7 @@ from ivr.run.environment import Environment
 from ivr.run.hunt import Member, RingStep
 from ivr.run.testing.kinds import Surroundings
 from ivr.site.model import Site
+from ivr.site.numbers import Direct
 from ivr.table import Table
 
 
@@ -27,31 +28,36 @@ def environment_of(
         site.calendars,
         closings or ClosingFile(site.state),
         counts or RecentTimes(),
+        site.country,
     )
 
 
 def surroundings_of(site: Site, flows: Mapping[str, Flow]) -> Surroundings:
     """What tests of the site's flows can name, and what the flows find when they are acted."""
     return Surroundings(
-        frozenset(site.seats),
+        frozenset([*site.seats, *(f"rtc:{user}" for user in site.clients)]),
         _groups(site),
         numbers=bool(site.trunks),
         known=True,
         tables={name: table for name, table in site.tables.items() if isinstance(table, Table)},
         calendars=site.calendars,
         flows=flows,
+        country=site.country,
     )
 
 
 def _groups(site: Site) -> dict[str, tuple[Member, ...]]:
     return {
-        name: tuple(RingStep(tuple(_target(text) for text in step.targets), step.after) for step in group.steps)
+        name: tuple(
+            RingStep(tuple(target_of(Direct(text)) for text in step.targets), step.after) for step in group.steps
+        )
         for name, group in site.groups.items()
     }
 
 
-def _target(text: str) -> Target:
-    scheme, _, name = text.partition(":")
-    if scheme not in ("sip", "tel"):
-        raise ValueError(f"a group cannot ring {text!r}")
-    return Target("sip" if scheme == "sip" else "tel", name)
+def target_of(direct: Direct) -> Target:
+    """Whom the telephone side is to dial."""
+    match direct.scheme:
+        case "sip" | "rtc" | "tel" as scheme:
+            return Target(scheme, direct.name, direct.trunk)
+    raise ValueError(f"{direct} cannot be rung")

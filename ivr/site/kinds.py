@@ -13,11 +13,16 @@ from ivr.flow.kinds import Duration, ListOf
 from ivr.flow.problem import closest
 from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
+from ivr.flow.types import country_remedy
 from ivr.site.model import GroupStep, Listen, PortRange, Transport
 from ivr.site.numbers import Places, parse_number
 
 _HOST: Final = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]{0,62})(\.[A-Za-z0-9]([A-Za-z0-9-]{0,62}))*\.?")
 SEAT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+USER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
+"""RTC users that flows and numbers can name."""
+_WEAK_PASSWORD: Final = 8
+"""Characters; scanners try shorter ones within hours."""
 
 
 class SiteReader(Reader):
@@ -75,6 +80,27 @@ class Secret:
 
     def describe(self) -> str:
         return "a password, or secret:NAME"
+
+
+@dataclass(frozen=True)
+class Country:
+    """A country as ISO 3166 has it."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe())
+        if text is None:
+            return None
+        remedy = country_remedy(text.text)
+        if remedy is not None:
+            reader.problem("E138", text, f"there is no country '{text.text[:40]}'", remedy.replace("'", ""))
+            return None
+        return text.text
+
+    def schema(self) -> Schema:
+        return text_schema("[A-Z]{2}")
+
+    def describe(self) -> str:
+        return "a country: DE, CN, US"
 
 
 # The one name that means the same address everywhere.
@@ -244,17 +270,37 @@ class DatabaseUrl:
 
 
 @dataclass(frozen=True)
-class SeatTarget:
-    """``sip:SEAT`` or ``tel:NUMBER``, without holes."""
+class RtcUser:
+    """The name of an RTC user."""
 
     def read(self, node: Node, reader: Reader) -> str | None:
         text = scalar(node, reader, self.describe)
         if text is None:
             return None
-        scheme, colon, name = text.text.partition(":")
-        if scheme == "rtc" and colon:
-            reader.problem("E014", text, "'rtc:' is not in this version yet", "use sip: or tel:")
-        elif scheme not in ("sip", "tel") or not SEAT.fullmatch(name.removeprefix("+")):
+        if not USER.fullmatch(text.text):
+            help = "write letters and digits, and . _ @ + - between them, at most 64"
+            reader.problem("E016", text, f"'{text.text[:40]}' cannot be the name of a client", help)
+            return None
+        return text.text
+
+    def schema(self) -> Schema:
+        return _typed(USER.pattern)
+
+    def describe(self) -> str:
+        return "the name of a client"
+
+
+@dataclass(frozen=True)
+class SeatTarget:
+    """``sip:SEAT``, ``rtc:USER`` or ``tel:NUMBER``, without holes."""
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe)
+        if text is None:
+            return None
+        scheme, _, name = text.text.partition(":")
+        allowed = USER if scheme == "rtc" else SEAT
+        if scheme not in ("sip", "rtc", "tel") or not allowed.fullmatch(name.removeprefix("+")):
             help = f"write sip:{text.text}" if SEAT.fullmatch(text.text) else f"write {self.describe()}"
             reader.problem("E112", text, f"'{text.text[:40]}' does not say what to ring", help)
         else:
@@ -262,10 +308,10 @@ class SeatTarget:
         return None
 
     def schema(self) -> Schema:
-        return text_schema(r"(?:sip|tel):.+")
+        return text_schema(r"(?:sip|rtc|tel):.+")
 
     def describe(self) -> str:
-        return "sip:SEAT or tel:NUMBER"
+        return "sip:SEAT, rtc:USER or tel:NUMBER"
 
 
 @dataclass(frozen=True)
@@ -380,3 +426,10 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def weak_password(key: ScalarNode, password: str, whose: str, reader: Reader) -> None:
+    """Report one that is easy to guess."""
+    if len(password) < _WEAK_PASSWORD or password == key.text:
+        help = f"at least {_WEAK_PASSWORD} characters: scanners find shorter ones and call at your expense"
+        reader.problem("W211", key, f"the password of {whose} '{key.text}' is easy to guess", help)

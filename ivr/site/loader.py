@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 from ivr.flow.kinds import NAME, Duration, ListOf, Name, OneOf, Text, Whole, YesNo, bad_name
 from ivr.flow.loader import shown
@@ -22,6 +22,7 @@ from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
 from ivr.site.calendars import CalendarSettings, read_calendar
 from ivr.site.kinds import (
     Address,
+    Country,
     DatabaseUrl,
     DialledNumber,
     GroupMembers,
@@ -29,10 +30,13 @@ from ivr.site.kinds import (
     HostAndPort,
     ListenAddress,
     Ports,
+    RtcUser,
+    SeatTarget,
     Secret,
     SiteReader,
     number_places,
     seat_name,
+    weak_password,
 )
 from ivr.site.model import (
     Codec,
@@ -48,18 +52,17 @@ from ivr.site.model import (
     Trunk,
     Voice,
 )
-from ivr.site.numbers import NumberRule, ambiguous
+from ivr.site.numbers import Callers, Direct, NumberRule, ambiguous
 from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
+from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.secrets import read_secrets
 
 PORTS_PER_PARTY: Final = 2
 """One for audio and one for its reports."""
 PORTS_PER_CALL: Final = 2 * PORTS_PER_PARTY
 """Caller and seat."""
-_WEAK_PASSWORD: Final = 8
-"""Characters; scanners try shorter ones within hours."""
 
-_LATER: Final = ("rtc", "queues", "mailboxes", "console")
+_LATER: Final = ("queues", "mailboxes", "console")
 
 _PASSWORD: Final = re.compile(r"(pass?w\w*:\s*)('[^']*'|\"[^\"]*\"|[^\s,}]+)")
 """A password even where the file is too broken to tell."""
@@ -123,9 +126,14 @@ class _Voice:
 
 @dataclass(frozen=True, slots=True)
 class _Number:
-    flow: str = setting(Name("the name of a flow"), "the flow that answers")
-    callers: str = setting(
-        OneOf(("anyone", "seats")), "who may dial it: anyone, or only seats that are signed in here", default="anyone"
+    flow: str | None = setting(Name("the name of a flow"), "the flow that answers", default=None)
+    client: str | None = setting(RtcUser(), "the client that is called, in place of a flow", default=None)
+    dial: str | None = setting(SeatTarget(), "who is called, in place of a flow", default=None)
+    callers: Callers | None = setting(
+        OneOf(get_args(Callers)),
+        "who may dial it: anyone, or only seats, only clients, or both (signed_in) that are signed in here; unset, "
+        "anyone, and signed_in where it leads to tel:",
+        default=None,
     )
 
 
@@ -180,6 +188,8 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
             "with `after` begins that long after the one before, which rings on",
         ),
         "trunks.NAME": _Trunk,
+        "rtc": RtcPart,
+        "clients.'USER'": ClientPart,
         "speech.voices.LANGUAGE": _Voice,
         "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
         "limits": _Limits,
@@ -187,6 +197,7 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "tables.NAME": TableSettings,
         "webhooks.NAME": WebhookSettings,
         "http": WebSettings,
+        "country": (Country().describe(), "", "where callers' numbers without a country code belong: caller.country"),
         "reload": ("auto or manual", "auto", "whether saved flows go live by themselves, or by ivr publish only"),
     }
 )
@@ -259,6 +270,9 @@ class _Loading:
         self._number_clashes(numbers)
         self._trunk_numbers(trunks)
         self._ports(media, limits)
+        clients_reading = RtcReading(self._root, self._folder, self._reader)
+        rtc, clients = clients_reading.settings(), self._each("clients", clients_reading.client)
+        clients_reading.together(rtc, clients, numbers, seats, trunks)
         outside = OutsideReading(self._root, self._folder, self._reader)
         return Site(
             file=self._path,
@@ -275,11 +289,14 @@ class _Loading:
             groups=MappingProxyType(groups),
             trunks=MappingProxyType(trunks),
             limits=Limits(limits.calls, limits.calls_per_second, limits.drain, limits.call),
+            rtc=rtc,
+            clients=MappingProxyType(clients),
             http=(http := outside.http()),
             tables=self._each("tables", outside.table),
             webhooks=self._each("webhooks", lambda key, node: outside.webhook(key, node, http.reach)),
             calendars=self._each("calendars", lambda key, node: read_calendar(key, node, self._reader)),
             secrets=self._secrets,
+            country=self._country(),
             reload=self._reload(),
             lines=self._lines(),
         )
@@ -321,7 +338,20 @@ class _Loading:
         rule = read_record(_Number, node, self._reader, f"number '{key.text[:40]}'")
         if places is None or rule is None:
             return None
-        return NumberRule(key.text, rule.flow, "seats" if rule.callers == "seats" else "anyone", places, key.place)
+        leads_to: list[str | Direct] = [] if rule.flow is None else [rule.flow]
+        if rule.client is not None:
+            leads_to.append(Direct(f"rtc:{rule.client}"))
+        if rule.dial is not None:
+            leads_to.append(Direct(rule.dial))
+        if len(leads_to) != 1:
+            what = "leads nowhere" if not leads_to else "leads to several things"
+            help = "write one of flow: NAME, client: USER and dial: 'sip:SEAT'"
+            self._reader.problem("E012", key, f"number '{key.text[:40]}' {what}", help)
+            return None
+        # A call that costs is not for strangers, unless the site says so.
+        costs = isinstance(leads_to[0], Direct) and leads_to[0].scheme == "tel"
+        callers: Callers = rule.callers or ("signed_in" if costs else "anyone")
+        return NumberRule(key.text, leads_to[0], callers, places, key.place)
 
     def _seat(self, key: ScalarNode, node: Node) -> Seat | None:
         if isinstance(node, ScalarNode):
@@ -329,9 +359,7 @@ class _Loading:
         seat = read_record(_Seat, node, self._reader, f"seat '{key.text[:40]}'")
         if not seat_name(key, self._reader) or seat is None:
             return None
-        if len(seat.password) < _WEAK_PASSWORD or seat.password == key.text:
-            help = f"at least {_WEAK_PASSWORD} characters: scanners find shorter ones and call at your expense"
-            self._reader.problem("W211", key, f"the password of seat '{key.text}' is easy to guess", help)
+        weak_password(key, seat.password, "seat", self._reader)
         return Seat(key.text, seat.password, seat.name, seat.codecs, key.place)
 
     def _group(self, key: ScalarNode, node: Node) -> Group | None:
@@ -404,6 +432,10 @@ class _Loading:
         node = self._root.get("reload")
         written = None if node is None else OneOf(("auto", "manual")).read(node, self._reader)
         return "manual" if written == "manual" else "auto"
+
+    def _country(self) -> str:
+        node = self._root.get("country")
+        return (None if node is None else Country().read(node, self._reader)) or ""
 
     def _records(self) -> str:
         node = self._root.get("records")

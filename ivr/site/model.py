@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from ivr.calendar import Calendar
 from ivr.flow.model import Place
 from ivr.site.numbers import NumberRule, most_exact
 from ivr.site.reach import Reach
+from ivr.site.rtc_model import Client, RtcSettings
 from ivr.table import Table
 
 Transport = Literal["udp", "tcp"]
@@ -89,7 +91,7 @@ class GroupStep:
     """Those of a group who ring together where it is rung in steps."""
 
     targets: tuple[str, ...]
-    """``sip:SEAT`` or ``tel:NUMBER``."""
+    """``sip:SEAT``, ``rtc:USER`` or ``tel:NUMBER``."""
     after: float | None = None
     """Seconds after the step before began, which rings on; None: when nobody of those before is left."""
 
@@ -104,7 +106,7 @@ class Group:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Everybody, in order: ``sip:SEAT`` or ``tel:NUMBER``."""
+        """Everybody, in order: ``sip:SEAT``, ``rtc:USER`` or ``tel:NUMBER``."""
         return tuple(target for step in self.steps for target in step.targets)
 
 
@@ -188,20 +190,38 @@ class Site:
     groups: Mapping[str, Group]
     trunks: Mapping[str, Trunk]
     limits: Limits
+    rtc: RtcSettings | None = None
+    """None: no RTC clients."""
+    clients: Mapping[str, Client] = field(default_factory=dict)
+    """By user."""
     http: HttpSettings = field(default_factory=HttpSettings)
     tables: Mapping[str, Table | SqlTable] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All of them by name: flows use some in headers."""
+    country: str = ""
+    """Where numbers without a country code belong, as two capital letters; empty: nowhere that is known."""
     reload: Literal["auto", "manual"] = "auto"
     """Whether saved files go live by themselves."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The file's lines with passwords blotted out, for printing problems."""
 
+    @cached_property
+    def plan(self) -> tuple[NumberRule, ...]:
+        """Every number there is: those of ``numbers``, of clients, and of the accounts that clients may call."""
+        own = (client.rule for client in self.clients.values() if client.number is not None)
+        accounts = () if self.rtc is None else self.rtc.account_rules
+        return (*self.numbers, *(rule for rule in own if rule is not None), *accounts)
+
     def route(self, did: str) -> NumberRule | None:
         """The rule for a dialled number: the most exact one that fits it, None if none does."""
-        return most_exact(self.numbers, did)
+        return most_exact(self.plan, did)
+
+    @property
+    def tokens_from_elsewhere(self) -> bool:
+        """Whether clients may log in that the site file does not name: somebody else has the key of the tokens."""
+        return self.rtc is not None and self.rtc.secret is not None
 
     @property
     def state(self) -> Path:

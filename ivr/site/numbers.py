@@ -13,20 +13,52 @@ from ivr.flow.model import Place
 
 Places = tuple[frozenset[str], ...]
 
+Callers = Literal["anyone", "seats", "clients", "signed_in"]
+"""Who may dial a number: anybody; telephones that proved to be a seat of the site; RTC clients; those two."""
+
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
+class Direct:
+    """Who is called in place of a flow: ``sip:2001``, ``rtc:alice``, ``tel:0301234``."""
+
+    target: str
+    trunk: str | None = None
+    """Through which trunk a number is called; None: the first that can be reached."""
+
+    @property
+    def scheme(self) -> str:
+        return self.target.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        return self.target.partition(":")[2]
+
+    def __str__(self) -> str:
+        return self.target
+
+
+@dataclass(frozen=True, slots=True)
 class NumberRule:
-    """A number, or a pattern of numbers, and the flow that answers."""
+    """A number, or a pattern of numbers, and the flow that answers or who is called."""
 
     number: str
-    flow: str
-    callers: Literal["anyone", "seats"]
-    """``seats``: only telephones that proved to be a seat of the site may dial it."""
+    leads_to: str | Direct
+    """The name of a flow, or who is called."""
+    callers: Callers
     places: Places = field(repr=False)
     """The characters that can stand at each place."""
     place: Place = field(compare=False)
+
+    @property
+    def flow(self) -> str | None:
+        """The flow that answers; None if somebody is called in its place."""
+        return None if isinstance(self.leads_to, Direct) else self.leads_to
+
+    @property
+    def direct(self) -> Direct | None:
+        return self.leads_to if isinstance(self.leads_to, Direct) else None
 
     def fits(self, did: str) -> bool:
         return len(did) == len(self.places) and all(

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ivr.flow.kinds import NAME, ListOf, OneOf, Text
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Kind, Schema, record_schema, schema_of
-from ivr.site.kinds import SEAT, DatabaseUrl, GroupMembers
+from ivr.site.kinds import SEAT, USER, Country, DatabaseUrl, GroupMembers
 from ivr.site.loader import PARTS
 
 VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
@@ -19,18 +19,23 @@ VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
         "records": DatabaseUrl(),
         "groups.NAME": GroupMembers(),
         "secrets": Text("a path", 1000),
+        "country": Country(),
         "reload": OneOf(("auto", "manual")),
     }
 )
 """How the parts are written that are one value."""
 
 SHORT: Final[Mapping[str, str]] = MappingProxyType(
-    {"numbers": "flow", "seats": "password", "webhooks": "url", "speech.voices": "voice"}
+    {"numbers": "flow", "seats": "password", "clients": "password", "webhooks": "url", "speech.voices": "voice"}
 )
 """Where one value alone stands for several settings: the setting it is."""
 
 _KEYS: Final[Mapping[str, Schema]] = MappingProxyType(
-    {"NAME": {"pattern": f"^(?:{NAME.pattern})$"}, "'SEAT'": {"pattern": f"^(?:{SEAT.pattern})$"}}
+    {
+        "NAME": {"pattern": f"^(?:{NAME.pattern})$"},
+        "'SEAT'": {"pattern": f"^(?:{SEAT.pattern})$"},
+        "'USER'": {"pattern": f"^(?:{USER.pattern})$"},
+    }
 )
 
 

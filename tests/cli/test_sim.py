@@ -83,3 +83,22 @@ def test_a_flow_that_is_not_there(site: Path) -> None:
     result = ivr("sim", "mian")
     assert result.exit_code == 1
     assert "There is no flow 'mian': did you mean 'main'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("home", "number", "greeting"),
+    [("", "+33140205050", "Bonjour."), ("", "030123456", "Hello."), ("country: FR\n", "0140205050", "Bonjour.")],
+)
+def test_who_calls_from_where(site: Path, home: str, number: str, greeting: str) -> None:
+    Path("flows/abroad.yaml").write_text(
+        "flow: abroad\nstart: welcome\nblocks:\n  welcome:\n    - if: {when: caller.country == 'FR', then: french}\n"
+        "    - say: Hello.\n    - hangup\n  french: [{say: Bonjour.}, hangup]\n",
+        encoding="utf-8",
+    )
+    file = Path("site.yaml")
+    numbers = file.read_text(encoding="utf-8").replace("numbers:\n", "numbers:\n  '1300': abroad\n", 1)
+    file.write_text(home + numbers, encoding="utf-8")
+    found = json.loads(ivr("try", "--call", "1300", "--from", number, "--json").stdout)
+    assert [one["what"] for one in found["heard"]] == [greeting]
+    played = ivr("sim", "abroad", "--from", number)
+    assert f"♪ {greeting}" in played.stdout

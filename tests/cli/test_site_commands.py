@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,8 +15,12 @@ import pytest
 
 from ivr.records.database import open_database
 from ivr.records.query import CallSummary
+from ivr.records.versions import StoredRelease, StoredVersion, add_release
 from ivr.site import load_site
 from tests.cli.commands import ivr
+from tests.records.calls import T0, arrived
+from tests.records.calls import Script as Story
+from tests.records.test_recovery import write
 
 
 @pytest.fixture
@@ -31,7 +36,9 @@ def test_a_new_site_has_no_mistakes_and_passwords_of_its_own(site: Path) -> None
     loaded = load_site(site / "site.yaml").site
     assert loaded is not None
     passwords = [seat.password for seat in loaded.seats.values()]
-    assert len({*passwords, "change-me-2001"}) == len(passwords) + 1
+    passwords += [client.password or "" for client in loaded.clients.values()]
+    assert len(passwords) == 4
+    assert len({*passwords, "change-me-2001", "change-me-alice"}) == len(passwords) + 2
     assert "CHANGE" not in (site / "site.yaml").read_text()
     assert stat.S_IMODE((site / "secrets.yaml").stat().st_mode) == 0o600
 
@@ -42,6 +49,7 @@ def test_init_tells_the_passwords_and_how_to_start(tmp_path: Path) -> None:
     assert loaded is not None
     for seat in loaded.seats.values():
         assert f"  user {seat.name}  password {seat.password}\n" in printed
+    assert f"  user alice  password {loaded.clients['alice'].password}\n" in printed
     assert f"run --site {tmp_path}/[new]/site.yaml" in printed
 
 
@@ -164,3 +172,42 @@ def test_recordings_and_seats_are_checked_in_flows_with_other_mistakes_too(site:
     assert "6:7: error E140 the site has no seat '2009'" in found
     assert "E101 no block 'rong'" in found
     assert "E110 transfer does not say what happens on 'busy'" in found
+
+
+def test_steps_stand_under_their_call_with_their_lines(site: Path) -> None:
+    """What keys do is there too, before the menu that they belong to."""
+    loaded = load_site(Path("site.yaml")).site
+    assert loaded is not None
+    engine = open_database(loaded.records)
+    version = StoredVersion("main", 3, "a1b2c3d4e5f6", "flows/main.yaml", "flow: main")
+    add_release(engine, StoredRelease(1, T0, "-", "start", "", {}, {"main": 3}), [version])
+    named = {"flow_version": "3-a1b2c3d4", "step": 1}
+    story = Story("c1").at(0, "call.arrived", **arrived(flow_version="3-a1b2c3d4"))
+    story.step(1, "welcome", 0, 2, verb="play", line=9, exit="next", next_block="menu", **named)
+    story.step(2, "menu", 5, 5, verb="language", line=14, exit="next", **named)
+    story.step(3, "menu", 2, 5, verb="menu", line=12, input="9", exit="9", next_block="called", **named)
+    story.step(4, "ask", 5, 6, verb="set", line=4, exit="failed", error="'x' is no number", **{**named, "flow": "id"})
+    story.at(6, "call.ended", ended_by="caller", end_cause="bye")
+    write(engine, story.events)
+    lines = ivr("calls", "--steps").stdout.splitlines()
+    assert lines[-4:] == [
+        "    0.0  welcome  main.yaml:9   play      → menu",
+        "    5.0  menu     main.yaml:14  language",
+        '    2.0  menu     main.yaml:12  menu      "9"  → called',
+        "    5.0  ask      id:4          set       failed  ('x' is no number)",
+    ]
+    steps = json.loads(ivr("calls", "--steps", "--json").stdout)["steps"]
+    assert [(step["file"], step["line"], step["block"], step["verb"]) for step in steps] == [
+        ("flows/main.yaml", 9, "welcome", "play"),
+        ("flows/main.yaml", 14, "menu", "language"),
+        ("flows/main.yaml", 12, "menu", "menu"),
+        (None, 4, "ask", "set"),
+    ]
+
+
+def test_a_call_without_steps_has_none_to_show(site: Path) -> None:
+    loaded = load_site(Path("site.yaml")).site
+    assert loaded is not None
+    write(open_database(loaded.records), Story("c1").at(0, "call.arrived").at(1, "call.ended").events)
+    assert len(ivr("calls", "--steps").stdout.splitlines()) == 2
+    assert json.loads(ivr("calls", "--steps", "--json").stdout)["steps"] == []

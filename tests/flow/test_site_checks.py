@@ -63,3 +63,32 @@ flow.yaml:16:7: error E140 the site has no group 'front_dsk'
    16 |     - ring: {group: front_dsk, answered: bye, busy: bye, no_answer: bye}
       |       ^^^^ did you mean 'front_desk'?"""
     )
+
+
+CLIENTS = """\
+flow: main
+start: first
+on_error: bye
+blocks:
+  first:
+    - transfer: {to: 'rtc:alise', answered: bye, busy: bye, refused: bye, no_answer: bye, offline: next}
+  next:
+    - transfer: {to: 'rtc:{call.did}', answered: bye, busy: bye, refused: bye, no_answer: bye, offline: out}
+  out:
+    - transfer: {to: 'tel:110', trunk: carier, answered: bye, busy: bye, refused: bye, no_answer: bye, offline: bye}
+  bye:
+    - hangup
+"""
+
+
+def test_clients_must_be_there() -> None:
+    def found(clients: set[str] | None, *, strangers: bool = False) -> list[str]:
+        problems = check_targets(load_text(CLIENTS), (), (), {"carrier"}, clients, strangers=strangers)
+        return [f"{one.place.line} {one.code} {one.message}, {one.help}" for one in problems]
+
+    trunk = "10 E140 the site has no trunk 'carier', did you mean 'carrier'?"
+    assert found({"alice"}) == ["6 E140 the site has no client 'alise', did you mean 'alice'?", trunk]
+    # Whoever has the key of the tokens may let in whom he likes.
+    assert found({"alice"}, strangers=True) == ["6 W352 the site has no client 'alise', did you mean 'alice'?", trunk]
+    none = "the site has no RTC clients, add rtc: and clients: to the site file"
+    assert found(None) == [f"6 E140 {none}", f"8 E140 {none}", trunk]

@@ -22,11 +22,14 @@ class Media:
         self.playing: tuple[int, tuple[Clip, ...], bool] | None = None
         self.heard: Media | None = None
         self.keys = ""
+        self.loops = 0
+        """How often an endless play was begun."""
         self.takes_key_events = True
         self.closed = False
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
         self.playing = (play_id, tuple(clips), loop)
+        self.loops += loop
 
     def stop_playing(self) -> None:
         self.playing = None

@@ -11,6 +11,7 @@ from gateway.call import (
     CallerLeft,
     CallerRetrieved,
     Clip,
+    EarlyMedia,
     KeyPressed,
     LegAnswered,
     LegEnded,
@@ -369,6 +370,44 @@ def test_early_media_is_asked_for_before_the_answer_only(board: Switchboard) -> 
     board.call.early()
     assert board.caller.asked == ["early", "answer"]
     assert board.caller.fake.plays is MUSIC
+
+
+def test_early_media_is_told_once(board: Switchboard) -> None:
+    board.call.early()
+    board.call.early()
+    assert board.told == [EarlyMedia()]
+    assert board.caller.asked == ["early"]
+
+
+def test_a_caller_with_early_media_hears_our_tone_while_somebody_is_rung(board: Switchboard) -> None:
+    """A 180 could not be sent any more, and a telephone that is sent silence would play silence."""
+    board.call.early()
+    board.call.ringback(True)
+    assert board.caller.asked == ["early"]
+    assert board.caller.fake.plays is RINGBACK
+    board.call.answer()
+    assert board.caller.fake.plays is RINGBACK
+    assert board.caller.fake.loops == 1
+    board.call.ringback(False)
+    assert board.caller.fake.plays is None
+
+
+def test_early_media_of_the_seat_reaches_a_caller_who_is_not_answered(board: Switchboard) -> None:
+    board.call.early()
+    board.call.ringback(True)
+    seat = board.dials("leg1")
+    board.call.party_early_media(seat, True)
+    assert board.told == [EarlyMedia(), EarlyMedia("leg1")]
+    assert board.caller.fake.heard is seat.fake
+    board.call.ringback(False)
+    assert board.caller.fake.heard is None
+
+
+def test_a_tone_that_began_as_180_goes_on_as_sound(board: Switchboard) -> None:
+    board.call.ringback(True)
+    board.call.early()
+    assert board.caller.asked == ["ring", "early"]
+    assert board.caller.fake.plays is RINGBACK
 
 
 def test_what_a_caller_without_an_offer_cannot_hear_is_over_at_once(board: Switchboard) -> None:

@@ -13,11 +13,13 @@ from gateway.call import (
     CallerHeld,
     CallerLeft,
     CallerRetrieved,
+    EarlyMedia,
     KeyPressed,
     ListenAddress,
     Refusal,
     Trunk,
 )
+from gateway.media.tone import tone
 from tests.gateway.exchange import PASSWORD, Exchange, Owned
 from tests.peers.patience import until
 from tests.peers.trace import Message
@@ -213,6 +215,35 @@ def test_a_call_moves_to_another_address_and_codec(exchange: Exchange) -> None:
     second.hears(8)
     exchange.takes().asks(lambda call: call.hangup())
     anna.replies(anna.sees("BYE", dialled.call_id))
+    exchange.is_clean()
+
+
+def test_who_says_nothing_before_the_answer_is_not_missed_yet(open_exchange: Callable[..., Exchange]) -> None:
+    """However long the early media was, silence counts from the answer; and from there on it does."""
+    exchange = open_exchange(media_timeout=0.8)
+    music = tone(500, 1000)
+
+    def greet(owned: Owned) -> None:
+        owned.call.early()
+        owned.call.play(1, [music], loop=True)
+
+    exchange.greets = greet
+    anna, ear = exchange.wire(), Ear()
+    dialled = anna.invite(sdp=session_description(port=ear.port))
+    assert "m=audio" in anna.sees("SIP/2.0 183", dialled.call_id).text
+    owned = exchange.takes()
+    for _ in range(100):  # Packets of 20 ms: two seconds.
+        ear.hears(0)
+    assert not owned.has(CallerLeft)
+    owned.asks(lambda call: call.answer())
+    anna.is_answered(dialled)
+    for _ in range(20):
+        ear.hears(0)
+    assert not owned.has(CallerLeft)
+    assert owned.hears(CallerLeft) == CallerLeft("network", "media_timeout")
+    anna.replies(anna.sees("BYE", dialled.call_id))
+    owned.asks(lambda call: call.hangup())
+    assert [event for event in owned.told if isinstance(event, EarlyMedia)] == [EarlyMedia()]
     exchange.is_clean()
 
 

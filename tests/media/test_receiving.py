@@ -252,6 +252,20 @@ class TestSupervision:
         peer.talks_to(leg)
         watch.one(MediaLost)
 
+    def test_expected_anew(self, make_engine: EngineMaker, peer: RtpPeer) -> None:
+        """What was missed before does not count, and is missed again."""
+        engine = make_engine(media_timeout_s=0.3)
+        watch = Watch(engine)
+        leg = engine.open_leg()
+        peer.talks_to(leg)
+        watch.all_of(MediaLost)
+        leg.expect()
+        watch.all_of(MediaLost, 2)
+        for _ in range(10):
+            peer.receives(5, more=True)
+            leg.expect()
+        watch.none_more(MediaLost, 2)
+
     def test_rtcp_is_a_sign_of_life(self, make_engine: EngineMaker, peer: RtpPeer) -> None:
         engine = make_engine(media_timeout_s=0.5)
         watch = Watch(engine)

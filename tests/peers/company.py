@@ -15,6 +15,7 @@ from tests.peers.process import Child
 from tests.peers.rtp import Handset, Key, Tone
 from tests.peers.server import Server, Site
 from tests.peers.sipp import Sipp
+from tests.peers.turn import TurnServer
 
 __all__ = ["Company", "Make"]
 
@@ -123,6 +124,9 @@ class Company:
         self, server: str, media_ports: Sequence[int], *, sip: Weather = CALM, media: Weather = CALM, seed: int = 1
     ) -> Relay:
         return self._joins(Relay(server, media_ports, folder=self.folder, sip=sip, media=media, seed=seed))
+
+    def turn_server(self, user: str, password: str) -> TurnServer:
+        return self._joins(TurnServer(user, password, folder=self.folder))
 
     def logs(self) -> list[tuple[str, str]]:
         """Who said what, for a failed test."""

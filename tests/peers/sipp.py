@@ -51,6 +51,9 @@ _DEFAULTS = {
     "press_after": "1000",
     "user": "user",
     "qop": "auth,auth-int",
+    "prack_after": "0",
+    # Some telephones look for it among what is supported only.
+    "reliability": "Supported: 100rel\n      Require",
     "key": "1",
     "expires": "300",
 }

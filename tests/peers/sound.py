@@ -86,6 +86,14 @@ class Sound:
         first = int(heard.argmax())
         return (first + wanted) * _HOP_S if heard[first] else None
 
+    def share_of(self, hz: float) -> float:
+        """The part of the power of the last second that lies within 20 Hz of a frequency; 0 when it is silent."""
+        last = self.samples[-RATE:].astype(np.float64)
+        if len(last) < RATE or np.sqrt(np.mean(last**2)) < _SILENCE:
+            return 0.0
+        power = np.abs(np.fft.rfft(last * np.hanning(RATE))) ** 2
+        return float(power[int(hz) - 20 : int(hz) + 21].sum() / power[60:].sum())
+
     def contains_tone(self, hz: float, at_least_s: float = 0.4) -> bool:
         return self.finds_tone(hz, at_least_s) is not None
 

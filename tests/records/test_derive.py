@@ -77,6 +77,23 @@ def test_a_typical_call() -> None:
     assert [step["block"] for step in named(changes, "flow_steps")] == ["welcome", "menu", "menu", "sales"]
 
 
+def test_a_call_that_is_refused_after_early_media_was_not_answered() -> None:
+    call = Script("c1").at(0, "call.arrived").at(0, "leg.created", "a", role="caller")
+    call.at(1, "leg.early_media", "a").at(2, "leg.early_media", "a").at(3, "call.marked", disposition="closed")
+    call.at(4, "call.ended", ended_by="flow", end_cause="rejected", sip_status=486)
+    _, changes = derive(call.events, "c1")
+    [leg], [row] = named(changes, "legs"), named(changes, "calls")
+    assert (leg["early_media_at"], leg["answered_at"]) == (T0 + 1000, None)
+    assert (row["answered_at"], row["sip_status"], row["disposition"]) == (None, 486, "closed")
+    assert timeline(call.events) == [("ring", 4, None)]
+
+
+def test_what_comes_after_the_answer_is_not_early() -> None:
+    call = Script("c1").at(0, "call.arrived").at(1, "leg.answered", "a").at(2, "leg.early_media", "a")
+    [leg] = named(derive(call.events, "c1")[1], "legs")
+    assert leg["early_media_at"] is None
+
+
 def test_an_offer_before_the_answer_counts_as_offer() -> None:
     call = Script("c1").at(0, "call.arrived").at(1, "offer.start").at(5, "offer.end", outcome="no_answer")
     call.at(6, "call.answered").at(8, "call.ended")

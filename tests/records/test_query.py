@@ -9,10 +9,11 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from ivr.records import query
 from ivr.records.database import open_database
+from ivr.records.model import Leg
 from ivr.records.query import finished_calls
 from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
@@ -23,7 +24,9 @@ from tests.records.test_recovery import write
 def test_a_finished_call_in_json(engine: Engine) -> None:
     write(engine, typical_call("c1"))
     [call] = finished_calls(engine)
-    quality = {"codec": "PCMU", "packets": 2400, "lost": 3, "jitter_ms": 1.25, "ended_at": T0 + 60_000}
+    quality: dict[str, object] = {"codec": "PCMU", "packets": 2400, "lost": 3, "jitter_ms": 1.25}
+    quality |= {"ended_at": T0 + 60_000, "outcome": None, "sip_status": 200}
+    quality |= dict.fromkeys(("invitation", "invitation_state", "invitation_error"))
     expected = {
         "call_id": "c1",
         "caller": "+4930123456",
@@ -91,6 +94,7 @@ def test_newest_last_since_and_limit(engine: Engine, monkeypatch: pytest.MonkeyP
 READER = """
 import sys
 from ivr.records.database import open_database
+from ivr.records.model import Leg
 from ivr.records.query import finished_calls
 engine = open_database(sys.argv[1], writing=False)
 seen = 0
@@ -141,3 +145,23 @@ def test_an_empty_database(url: str) -> None:
     engine = open_database(url, writing=False)
     assert list(finished_calls(engine)) == []
     engine.dispose()
+
+
+def test_how_an_invitation_ended(engine: Engine) -> None:
+    call = Script("c1").at(0, "call.arrived", mode="sip_to_rtc")
+    call.at(0, "leg.created", "a", kind="sip", role="caller", account=None)
+    call.at(1, "leg.created", "b", kind="rtc", role="agent", account="alice")
+    call.at(2, "leg.ended", "b", hangup_by="remote", sip_status=486, outcome="busy")
+    rtc = {"kind": "rtc", "invitation": "inv1", "rtc_channel": "chan1", "sip_call_id": None}
+    call.at(3, "leg.ended", "a", sip_status=486, sip_call_id="i")
+    call.at(3, "leg.ended", "b", sip_status=486, invitation_state="refused", invitation_error="busy", **rtc)
+    call.at(3, "call.ended")
+    write(engine, call.events)
+    [found] = finished_calls(engine)
+    caller, alice = found.legs
+    assert (caller.invitation, caller.invitation_end) == (None, None)
+    assert (alice.kind, alice.account, alice.outcome, alice.sip_status) == ("rtc", "alice", "busy", 486)
+    assert (alice.invitation, alice.invitation_end) == ("inv1", "refused: busy")
+    with engine.connect() as connection:
+        query = select(Leg.rtc_channel, Leg.sip_call_id).order_by(Leg.leg_id)
+        assert connection.execute(query).all() == [(None, "i"), ("chan1", None)]

@@ -14,6 +14,7 @@ import aiohttp
 
 from gateway.rtc.agent import RtcAgent
 from gateway.rtc.events import Event
+from gateway.rtc.guests import Guests
 from gateway.rtc.limits import Limits
 from gateway.rtc.origins import Origins
 from gateway.rtc.passwords import Account, Passwords
@@ -39,6 +40,7 @@ class Edge:
         edge: EdgeLimits | None = None,
         listen: list[Listen] | None = None,
         more: dict[str, Handler] | None = None,
+        guests: Guests | None = None,
     ) -> None:
         self.tokens = Tokens("s" * 32, clock=lambda: CLOCK)
         self.events: list[Event] = []
@@ -51,6 +53,7 @@ class Edge:
             pump=self.pump,
             tokens=self.tokens,
             passwords=Passwords({"alice": ALICE}.get),
+            guests=guests,
             origins=Origins(["https://www.example.com"]),
             pages=pages,
             limits=edge,

@@ -17,10 +17,12 @@ from gateway.call import (
     CallerLeft,
     Clip,
     DropReason,
+    EarlyMedia,
     KeyPressed,
     LegAnswered,
     LegEnded,
     LegFailed,
+    LegKind,
     LegReport,
     LegRinging,
     PlayEnded,
@@ -59,6 +61,8 @@ class Telephone:
     """The call as the gateway would hold it; writes down what it is asked for."""
 
     call_id, caller, caller_name, caller_account, did = "c1", "anna", "", None, "1000"
+    caller_kind: LegKind = "sip"
+    pstn = False
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -374,6 +378,16 @@ def test_every_end_of_a_leg_is_written_down_when_it_happens() -> None:
         stage.ends()
 
     acted(story)
+
+
+def test_early_media_is_written_down_for_its_leg() -> None:
+    async def story(stage: Stage) -> None:
+        stage.live.begin()
+        stage.happens(EarlyMedia(), EarlyMedia("leg1"), CallerLeft("caller", "cancel"))
+        stage.ends()
+
+    stage = acted(story)
+    assert [event.leg_id for event in stage.journal if event.type == "leg.early_media"] == ["c1-caller", "c1-leg1"]
 
 
 def test_the_caller_goes_while_two_seats_ring() -> None:

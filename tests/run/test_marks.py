@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ivr.run.flow_run import Limits
 from ivr.run.script import Script
 from tests.run.flows import HEAD, flow
 
@@ -41,7 +42,30 @@ def test_a_key_changes_the_language_of_what_follows() -> None:
     assert call.marks == {"language": "zh"}
     assert call.tags == {"picked": "1"}
     assert call.path == ("welcome", "welcome")
-    assert [(record.verb, record.exit) for record in call.records] == [("menu", "9")]
+    rows = [(row.block, row.step, row.verb, row.line, row.exit, row.next_block) for row in call.records]
+    assert rows == [
+        ("welcome", 1, "language", 13, "next", None),
+        ("welcome", 1, "set", 13, "next", None),
+        ("welcome", 1, "tag", 13, "next", None),
+        ("welcome", 1, "menu", 9, "9", "welcome"),
+    ]
+    assert [row.seq for row in call.records] == [1, 2, 3, 4]
+
+
+def test_what_a_key_does_can_stand_on_lines_of_its_own() -> None:
+    done = "{do: [{language: zh}, {set: {picked: picked + 1}}, {tag: {picked: '{picked}'}}], go: welcome}"
+    written = "\n            do:\n              - language: zh\n              - goal: chinese\n            go: welcome"
+    call = Script(flow(MENU.replace(done, written), BILINGUAL))
+    call.presses("9", after="main_menu")
+    assert [(row.verb, row.line) for row in call.records] == [("language", 15), ("goal", 16), ("menu", 9)]
+
+
+def test_what_keys_do_counts_as_steps_of_the_call() -> None:
+    call = Script(flow(MENU, BILINGUAL), limits=Limits(steps=5))
+    call.presses("9", after="main_menu")
+    call.presses("9", after="main_menu")
+    call.hears("technical_problem")
+    assert [row.error for row in call.records if row.error] == ["the call took more than 5 steps"]
 
 
 def test_what_a_key_does_can_fail() -> None:
@@ -49,8 +73,13 @@ def test_what_a_key_does_can_fail() -> None:
     call = Script(flow(text, BILINGUAL))
     call.presses("9", after="main_menu")
     call.hears("technical_problem")
-    assert [(record.exit, record.next_block) for record in call.records] == [("failed", "sorry")]
-    assert call.records[0].error
+    assert [(record.verb, record.exit, record.next_block) for record in call.records] == [
+        ("language", "next", None),
+        ("set", "failed", None),
+        ("menu", "failed", "sorry"),
+    ]
+    assert call.records[1].error == call.records[2].error
+    assert call.records[1].error
     assert call.tags == {}
 
 

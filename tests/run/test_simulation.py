@@ -164,20 +164,141 @@ def test_a_saved_call_has_its_mocks() -> None:
         played(service(), "/set tier=gold").as_test("gold")
 
 
+# In real time. --------------------------------------------------------------------------------------------
+
+
+def slow(seconds: float = 4.0) -> Simulation:
+    """Prompts last as long as they are said to."""
+    return Simulation(flow(OFFICE), A_CALLER, Environment(groups=GROUPS), seconds_of=lambda _: seconds, slow=True)
+
+
+def heard(call: Simulation) -> list[tuple[float, str]]:
+    return [(round(one.at, 1), one.name) for one in call.script.heard]
+
+
+def test_in_real_time_the_call_goes_on_only_as_time_does() -> None:
+    call = slow()
+    assert heard(call) == [(0.0, "welcome")]
+    assert call.next_in == pytest.approx(4.0)
+    call.passes(3.9)
+    assert heard(call) == [(0.0, "welcome")]
+    call.passes(0.2)
+    assert heard(call) == [(0.0, "welcome"), (4.0, "main_menu")]
+    assert call.script.now == pytest.approx(4.1)
+    for _ in range(20):
+        call.passes(0.5)
+    # Four seconds of prompt, five of silence: asked again without anybody having typed anything.
+    assert heard(call)[2:] == [(13.0, "still_there")]
+
+
+def test_real_time_begins_and_ends_with_slow() -> None:
+    call = Simulation(flow(OFFICE), A_CALLER, Environment(groups=GROUPS), seconds_of=lambda _: 4.0)
+    assert heard(call)[-1] == (2.0, "main_menu")
+    assert call.do("/slow") == ["in real time"]
+    assert call.slow
+    call.passes(0.5)
+    assert call.script.now == pytest.approx(2.5)
+    assert call.do("/slow") == ["as fast as it goes"]
+    call.passes(100)
+    assert call.script.now == pytest.approx(2.5)
+    played(call, "1")
+    assert call.script.ringing == ["2003"]
+
+
+def test_time_that_went_by_is_taken_back_with_the_input_before_it() -> None:
+    call = slow()
+    for _ in range(100):
+        call.passes(0.05)
+    call.do("1")
+    call.passes(1.5)
+    before = call.script.now
+    assert call.do("/back") == ["taken back: 1"]
+    assert call.script.now == pytest.approx(5.0)
+    call.passes(0.25)
+    call.do("1")
+    call.passes(1.5)
+    assert call.script.now == pytest.approx(before + 0.25)
+
+
+def test_nothing_typed_is_nothing_to_take_back() -> None:
+    call = slow()
+    call.passes(1.0)
+    with pytest.raises(NotUnderstood, match="nothing to take back"):
+        call.do("/back")
+
+
+def test_who_is_planned_to_answer_does_so_in_real_time_too() -> None:
+    call = Simulation(flow(OFFICE), A_CALLER, Environment(groups=GROUPS), seats={"2003": "answer"}, slow=True)
+    call.passes(2.5)
+    call.do("1")
+    call.passes(3.0)
+    assert call.script.talking == ["2003"]
+
+
+def test_a_prompt_that_cannot_be_made_is_as_long_as_in_tests() -> None:
+    call = Simulation(flow(OFFICE), A_CALLER, Environment(groups=GROUPS), seconds_of=lambda _: None, slow=True)
+    call.passes(2.1)
+    assert heard(call) == [(0.0, "welcome"), (2.0, "main_menu")]
+    assert "defaults" not in call.as_test("so_far")
+
+
+def test_a_call_played_in_real_time_passes_as_a_test(tmp_path: Path) -> None:
+    """Its prompts are as long there as they were; in two seconds the key would not have cut the menu."""
+    call = slow(6.5)
+    call.passes(6.75)
+    call.passes(5.0)
+    call.do("1")
+    call.passes(1.0)
+    call.do("a")
+    call.passes(20.0)
+    call.do("h")
+    call.passes(60.0)
+    assert call.over
+    text = call.as_test("saved")
+    assert 'defaults: {prompts: {"welcome": 6.5s, "main_menu": 6.5s' in text
+    (tmp_path / "sample.yaml").write_text(HEAD + OFFICE, encoding="utf-8")
+    file = tmp_path / "saved.test.yaml"
+    file.write_text(text, encoding="utf-8")
+    around = Surroundings(frozenset({"2001", "2002", "2003"}), GROUPS, known=True)
+    suite = load_suite(file, load_flows([tmp_path / "sample.yaml"]), around)
+    assert not suite.problems, "\n".join(map(str, suite.problems))
+    assert act(suite.cases[0], around).failure is None
+
+
 OFFICE_FLOW = next(iter(load_text(HEAD + OFFICE).flows.values()))
-INPUTS = ["1", "0", "4", "2003", "", "a", "b", "n", "h", "/wait 3s", "/back", "/hangup"]
+INPUTS: list[str | float] = ["1", "0", "4", "2003", "", "a", "b", "n", "h", "/wait 3s", "/back", "/hangup", "/slow"]
 
 
-@given(st.lists(st.sampled_from(INPUTS), max_size=12))
-def test_whatever_is_put_in_the_same_comes_of_it_again(inputs: list[str]) -> None:
+@given(st.lists(st.sampled_from([*INPUTS, 0.3, 6.0]), max_size=12))
+def test_whatever_is_put_in_the_same_comes_of_it_again(inputs: list[str | float]) -> None:
     def call() -> list[str]:
-        one = Simulation(OFFICE_FLOW, A_CALLER, Environment(groups=GROUPS))
-        for line in inputs:
+        one = Simulation(OFFICE_FLOW, A_CALLER, Environment(groups=GROUPS), seconds_of=lambda _: 3.0)
+        for put_in in inputs:
+            if isinstance(put_in, float):
+                one.passes(put_in)
+                continue
             with suppress(NotUnderstood):
-                one.do(line)
+                one.do(put_in)
         return one.lines
 
     assert call() == call()
+
+
+@given(st.lists(st.sampled_from([*INPUTS, 0.3, 6.0]), max_size=12))
+def test_what_was_played_is_played_again_by_its_inputs(inputs: list[str | float]) -> None:
+    one = Simulation(OFFICE_FLOW, A_CALLER, Environment(groups=GROUPS), seconds_of=lambda _: 3.0)
+    for put_in in inputs:
+        if isinstance(put_in, float):
+            one.passes(put_in)
+            continue
+        with suppress(NotUnderstood):
+            one.do(put_in)
+    lines = one.lines
+    with suppress(NotUnderstood):
+        one.do("/vars")
+        one.do("/wait 1ms")
+        one.do("/back")
+    assert one.lines == lines
 
 
 # Seats that are asked first. ------------------------------------------------------------------------------

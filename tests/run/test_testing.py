@@ -421,3 +421,61 @@ def test_seats_that_are_asked_first(case: str, message: str | None, tmp_path: Pa
     assert not suite.problems, "\n".join(map(str, suite.problems))
     failure = act(suite.cases[0], SITE).failure
     assert (failure.message if failure else None) == message
+
+
+CLIENTS = """\
+flow: mixed
+start: desk
+blocks:
+  desk:
+    - ring: {group: mixed, strategy: order, answered: bye, busy: alice, no_answer: alice, failed: alice}
+  alice:
+    - transfer: {to: 'rtc:alice', answered: bye, busy: busy, refused: refused, no_answer: no_answer, offline: offline,
+                 failed: failed}
+""" + "".join(f"  {name}:\n    - hangup\n" for name in ("bye", "busy", "refused", "no_answer", "offline", "failed"))
+MIXED = Surroundings(
+    frozenset({"2001", "rtc:alice", "rtc:2001"}),
+    {"mixed": (Target("sip", "2001"), Target("rtc", "2001"), Target("rtc", "bob"), Target("tel", "110"))},
+    numbers=True,
+    known=True,
+)
+
+
+def _mixed(folder: Path, steps: str, expect: str) -> Result:
+    (folder / "mixed.yaml").write_text(CLIENTS, encoding="utf-8")
+    file = folder / "mixed.test.yaml"
+    file.write_text(
+        f"flow: mixed\ntests:\n  - name: the test\n    steps: [{steps}]\n    expect: {expect}\n", encoding="utf-8"
+    )
+    loaded = load_suite(file, load_flows([folder / "mixed.yaml"]), MIXED)
+    assert not loaded.problems, "\n".join(map(str, loaded.problems))
+    (one,) = loaded.cases
+    return act(one, MIXED)
+
+
+_DESK_BUSY = "{seat: '2001', does: busy}, {seat: 'rtc:2001', does: busy}, {seat: '110', does: busy}"
+
+
+@pytest.mark.parametrize(
+    ("deed", "path"),
+    [
+        ("answer", "bye"),
+        ("busy", "busy"),
+        ("refuse", "refused"),
+        ("no_answer", "no_answer"),
+        ("offline", "offline"),
+        ("fail", "failed"),
+    ],
+)
+def test_clients_do_what_seats_do(tmp_path: Path, deed: str, path: str) -> None:
+    hangs_up = ", {bridged: alice}, {seat: alice, does: hangup}" if deed == "answer" else ""
+    steps = f"{_DESK_BUSY}, {{rings: alice}}, {{seat: 'rtc:alice', does: {deed}}}{hangs_up}"
+    result = _mixed(tmp_path, steps, f"{{path: [desk, alice, {path}]}}")
+    assert result.failure is None, result.failure
+
+
+def test_a_group_of_seats_clients_and_numbers(tmp_path: Path) -> None:
+    """One seat and one client of the same name; a client that the site does not have is not there."""
+    steps = "{rings: mixed}, {seat: '2001', does: refuse}, {seat: 'rtc:2001', does: answer}, {bridged: 'rtc:2001'}"
+    result = _mixed(tmp_path, f"{steps}, {{seat: 'rtc:2001', does: hangup}}", "{path: [desk, bye], ended_by: agent}")
+    assert result.failure is None, result.failure

@@ -72,6 +72,88 @@ def test_answer_waits_for_the_prack_and_is_not_said_twice(called: Called) -> Non
     assert called.gateway.told(SessionConfirmed)
 
 
+def test_who_can_take_it_gets_our_answer_reliably_and_nothing_else() -> None:
+    called = Called(headers=[("Supported", "timer, 100rel")])
+    called.session.ring()
+    called.session.ring(183, ANSWER)
+    called.network.run(1)
+    [ring] = called.peer.responses(180)
+    assert "RSeq" not in ring.headers
+    assert not ring.require
+    early = called.peer.responses(183)
+    assert len(early) == 2
+    assert {bytes(one.body) for one in early} == {ANSWER}
+    assert "100rel" in early[0].require
+    called.pracks(early[0])
+    assert called.peer.responses(200, "PRACK")
+    called.session.answer(ANSWER)
+    called.network.run(0.1)
+    answer = called.peer.responses(200, "INVITE")[0]
+    assert answer.body == b""
+    called.peer.ack(answer, called.gateway)
+    called.network.run(120)
+    assert called.gateway.told(SessionConfirmed)
+    assert len(called.peer.responses(183)) == 2
+
+
+def test_who_cannot_take_it_gets_the_answer_twice() -> None:
+    called = Called(headers=[("Supported", "timer")])
+    called.session.ring(183, ANSWER)
+    called.session.answer(ANSWER)
+    called.network.run(0.1)
+    [early] = called.peer.responses(183)
+    assert not early.require
+    assert early.body == called.peer.responses(200, "INVITE")[0].body == ANSWER
+
+
+def test_early_media_is_said_again_without_its_answer() -> None:
+    """Lest a proxy give the call up; a second answer would be taken for an offer."""
+    called = Called(headers=[("Supported", "100rel")])
+    called.session.ring(183, ANSWER)
+    called.network.run(0.1)
+    called.pracks(called.peer.responses(183)[0])
+    called.network.run(61)
+    again = called.peer.responses(183)[1]
+    assert again.body == b""
+    assert again.headers.get("RSeq") != called.peer.responses(183)[0].headers.get("RSeq")
+    called.pracks(again, cseq=3)
+    assert len(called.peer.responses(200, "PRACK")) == 2
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_refused_after_early_media(acknowledged: bool) -> None:
+    """A refusal need not wait for the PRACK; one that comes after it is for nothing."""
+    called = Called(headers=[("Supported", "100rel")])
+    called.session.ring(183, ANSWER)
+    called.network.run(0.1)
+    early = called.peer.responses(183)[0]
+    if acknowledged:
+        called.pracks(early)
+    called.session.reject(486)
+    called.network.run(0.1)
+    [refusal] = called.peer.responses(486)
+    assert refusal.to.tag == early.to.tag
+    if not acknowledged:
+        called.pracks(early)
+        assert called.peer.responses(481, "PRACK")
+    called.network.run(60)
+    assert len(called.peer.responses(183)) == 1
+    assert set(called.gateway.agent.sizes().values()) == {0}
+
+
+def test_cancelled_after_early_media() -> None:
+    called = Called(headers=[("Supported", "100rel")])
+    called.session.ring(183, ANSWER)
+    called.network.run(0.1)
+    cancel = called.peer.request("CANCEL", called.gateway, branch="z9hG4bK-script-1", cseq=1)
+    called.peer.says(cancel, called.gateway)
+    called.network.run(60)
+    assert called.peer.responses(487)
+    assert called.gateway.last(SessionFailed).cause == "cancelled"
+    assert len(called.peer.responses(183)) == 1
+    assert set(called.gateway.agent.sizes().values()) == {0}
+
+
 def test_prack_for_nothing(called: Called) -> None:
     called.session.ring()
     called.network.run(0.1)

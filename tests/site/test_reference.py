@@ -10,6 +10,7 @@ from ivr.site.reference import TARGET, with_table
 
 GUIDE = (Path(__file__).parents[2] / TARGET).read_text(encoding="utf-8")
 SECRETS = {
+    "IVR_SECRET_ALICE": "alices-password",
     "IVR_SECRET_CARRIER": "long-enough",
     "IVR_SECRET_SEAT_2001": "long-enough",
     "IVR_SECRET_HOOK": "long-enough",

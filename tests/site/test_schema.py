@@ -54,9 +54,26 @@ media: {address: 192.0.2.1, advertise: localhost, ports: 20000-29999, timeout: 3
 flows: [flows, more/sales.yaml]
 prompts: prompts
 records: postgresql://ivr@127.0.0.1/ivr
-numbers: {'1000': main, 20XX: {flow: extension, callers: seats}, 110: main}
-seats: {2001: long-enough-password, '2002': {password: secret:desk, name: 7, codecs: PCMA}}
-groups: {desk: ['sip:2001', 'tel:110'], one: 'sip:2001'}
+numbers: {'1000': main, '+4930': main,
+          20XX: {flow: extension, callers: seats}, 110: main, '3009': {client: alice, callers: anyone},
+          3010: {dial: 'tel:110', callers: signed_in}}
+seats: {2001: long-enough-password, '1001': long-enough-1, '1002': long-enough-2, '1003': long-enough-3,
+        '2002': {password: secret:desk, name: 7, codecs: PCMA}}
+groups: {desk: ['sip:2001', 'tel:110', 'rtc:alice'], one: 'sip:2001'}
+rtc:
+  listen: ['http:127.0.0.1:8080', 'https:[::]:8443']
+  origins: 'https://www.example.com'
+  ice_servers: ['stun:192.0.2.1', {urls: ['turn:turn.example.com:3478?transport=udp'], username: 7, credential: x}]
+  stun: stun.example.com
+  secret: secret:key
+  codecs: [opus, PCMU]
+  accounts: '1001;100[2-3]'
+  pstn: {prefix: 0, trunk: carrier}
+  guests: [1000, '+4930']
+clients:
+  alice: {password: secret:desk, name: Alice, number: 3001, call_in: no, call_out: [20XX, 'tel:0*', 110]}
+  bob@example.com: a-long-password
+  carl: {peers: yes}
 trunks:
   carrier: {host: 'sip.example.net:5070', user: 4008, password: secret:desk, register: no, numbers: [4008, '+49']}
   pbx: {host: 192.0.2.7, port: 5062, transport: tcp, caller_id: '+4930123'}
@@ -77,7 +94,7 @@ http: {allow: [10.1.0.0/16, crm.internal], answer: 20000}
 
 def test_everything_that_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text(WHOLE)
-    loaded = load_site(tmp_path / "site.yaml", {"IVR_SECRET_DESK": "a-long-password"})
+    loaded = load_site(tmp_path / "site.yaml", {"IVR_SECRET_DESK": "a-long-password", "IVR_SECRET_KEY": "k" * 48})
     assert loaded.site is not None, [str(one) for one in loaded.problems]
     assert faults(WHOLE) == []
 

@@ -76,3 +76,9 @@ def test_a_long_clip_is_as_its_pieces() -> None:
 def test_a_clip_is_made_of_one_channel_of_16_bits(wrong: NDArray[np.int16]) -> None:
     with pytest.raises(ValueError, match="one channel of int16"):
         Clip.from_pcm(wrong)
+
+
+def test_a_clip_gives_back_what_it_was_made_of() -> None:
+    clip = Clip(bytes(range(256)) * 3)
+    assert Clip.from_pcm(clip.to_pcm()).to_pcm().tolist() == clip.to_pcm().tolist()
+    assert len(clip.to_pcm()) == 8 * clip.duration_ms

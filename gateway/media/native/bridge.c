@@ -2,8 +2,8 @@
  *
  * The stream keeps its SSRC, and its numbers run on. At a switch the first packet takes the next sequence number and
  * timestamp, which fixes the difference to the numbers it came with; the packets after it keep that difference. So
- * what was lost or reordered on the way in is seen as just that by the far end, and nothing else is. Between codecs whose
- * RTP clocks differ the timestamps keep the difference in time. */
+ * what was lost or reordered on the way in is seen as just that by the far end, and nothing else is. Between codecs
+ * whose RTP clocks differ the timestamps keep the difference in time. */
 #include "core.h"
 
 #include <string.h>

@@ -51,10 +51,26 @@ static void prepare(Leg *leg, const RtpPacket *packet, uint32_t at, int16_t *sam
         listener_put(leg->listener, decoding->end, samples, count);
 }
 
-int leg_decode(Leg *leg, const RtpPacket *packet, Sequence sequence, int content, int16_t samples[SOUND_MAX])
+/* Coding costs a hundred times what passing a packet on does: a far end that floods us with sound is heard as fast as
+ * time goes, and a second of it at once. */
+static bool affordable(Decoding *decoding, int samples, int64_t now)
+{
+    int64_t from = decoding->paid_until > now - SECOND ? decoding->paid_until : now - SECOND;
+    if (from + samples * NS_PER_SAMPLE > now)
+        return false;
+    decoding->paid_until = from + samples * NS_PER_SAMPLE;
+    return true;
+}
+
+int leg_decode(Leg *leg, const RtpPacket *packet, Sequence sequence, int content, int64_t now,
+               int16_t samples[SOUND_MAX])
 {
     const Codec *codec = codec_of(leg, content);
     Decoding *decoding = &leg->decoding;
+    if (!affordable(decoding, leg_duration(leg, packet, content), now)) {
+        leg->statistics.ignored++;
+        return 0;
+    }
     /* A decoder that remembers has gone on without it. */
     if (codec->open && sequence == SEQUENCE_LATE)
         return 0;

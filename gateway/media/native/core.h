@@ -238,6 +238,7 @@ typedef struct {
     bool running;
     uint16_t sequence;         /* of the packet decoded last */
     uint32_t end;              /* where its sound ended, samples */
+    int64_t paid_until;        /* when as much time will have passed as sound has been decoded */
 } Decoding;
 
 typedef struct {
@@ -447,7 +448,8 @@ void leg_move(Leg *leg, const Address *signalled, const Address *rtcp, int64_t n
 /* Samples in a packet of sound; 0 if it is none. */
 int leg_duration(const Leg *leg, const RtpPacket *packet, int content);
 /* How many samples the packet made, which the listener has by then; 0 for none. Not for packets that are doubtful. */
-int leg_decode(Leg *leg, const RtpPacket *packet, Sequence sequence, int content, int16_t samples[SOUND_MAX]);
+int leg_decode(Leg *leg, const RtpPacket *packet, Sequence sequence, int content, int64_t now,
+               int16_t samples[SOUND_MAX]);
 /* Bytes of payload in the leg's codec, 0 for none. */
 size_t leg_encode(Leg *leg, const int16_t *samples, int count, uint8_t *payload, size_t room);
 

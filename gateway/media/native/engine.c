@@ -374,7 +374,7 @@ int media_leg_statistics(Engine *engine, int64_t id, MediaLegStatistics *out)
     return unlock(engine);
 }
 
-/* From now on the leg speaks the codec, with this coder; the one to be freed by its codec when the engine is unlocked. */
+/* From now on the leg speaks the codec, with this coder. Returns the one to be freed when the engine is unlocked. */
 static void *take_codec(Leg *leg, const Codec *codec, void *coder, int64_t now)
 {
     if (leg->codec == codec && (leg->coder || !codec->open))
@@ -396,7 +396,7 @@ static void *take_codec(Leg *leg, const Codec *codec, void *coder, int64_t now)
     leg->codec = codec;
     leg->coder = coder;
     leg->out.scale = codec->scale;
-    leg->decoding = (Decoding){0};
+    leg->decoding = (Decoding){.paid_until = leg->decoding.paid_until};
     leg->encoder_behind = false;
     return former;
 }
@@ -452,6 +452,16 @@ int media_leg_set_remote(Engine *engine, int64_t id, const MediaRemote *remote)
     if (coder)
         former->close(coder);
     return 0;
+}
+
+int media_leg_expect(Engine *engine, int64_t id)
+{
+    Leg *leg = lock_leg(engine, id);
+    if (!leg)
+        return -ENOENT;
+    leg->last_valid = monotonic_now();
+    leg->media_lost = false;
+    return unlock(engine);
 }
 
 int media_leg_play(Engine *engine, int64_t id, int64_t play_id, const uint8_t *const *clips, const size_t *sizes,

@@ -8,8 +8,9 @@
 static const int QMF[12] = {3, -11, -11, 53, 12, -156, 32, 362, -210, -805, 951, 3876};
 
 /* Table 14: between which differences, in units of the scale, the codes of the low band lie. */
-static const int16_t DECISIONS[29] = {35,  72,  110, 150, 190, 233,  276,  323,  370,  422,  473,  530,  587,  650,  714,
-                                      786, 858, 940, 1023, 1121, 1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919};
+static const int16_t DECISIONS[29] = {35,  72,  110,  150,  190,  233,  276,  323,  370,  422,
+                                      473, 530, 587,  650,  714,  786,  858,  940,  1023, 1121,
+                                      1219, 1339, 1458, 1612, 1765, 1980, 2195, 2557, 2919};
 
 /* Tables 16 and 17: what codes of 6, 4 and 2 bits stand for, in units of the scale. */
 static const int16_t SIX_BITS[64] = {
@@ -173,7 +174,8 @@ void g722_encode(G722 *encoder, const int16_t *wide, size_t bytes, uint8_t *payl
 void g722_decode(G722 *decoder, const uint8_t *payload, size_t bytes, int16_t *wide)
 {
     for (size_t i = 0; i < bytes; i++) {
-        int even, odd, low = decode_low(&decoder->low, payload[i] & 63), high = decode_high(&decoder->high, payload[i] >> 6);
+        int low = decode_low(&decoder->low, payload[i] & 63), high = decode_high(&decoder->high, payload[i] >> 6);
+        int even, odd;
         filter(decoder->window, low + high, low - high, &even, &odd);
         wide[2 * i] = (int16_t)saturate(odd >> 11);
         wide[2 * i + 1] = (int16_t)saturate(even >> 11);

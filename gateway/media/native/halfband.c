@@ -1,5 +1,5 @@
-/* Between 8,000 and 16,000 Hz: a filter of 47 taps of which every other one is 0, flat to 3,400 Hz, with 50 dB taken off
- * whatever would be mirrored there. A Kaiser window (beta 6) on a sinc. */
+/* Between 8,000 and 16,000 Hz: a filter of 47 taps of which every other one is 0, flat to 3,400 Hz, with 50 dB taken
+ * off whatever would be mirrored there. A Kaiser window (beta 6) on a sinc. */
 #include "codec.h"
 
 #include <string.h>

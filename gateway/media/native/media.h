@@ -13,7 +13,7 @@
 typedef struct Engine Engine;
 
 /* Raised with every change of what is declared here, so that a library left over from older sources is noticed. */
-enum { MEDIA_ABI = 5 };
+enum { MEDIA_ABI = 6 };
 int media_abi(void);
 
 enum { CODEC_PCMU, CODEC_PCMA, CODEC_G722, CODEC_OPUS };
@@ -72,7 +72,7 @@ typedef struct {
     int64_t lost;
     int64_t duplicates;
     int64_t reordered;
-    int64_t ignored;   /* from a source that is not the far end, or before it was known */
+    int64_t ignored;   /* from a source that is not the far end, or before it was known; or a flood */
     int64_t malformed; /* not RTP or RTCP, or of no payload type that was agreed on */
     int64_t send_errors;
     int64_t remote_lost; /* what the far end reports of our stream */
@@ -128,6 +128,8 @@ int64_t media_leg_open_ice(Engine *engine, int port);
 int media_leg_close(Engine *engine, int64_t leg, MediaLegStatistics *out);
 int media_leg_statistics(Engine *engine, int64_t leg, MediaLegStatistics *out);
 int media_leg_set_remote(Engine *engine, int64_t leg, const MediaRemote *remote);
+/* The far end's silence counts from now on, whatever was before. */
+int media_leg_expect(Engine *engine, int64_t leg);
 
 /* The clips stay the caller's and must stay readable until the play has ended, was replaced or stopped, or the leg
  * is closed; when a function that does one of these returns, the engine does not look at them again. */

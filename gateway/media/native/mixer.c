@@ -15,7 +15,10 @@ enum {
     HANG_OVER = 400 * SAMPLES_PER_MS, /* so that pauses between words, and soft endings, are not cut out */
 };
 
-static int16_t saturated(int32_t sum) { return (int16_t)(sum < INT16_MIN ? INT16_MIN : sum > INT16_MAX ? INT16_MAX : sum); }
+static int16_t saturated(int32_t sum)
+{
+    return (int16_t)(sum < INT16_MIN ? INT16_MIN : sum > INT16_MAX ? INT16_MAX : sum);
+}
 
 /* The media thread ------------------------------------------------------------------------------------------------ */
 

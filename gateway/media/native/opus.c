@@ -134,8 +134,8 @@ void *opus_open(void)
     lib.encoder_ctl(opus->encoder, OPUS_SET_COMPLEXITY, (int32_t)COMPLEXITY);
     lib.encoder_ctl(opus->encoder, OPUS_SET_SIGNAL, (int32_t)OPUS_SIGNAL_VOICE);
     /* No redundancy against loss: it takes its bits from the sound and costs another encoding, for losses that the far
-     * end conceals. No pauses in silence: an even flow of packets keeps NATs open, and whoever waits for one of ours sees
-     * that we are there. */
+     * end conceals. No pauses in silence: an even flow of packets keeps NATs open, and shows the far end that we are
+     * there. */
     lib.encoder_ctl(opus->encoder, OPUS_SET_INBAND_FEC, (int32_t)0);
     lib.encoder_ctl(opus->encoder, OPUS_SET_DTX, (int32_t)0);
     return opus;

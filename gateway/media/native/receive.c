@@ -32,7 +32,8 @@ static void begin_stream(Leg *leg, uint32_t ssrc)
 {
     reception_start(&leg->reception, ssrc);
     leg->keys_in = (KeysIn){0};
-    leg->decoding = (Decoding){0};
+    /* A new SSRC brings no new time to decode. */
+    leg->decoding = (Decoding){.paid_until = leg->decoding.paid_until};
     if (leg->listener)
         leg->listener->running = false;
 }
@@ -82,7 +83,7 @@ static bool from_far_end(Leg *leg, const RtpPacket *packet, const Address *from,
 static void hear_and_forward(Leg *leg, const RtpPacket *packet, Sequence sequence, int content, int64_t now)
 {
     int16_t samples[SOUND_MAX];
-    int count = leg_decode(leg, packet, sequence, content, samples);
+    int count = leg_decode(leg, packet, sequence, content, now, samples);
     if (leg->peer)
         bridge_forward(leg, leg->peer, packet, sequence, content, false, samples, count, now);
 }

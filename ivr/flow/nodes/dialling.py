@@ -90,7 +90,7 @@ class ModeGroup:
             )
         }
     )
-    _OURS: Final = ("whisper", "accept_key", "accept_within", "max", "caller_id")
+    _OURS: Final = ("whisper", "accept_key", "accept_within", "max", "caller_id", "trunk")
 
     def read_from(self, node: MappingNode, reader: Reader) -> Mode | None:
         value = node.get("mode")
@@ -128,9 +128,16 @@ _MAX_REACHED = Exit("max_reached", "they have talked as long as `max` allows", "
 class Transfer:
     """Ring one target and connect the caller to it."""
 
-    to: Template = setting(TargetText(), "whom to ring: a seat of the site, or a number through a trunk")
+    to: Template = setting(
+        TargetText(), "whom to ring: a seat or an RTC client of the site, or a number through a trunk"
+    )
     ring: float = setting(_RING, "how long it rings", default=25.0)
     caller_id: Template | None = setting(TemplateText("a number"), _CALLER_ID, default=None)
+    trunk: str | None = setting(
+        Name("the name of a trunk"),
+        "the trunk that a number is called through; unset, the first that works",
+        default=None,
+    )
     longest: float | None = setting(_TALK, _MAX, default=None, name="max")
     headers: tuple[SipHeader, ...] = setting(SipHeaders(), _HEADERS, default=())
     mode: Mode = settings_group(ModeGroup(), "bridge")
@@ -168,7 +175,7 @@ VERBS = (
             _BUSY,
             Exit("refused", "the party refused, or did not press `accept_key`", never=("mode", ("blind",))),
             _NO_ANSWER,
-            Exit("offline", "the seat is not registered"),
+            Exit("offline", "the seat is not registered, or the client not there"),
             _FAILED,
         ),
         speaks=True,

@@ -386,7 +386,7 @@ class Cases:
 
 @dataclass(frozen=True)
 class TargetText:
-    """Whom to ring: ``sip:SEAT`` or ``tel:NUMBER``; holes after the colon only."""
+    """Whom to ring: ``sip:SEAT``, ``rtc:USER`` or ``tel:NUMBER``; holes after the colon only."""
 
     dsl: ClassVar[str] = "text"
 
@@ -401,11 +401,11 @@ class TargetText:
         if template is None:
             return None
         scheme, colon, rest = text.text.partition(":")
-        if scheme == "rtc" and colon:
-            reader.problem("E014", text, "'rtc:' is not in this version yet", "use sip: or tel:")
-        elif scheme not in ("sip", "tel") or not rest.strip():
+        if scheme not in ("sip", "rtc", "tel") or not rest.strip():
             help = (
-                f"write sip:{text.text[:30]} or tel:{text.text[:30]}" if not colon else "write sip:SEAT or tel:NUMBER"
+                f"write sip:{text.text[:30]}, rtc:{text.text[:30]} or tel:{text.text[:30]}"
+                if not colon
+                else "write sip:SEAT, rtc:USER or tel:NUMBER"
             )
             reader.problem("E112", text, f"'{text.text[:40]}' does not say what to ring", help)
         else:
@@ -413,10 +413,10 @@ class TargetText:
         return None
 
     def schema(self) -> Schema:
-        return text_schema(r"(?:sip|tel):[\s\S]*\S[\s\S]*")
+        return text_schema(r"(?:sip|rtc|tel):[\s\S]*\S[\s\S]*")
 
     def describe(self) -> str:
-        return "'sip:SEAT' or 'tel:NUMBER'"
+        return "'sip:SEAT', 'rtc:USER' or 'tel:NUMBER'"
 
 
 @dataclass(frozen=True)

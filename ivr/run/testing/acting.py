@@ -310,6 +310,7 @@ def environment_of(flow: Flow, around: Surroundings, mocks: Sequence[Mock], chan
         around.groups,
         {name: table for name, table in around.tables.items() if name not in mocked},
         around.calendars,
+        country=around.country,
         random=lambda: chance / 100,
         shuffled=lambda targets: targets,
     )

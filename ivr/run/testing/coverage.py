@@ -84,9 +84,12 @@ def _exits(flow: Flow) -> Iterator[tuple[str, int, str, str]]:
 
 
 def _taken(flow: Flow, record: StepRecord) -> bool:
-    """Whether the exit of the row was taken, and was not that of a try before the last."""
-    if record.exit not in _TRIED_AGAIN or record.next_block is not None:
-        return True
+    """Whether the exit of the row is one of the numbered step, and was taken: not that of a try before the last, nor
+    that of a step within it."""
     block = flow.blocks.get(record.block)
     step = block.steps[record.step - 1] if block is not None and record.step <= len(block.steps) else None
-    return step is not None and step.exits.get(record.exit) == CONTINUE
+    if step is None or step.verb != record.verb:
+        return False
+    if record.exit not in _TRIED_AGAIN or record.next_block is not None:
+        return True
+    return step.exits.get(record.exit) == CONTINUE

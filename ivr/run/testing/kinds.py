@@ -18,6 +18,7 @@ from ivr.flow.problem import did_you_mean
 from ivr.flow.settings import Reader, Schema, scalar, schema_of, text_schema
 from ivr.flow.source import MappingNode, Node
 from ivr.run.hunt import Member, members_of
+from ivr.run.script import party_of
 from ivr.table import Table
 
 _SHARE: Final = r"([0-9]{1,3}(?:\.[0-9]{1,2})?)\s*%"
@@ -36,6 +37,7 @@ class Surroundings:
     """What of the site a test can name and a flow can ring."""
 
     seats: Collection[str] = ()
+    """With the RTC clients, as ``rtc:USER``."""
     groups: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
     numbers: bool = False
     """Whether there is a trunk, so that any number can be rung."""
@@ -46,6 +48,8 @@ class Surroundings:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     flows: Mapping[str, Flow] = field(default_factory=dict)
     """Every flow of the site that has no errors."""
+    country: str = ""
+    """Whose numbers need no country code to be known."""
 
     def reaches(self, name: str) -> bool:
         """Whether it is a seat, or a number that the trunks reach: what a test can name."""
@@ -153,7 +157,7 @@ class BlockTries:
 
 @dataclass(frozen=True)
 class PartyName:
-    """A seat of the site, a number that the site's trunks reach, or a group."""
+    """A seat or client of the site, a number that the site's trunks reach, or a group."""
 
     groups: bool = False
 
@@ -163,9 +167,11 @@ class PartyName:
             return None
         name, around = text.text, reader.around
         if self.groups and name in around.groups:
-            return Party(name, tuple(target.name for target in members_of(around.groups[name])))
+            return Party(name, tuple(map(party_of, members_of(around.groups[name]))))
         if around.reaches(name):
             return Party(name, (name,))
+        if (client := f"rtc:{name}") in around.seats:
+            return Party(client, (client,))
         if not around.known:
             message = f"there is no site file to look up '{name[:60]}' in"
             reader.problem("E170", text, message, "give one: ivr test --site FILE")
@@ -179,7 +185,7 @@ class PartyName:
         return text_schema()
 
     def describe(self) -> str:
-        return "a seat or a group" if self.groups else "a seat in quotes: '2001'"
+        return "a seat, client or group" if self.groups else "a seat in quotes ('2001'), or a client: alice"
 
 
 @dataclass(frozen=True)

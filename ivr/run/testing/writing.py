@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from ivr.flow.kinds import Name, OneOf, seconds_as_text
@@ -61,14 +62,20 @@ def as_file(
     mocks: Iterable[Mock],
     made: Sequence[Made],
     closed: Collection[str] = (),
+    lengths: Mapping[str, float] = MappingProxyType({}),
 ) -> str:
-    """A file of tests with one that has been played: answers and moves as they came. It passes as it was played."""
+    """A file of tests with one that has been played: answers and moves as they came. It passes as it was played.
+
+    ``lengths`` are seconds of prompts that did not take the usual time, by recording or text.
+    """
     path = ", ".join(script.path)
     end = f"ended_by: {script.ended_by}" if script.run.finished else f"at_block: {script.run.last_block}"
     expect = f"path: [{path}], {end}"
     moves = in_time(made, script.now)
     test = as_test(name, caller=caller, closed=closed, mocks=in_order(mocks), moves=moves, expect=expect)
-    return f"flow: {flow}\ntests:\n{test}"
+    prompts = ", ".join(f"{json.dumps(one)}: {seconds_as_text(seconds)}" for one, seconds in lengths.items())
+    defaults = f"defaults: {{prompts: {{{prompts}}}}}\n" if prompts else ""
+    return f"flow: {flow}\n{defaults}tests:\n{test}"
 
 
 def as_step(move: Move) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gateway.call import Answered, LegEnded, LegFailed, LegOutcome, Target
 from ivr.flow.model import Step
@@ -31,6 +32,7 @@ BLIND_SECONDS = 40.0
 """Longer than any request of SIP goes without an answer."""
 
 _SEAT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}")
+_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+-]{0,63}")
 _NUMBER = re.compile(r"\+?[0-9*#]{1,32}")
 
 
@@ -41,7 +43,7 @@ def target(text: str) -> Target:
     match scheme:
         case "sip" if _SEAT.fullmatch(name):
             return Target("sip", name)
-        case "rtc" if _SEAT.fullmatch(name):
+        case "rtc" if _USER.fullmatch(name):
             return Target("rtc", name)
         case "tel" if _NUMBER.fullmatch(number := re.sub(r"[ ().-]", "", name)):
             return Target("tel", number)
@@ -246,6 +248,8 @@ def _referring(talk: Conversation, step: Step, settings: dialling.Transfer, to: 
 def transfer(talk: Conversation, step: Step) -> Activity:
     settings: dialling.Transfer = step.settings
     to = target(settings.to.fill(talk.scope()))
+    if settings.trunk is not None and to.scheme == "tel":
+        to = replace(to, trunk=settings.trunk)
     if settings.mode != "bridge":
         return _referring(talk, step, settings, to)
     return _dialling(talk, step, settings, [RingStep((to,))])

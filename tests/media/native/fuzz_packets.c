@@ -1,15 +1,17 @@
 /* libFuzzer: whatever anybody sends to a leg's two ports, the engine neither reads nor writes where it must not.
  *
- * An input is a series of packets to two legs that are bridged or mixed, both listening, while one plays and sends keys.
- * Its first byte says of which codecs they are, and whether they are mixed. Each packet is preceded by three bytes: how
- * it arrives, and its length. The sockets are shut, so nothing leaves the process. OPUS_LIBRARY is the path of libopus. */
+ * An input is a series of packets to two legs that are bridged or mixed, both listening, while one plays and sends
+ * keys. Its first byte says of which codecs they are, and whether they are mixed. Each packet is preceded by three
+ * bytes: how it arrives, and its length. The sockets are shut, so nothing leaves the process. OPUS_LIBRARY is the path
+ * of libopus. */
 #include "../../../gateway/media/native/core.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { TO_OTHER = 1, RTCP = 2, FROM_STRANGER = 4, MULTIPLEXED = 8, LATER = 16, MIXED = 16, FIRST_PORT = 24000, PORTS_TRIED = 2000 };
+enum { TO_OTHER = 1, RTCP = 2, FROM_STRANGER = 4, MULTIPLEXED = 8, LATER = 16 };
+enum { MIXED = 16, FIRST_PORT = 24000, PORTS_TRIED = 2000 };
 
 static Engine *engine;
 static Leg *legs[2];

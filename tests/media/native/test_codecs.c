@@ -198,6 +198,30 @@ static void test_a_long_call_across_clocks(void)
     media_engine_free(engine);
 }
 
+/* A flood of sound costs no more than what is said in the time, and the call goes on after it. */
+static void test_a_flood_of_sound(void)
+{
+    Engine *engine = media_engine_new("127.0.0.1", 4, 0, 1, 0);
+    CHECK(engine);
+    Leg *from = open_leg(engine, CODEC_OPUS, 20), *to = open_leg(engine, CODEC_PCMU, 20);
+    CHECK(!media_leg_bridge(engine, from->id, to->id));
+    void *coder = codec_at(CODEC_OPUS)->open();
+    int16_t sound[FRAME] = {0};
+    uint8_t payload[ROOM];
+    size_t size = codec_at(CODEC_OPUS)->encode(coder, sound, FRAME, payload, sizeof payload);
+    for (uint32_t i = 0; i < 10000; i++)
+        arrive(engine, from, (uint16_t)i, i * 960, payload, size);
+    int64_t passed = to->statistics.packets_sent + to->statistics.send_errors;
+    CHECK(passed == 50 && from->statistics.ignored == 10000 - 50);
+    for (uint32_t i = 10000; i < 10100; i++) {
+        now += 20 * MILLISECOND;
+        arrive(engine, from, (uint16_t)i, i * 960, payload, size);
+        CHECK(to->statistics.packets_sent + to->statistics.send_errors == ++passed);
+    }
+    codec_at(CODEC_OPUS)->close(coder);
+    media_engine_free(engine);
+}
+
 /* Whatever happens to two legs of any codecs, each goes on in one stream. */
 static void test_one_stream_whatever_happens(void)
 {
@@ -373,6 +397,7 @@ int main(int count, char **arguments)
     test_any_bytes_at_all();
     test_clocks();
     test_a_long_call_across_clocks();
+    test_a_flood_of_sound();
     test_one_stream_whatever_happens();
     test_the_sum_without_ones_own();
     test_coming_and_going();

@@ -1,143 +1,34 @@
-"""A call that somebody at a terminal plays: lines of input in, lines of what happens out, in virtual time.
+"""A call that is played: what was put in, and what comes of it, in virtual time or as somebody's clock goes on.
 
-Nothing here knows a terminal. Every input is remembered, and taking one back plays the others again: a call has no
-other memory than what was put in.
+Every input is remembered, and taking one back plays the others again: a call has no other memory than what was put in.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import PurePath
-from typing import Final, Literal
+from typing import Final
 
-from ivr.flow.model import Flow, Place
+from ivr.flow.model import Flow
 from ivr.flow.problem import did_you_mean
 from ivr.flow.values import EvaluationError, as_text
-from ivr.run.actions import Action, Log, StepDone, StepRecord, Tag
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
-from ivr.run.requests import Asked, HttpRequest, Notification, PluginCall, Reply, TableLookup
-from ivr.run.script import PATIENCE, Script
+from ivr.run.requests import Asked, Reply
+from ivr.run.simulation.commands import ASKED_CHOICES, CHOICES, DEEDS, HELP, Deed, NotUnderstood, http_reply, span_of
+from ivr.run.simulation.services import mock_of
+from ivr.run.simulation.transcript import SecondsOf, Told
 from ivr.run.testing.listening import listened_for
-from ivr.run.testing.mocks import Given, HttpMock, HttpReply, LookupMock, Mock, NotifyMock, PluginMock
+from ivr.run.testing.mocks import HttpReply, Mock
 from ivr.run.testing.model import Caller
 from ivr.run.testing.moves import HangingUp, Made, Move, Pressing, SeatDoing, make
 from ivr.run.testing.writing import as_file, as_yaml, remedy
 
-Deed = Literal["answer", "accept", "busy", "refuse", "no_answer", "offline", "hangup"]
-
-DEEDS: Final[Mapping[str, Deed]] = {
-    "a": "answer",
-    "k": "accept",
-    "b": "busy",
-    "r": "refuse",
-    "n": "no_answer",
-    "o": "offline",
-    "h": "hangup",
-}
-_CHOICES: Final = "[a]nswer [b]usy [r]efuse [n]o answer [o]ffline"
-_ASKED_CHOICES: Final = "[k]ey taken: {key}, [r]efuse by another, [n]o key, [h]angs up"
-_SPAN: Final = re.compile(r"\+?([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)")
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _MOST_INPUTS: Final = 1_000
-
-HELP: Final = (
-    "1 or 0 0 3          press keys",
-    "(empty)             let time pass until something happens",
-    f"a b r n o           what rings: {_CHOICES}; h: who talks hangs up",
-    "k r n h             who is asked for a key: presses it, another one or none, hangs up",
-    "2002 b              the same for one of several that ring",
-    "/wait 6s            let time pass",
-    "/hangup             the caller hangs up",
-    "/http 404           what web services say from now on: a status, timeout, refused, or JSON",
-    "/vars, /set a=b     show variables, change one",
-    "/clock +1h          as if the call had come later; it is played again",
-    "/back               take back the last input",
-    "/goto BLOCK         go to a block",
-    "/break BLOCK        stop there",
-    "/slow               in real time, or no longer",
-    "/save NAME          write the call as a test",
-    "/quit               leave",
-)
-
-
-class NotUnderstood(ValueError):
-    """An input that means nothing here. The text says what would."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    at: float
-    text: str
-
-
-class _Told(Script):
-    """A script whose transcript has the time of day and the place in the flow."""
-
-    def __init__(self, flow: Flow, facts: CallFacts, **more: object) -> None:
-        self.lines: list[_Line] = []
-        self._place: Place | None = None
-        self._at = facts.at
-        super().__init__(flow, facts, **more)  # type: ignore[arg-type]
-
-    def tell(self, what: str, block: str | None = None, place: Place | None = None) -> None:
-        clock = (self._at + timedelta(seconds=self.now)).strftime("%H:%M:%S.%f")[:10]
-        place = place or self.run.place
-        where = f"{PurePath(place.file).name}:{place.line}" if place.file else ""
-        self.lines.append(_Line(self.now, f"{clock}  {block or self.run.last_block:<14}  {where:<16}  {what}".rstrip()))
-
-    def jump(self, block: str) -> None:
-        self._do(self.run.jump(block, self.now))
-        self._settle()
-
-    def catch_up(self) -> None:
-        """What is due now happens: a prompt that was asked for begins."""
-        while (due := self._due()) is not None and due <= self.now and not self.run.finished:
-            self._step(due)
-
-    def next_thing(self) -> bool:
-        """Let time pass to the next event. False if there is none in reach."""
-        due = self._due()
-        if due is None or due > self.now + PATIENCE:
-            return False
-        self._step(due)
-        return True
-
-    def _tell(self, what: str) -> None:
-        super()._tell(what)
-        self.tell(what, place=self._place)
-
-    def _act(self, action: Action) -> None:
-        self._place = None
-        if isinstance(action, Tag):
-            # Where it stands is not known any more: the call may be some steps further on.
-            self._place = Place("", 0)
-        if isinstance(action, Log) and (found := re.fullmatch(r"(.*):(\d+):(\d+)", action.place)):
-            self._place = Place(found[1], int(found[2]), int(found[3]))
-        super()._act(action)
-        self._place = None
-        if isinstance(action, StepDone) and (words := _outcome(action.record)):
-            place = self.run.place._replace(line=action.record.line)
-            self.tell(words, action.record.block, place)
-
-
-def _outcome(record: StepRecord) -> str:
-    """What a step came to, if that is worth a line."""
-    plain = record.exit == "next" and record.next_block is None and record.detail is None
-    if record.exit is None or record.verb == "goto" or plain:
-        return ""
-    detail = record.detail or {}
-    shown = ", ".join(
-        f"{name} {value}" for name, value in detail.items() if name in ("rule", "status", "table", "state")
-    )
-    keys = f' "{record.input}"' if record.input else ""
-    to = f"  → {record.next_block}" if record.next_block else ""
-    exit = "" if record.exit == record.input else f" {record.exit}"
-    return f"{record.verb}{keys}{exit}{to}" + (f"  ({shown})" if shown else "")
+_INSTANT: Final = 0.001
+"""Seconds; nothing is told apart by less."""
 
 
 class Simulation:
@@ -151,18 +42,23 @@ class Simulation:
         *,
         signed_in: Collection[str] | None = None,
         seats: Mapping[str, Deed] | None = None,
+        seconds_of: SecondsOf | None = None,
+        slow: bool = False,
     ) -> None:
-        """``seats`` say beforehand what those that ring do; for others it is asked. Who answers takes the call too."""
+        """``seats`` say beforehand what those that ring do; for others it is asked. Who answers takes the call too.
+        ``seconds_of`` says how long a
+        prompt really is, for as long as the call is played in real time; ``slow``: from its beginning."""
         self._flow = flow
         self._facts = facts
         # What is taken back must happen again as it was.
         self._environment = replace(environment, shuffled=lambda targets: targets)
         self._signed_in = signed_in
         self._plans = dict(seats or {})
-        self._inputs: list[str] = []
+        self._seconds_of = seconds_of
+        self._slow_at_first = slow
+        self._inputs: list[str | float] = []
+        """What was typed, and seconds that went by on somebody's clock."""
         self._breaks: set[str] = set()
-        self.slow = False
-        """Whether somebody wants to see it happen in real time."""
         self._restart()
 
     # What is to be read. ---------------------------------------------------------------------------------
@@ -180,7 +76,17 @@ class Simulation:
         return self._script.run.finished
 
     @property
-    def script(self) -> Script:
+    def slow(self) -> bool:
+        """Whether the call is played in real time: it goes on only by :meth:`passes`."""
+        return self._slow
+
+    @property
+    def next_in(self) -> float | None:
+        """Seconds of the call to the next thing that happens by itself; None if there is none."""
+        return self._script.next_in
+
+    @property
+    def script(self) -> Told:
         """The call itself, to be looked at."""
         return self._script
 
@@ -193,7 +99,7 @@ class Simulation:
         asked = self._asked
         if script.ringing:
             others = f"   {', '.join(asked)} is asked: {self._asked_choices}" if asked else ""
-            return f"{', '.join(script.ringing)} rings   {_CHOICES}{others}"
+            return f"{', '.join(script.ringing)} rings   {CHOICES}{others}"
         if asked:
             return f"{', '.join(asked)} is asked   {self._asked_choices}"
         if script.talking:
@@ -214,65 +120,91 @@ class Simulation:
             case "/vars":
                 values = self._script.run.variables.items()
                 return [f"{name} = {'-' if value is None else as_text(value)}" for name, value in values]
-            case "/slow":
-                self.slow = not self.slow
-                return ["in real time" if self.slow else "as fast as it goes"]
             case "/break":
                 self._breaks.add(self._block(rest))
                 return [f"stops at {rest}"]
             case "/back":
-                if not self._inputs:
+                if not any(isinstance(one, str) for one in self._inputs):
                     raise NotUnderstood("there is nothing to take back")
-                gone = self._inputs.pop()
+                gone = self._take_back()
                 self._again()
                 return [f"taken back: {gone or '(empty)'}"]
             case "/clock":
-                self._facts = replace(self._facts, at=self._facts.at + timedelta(seconds=_seconds(rest)))
+                self._facts = replace(self._facts, at=self._facts.at + timedelta(seconds=span_of(rest)))
                 self._again()
                 return [f"the call comes at {self._facts.at:%Y-%m-%d %H:%M}"]
         if len(self._inputs) >= _MOST_INPUTS:
             raise NotUnderstood(f"a call has at most {_MOST_INPUTS} inputs: /back, or /quit")
         self._input(line)
         self._inputs.append(line)
+        if word == "/slow":
+            return ["in real time" if self._slow else "as fast as it goes"]
         return []
+
+    def passes(self, seconds: float) -> None:
+        """So much time has gone by while the call is played in real time."""
+        if seconds <= 0 or not self._slow or self._script.run.finished:
+            return
+        self._wait(seconds)
+        # As one input, however often somebody looks at the clock.
+        if self._inputs and isinstance(before := self._inputs[-1], float):
+            self._inputs[-1] = before + seconds
+        else:
+            self._inputs.append(float(seconds))
 
     def as_test(self, name: str) -> str:
         """The call so far, as a file of tests. Raises NotUnderstood if it was not played by the rules of one."""
-        if any(line.startswith(("/goto", "/set")) for line in self._inputs):
+        if any(isinstance(one, str) and one.startswith(("/goto", "/set")) for one in self._inputs):
             raise NotUnderstood("a call with /goto or /set cannot be a test: no caller can do that")
-        caller = Caller(self._facts.caller, self._facts.did or "", self._facts.at)
-        return as_file(self._flow.name, name, self._script, caller, self._mocks, self._moves)
+        script, caller = self._script, Caller(self._facts.caller, self._facts.did or "", self._facts.at)
+        return as_file(self._flow.name, name, script, caller, self._mocks, self._moves, lengths=script.lengths)
 
     def _restart(self) -> None:
         self._moves: list[Made] = []
+        self._slow = self._slow_at_first
         self._mocks: list[Mock] = []
         self._http: HttpReply | None = None
         self._broke: set[str] = set()
-        self._script = _Told(
+        self._script = Told(
             self._flow,
             self._facts,
             environment=self._environment,
             outside=self._outside,
             signed_in=self._signed_in,
+            seconds_of=self._seconds_of if self._slow else None,
         )
         self._advance()
 
     def _again(self) -> None:
         inputs, self._inputs = self._inputs, []
         self._restart()
-        for line in inputs:
+        for one in inputs:
+            if isinstance(one, float):
+                self.passes(one)
+                continue
             try:
-                self._input(line)
+                self._input(one)
             except NotUnderstood:
                 # The call went another way, and what rang then does not ring now.
                 continue
-            self._inputs.append(line)
+            self._inputs.append(one)
+
+    def _take_back(self) -> str:
+        """The last line that was typed, forgotten with the time that went by since."""
+        while isinstance(gone := self._inputs.pop(), float):
+            pass
+        return gone
 
     def _input(self, line: str) -> None:
         word, _, rest = line.partition(" ")
         rest = rest.strip()
         if word == "/http":
-            self._http = _http_reply(rest)
+            self._http = http_reply(rest)
+            return
+        if word == "/slow":
+            self._slow = not self._slow
+            self._script.seconds_of = self._seconds_of if self._slow else None
+            self._advance()
             return
         if self._script.run.finished:
             raise NotUnderstood("the call is over: /back takes back the last input, /save NAME keeps it as a test")
@@ -281,8 +213,7 @@ class Simulation:
                 self._pass()
                 return
             case "/wait":
-                seconds = _seconds(rest)
-                self._script.waits(seconds)
+                self._wait(span_of(rest))
             case "/hangup":
                 self._make(HangingUp())
             case "/set":
@@ -297,6 +228,14 @@ class Simulation:
                 help = did_you_mean(word, [one.split()[0] for one in HELP if one.startswith("/")], "commands")
                 raise NotUnderstood(f"'{line[:40]}' means nothing here: {help or '/help says what does'}")
         self._advance()
+
+    def _wait(self, length: float) -> None:
+        """Let that much time pass, with what those do who ring meanwhile and of whom that was said beforehand."""
+        until = self._script.now + length
+        while (left := until - self._script.now) > _INSTANT and not self._script.run.finished:
+            due = self._script.next_in if self._plans else None
+            self._script.waits(left if due is None else min(max(due, _INSTANT), left))
+            self._seats_do()
 
     def _make(self, move: Move) -> None:
         began = self._script.now
@@ -318,6 +257,8 @@ class Simulation:
             "no_answer": [*script.ringing, *self._asked],
         }.get(deed, script.ringing)
         name = seat[0] if seat else next(iter(there), "")
+        if name not in there and f"rtc:{name}" in there:
+            name = f"rtc:{name}"
         if name not in there:
             if deed == "accept":
                 raise NotUnderstood(f"{name} is not asked for a key now" if name else "nobody is asked for a key now")
@@ -332,7 +273,7 @@ class Simulation:
 
     @property
     def _asked_choices(self) -> str:
-        return _ASKED_CHOICES.format(key=self._script.accept_key)
+        return ASKED_CHOICES.format(key=self._script.accept_key)
 
     def _seat_does(self, name: str, deed: Deed) -> None:
         if deed == "no_answer":
@@ -372,14 +313,7 @@ class Simulation:
         script = self._script
         while not script.run.finished:
             script.catch_up()
-            planned = next((name for name in script.ringing if name in self._plans), None)
-            if planned is not None:
-                deed = self._plans[planned]
-                self._seat_does(planned, "answer" if deed == "accept" else deed)
-                continue
-            asked = next((name for name in self._asked if self._plans.get(name) in ("answer", "accept")), None)
-            if asked is not None:
-                self._seat_does(asked, "accept")
+            if self._seats_do():
                 continue
             block = script.run.last_block
             if block in self._breaks and block not in self._broke:
@@ -387,46 +321,26 @@ class Simulation:
                 script.tell(f"stopped at {block}")
                 return
             waits = script.ringing or self._asked or script.talking or listened_for(script.run.step)
-            if waits or not script.next_thing():
+            if self._slow or waits or not script.next_thing():
                 return
 
+    def _seats_do(self) -> bool:
+        """Let one that rings, or is asked, do what was said beforehand; whether there was one."""
+        planned = next((name for name in self._script.ringing if name in self._plans), None)
+        if planned is not None:
+            deed = self._plans[planned]
+            self._seat_does(planned, "answer" if deed == "accept" else deed)
+            return True
+        asked = next((name for name in self._asked if self._plans.get(name) in ("answer", "accept")), None)
+        if asked is not None:
+            self._seat_does(asked, "accept")
+        return asked is not None
+
     def _outside(self, asked: Asked) -> tuple[float, Reply]:
-        mock: Mock
-        match asked:
-            case HttpRequest(method=method, url=url):
-                mock = HttpMock(url, self._http or HttpReply(refused=True), method)
-            case TableLookup(table=table, key=key):
-                mock = LookupMock(table, key, fails=True)
-            case Notification(webhook=webhook):
-                mock = NotifyMock(webhook)
-            case PluginCall(plugin=plugin):
-                mock = PluginMock(plugin, fails=True)
+        mock = mock_of(asked, self._http)
         self._mocks.append(mock)
         if hasattr(self, "_script"):
             self._script.tell(f"asks {remedy(asked)[0]}: {as_yaml(mock)}")
         found = mock.answer(asked)
         assert found is not None
         return found
-
-
-def _seconds(text: str) -> float:
-    found = _SPAN.fullmatch(text)
-    if found is None:
-        raise NotUnderstood(f"'{text[:20]}' is not a time span: write 300ms, 6s, 2m or 1h")
-    return min(float(found[1]) * _UNITS[found[2]], 86_400.0)
-
-
-def _http_reply(text: str) -> HttpReply:
-    if text == "timeout":
-        return HttpReply(timeout=True)
-    if text == "refused":
-        return HttpReply(refused=True)
-    status, _, body = text.partition(" ")
-    if not re.fullmatch(r"[1-5][0-9][0-9]", status):
-        status, body = "200", text
-    if not body.strip():
-        return HttpReply(int(status))
-    try:
-        return HttpReply(int(status), Given(json.loads(body)))
-    except (ValueError, RecursionError):
-        raise NotUnderstood('write /http 404, /http timeout, /http refused, or /http {"total": 12.5}') from None
