@@ -1,7 +1,7 @@
 """Consent checks (RFC 7675) on the path that ICE has chosen: what each side asks the other for as long as a call lasts.
 
-Browsers ask every 2.5 s, and a hundred of them make more work than anything else that Python has to do for calls that
-run. So the usual check is read and answered here as bytes; whatever else comes is aioice's affair. No sockets, no clock.
+Browsers ask every 2.5 s, and for calls that run there is hardly anything else that Python has to do. So the usual check
+is read and answered here as bytes; whatever else comes is aioice's affair. No sockets, no clock.
 """
 
 from __future__ import annotations
