@@ -103,7 +103,7 @@ def start_log(*, verbose: bool) -> LogWriter:
     writer.addFilter(FewOfAKind())
     root.addHandler(writer)
     root.setLevel(logging.DEBUG if verbose else logging.INFO)
-    for chatty in ("alembic", "asyncio"):
+    for chatty in ("aioice", "aiortc", "alembic", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # What no line shows need not be found out for each.
     logging._srcfile = None

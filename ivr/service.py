@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -203,7 +203,11 @@ class Service:
         assert way is not None
         if isinstance(way.leads_to, Direct):
             target = target_of(way.leads_to)
-            flow, version, mode = direct_flow(target), direct.VERSION, direct.mode_of(call.caller_kind, target)
+            flow, version, mode = (
+                direct_flow(target, call.caller_kind),
+                direct.VERSION,
+                direct.mode_of(call.caller_kind, target),
+            )
         else:
             flow = release.flows[way.leads_to]
             version = release.versions[flow.name].recorded
@@ -324,19 +328,31 @@ class Service:
         return RtcConfig(
             listen=tuple(RtcListen(entry.scheme, entry.address, entry.port) for entry in rtc.listen),
             state=self._site.state,
-            certificate=rtc.certificate,
-            key=rtc.key,
             origins=rtc.origins,
             ice_servers=tuple(IceServer(one.urls, one.username, one.credential) for one in rtc.ice_servers),
             stun=rtc.stun,
             secret=rtc.secret,
             codecs=rtc.codecs,
             guests=rtc.guests,
-            clients={
-                client.user: Client(client.user, client.name, client.password, client.number, client.rights)
-                for client in self._site.clients.values()
-            },
+            clients=_Clients(lambda: self.release.site),
         )
+
+
+class _Clients(Mapping[str, Client]):
+    """Those of the site file as it is live: who is added, or gets another right, need not wait for a restart."""
+
+    def __init__(self, site: Callable[[], Site]) -> None:
+        self._site = site
+
+    def __getitem__(self, user: str) -> Client:
+        client = self._site().clients[user]
+        return Client(client.user, client.name, client.password, client.number, client.rights)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._site().clients)
+
+    def __len__(self) -> int:
+        return len(self._site().clients)
 
 
 def _shown(way: Way) -> str:

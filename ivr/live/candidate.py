@@ -44,7 +44,6 @@ _NEEDS_RESTART = (
     "seats",
     "trunks",
     "rtc",
-    "clients",
     "limits",
     "http",
     "webhooks",

@@ -50,7 +50,7 @@ class Release:
     author: str
     origin: Origin
     site: Site
-    """Numbers and groups as they are; seats, trunks and addresses as they were when the program started."""
+    """Numbers, clients and groups as they are; seats, trunks and addresses as they were when the program started."""
     environment: Environment
     versions: Mapping[str, Version]
     since: Mapping[str, int]

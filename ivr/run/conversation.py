@@ -117,6 +117,8 @@ class Conversation:
         """The keys pressed now must not be written down."""
         self.seat_left: Literal["agent", "network"] | None = None
         """How the last party left the caller, if he has heard, been asked and been offered nothing since."""
+        self.met: int | None = None
+        """The SIP status with which the party rung last did not take the call; None if it had none."""
         self.playing: int | None = None
         """The play that has neither ended nor been stopped."""
         self._play_began = 0.0

@@ -13,11 +13,14 @@ offline      480 Temporarily Unavailable
 failed       503 Service Unavailable
 ===========  ========================================
 
-An RTC caller is told ``busy``, ``refused``, ``no_answer``, ``offline`` or ``failed``: the gateway translates.
+An RTC caller is told ``busy``, ``refused``, ``no_answer``, ``offline`` or ``failed``: the gateway translates. A
+telephone is told what the called party said, where that is one of the statuses that say who did not take it and why: an
+invitation that expires is 480, one that nobody confirms 408, and a seat's own 404 or 600 is passed on.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -46,11 +49,22 @@ STATUSES: Final[MappingProxyType[LegOutcome, tuple[int, str]]] = MappingProxyTyp
     }
 )
 
+_PASSED_ON: Final = frozenset({404, 408, 410, 480, 484, 486, 600, 603, 604})
+
 _HERE: Final = Place("(direct call)", 1)
 
 
-def direct_flow(target: Target) -> Flow:
-    """The flow of one call to ``target``."""
+@dataclass(frozen=True, slots=True)
+class _PassOn(Reject):
+    """Refuse the call as the called party did."""
+
+    def status(self, met: int | None) -> int:
+        return met if met in _PASSED_ON else self.code
+
+
+def direct_flow(target: Target, caller: LegKind) -> Flow:
+    """The flow of one call to ``target``, by a caller of that kind."""
+    reject = Reject if caller == "rtc" else _PassOn
     ring = Step(
         "transfer",
         Transfer(Template(str(target), (str(target),)), ring=RING, trunk=target.trunk),
@@ -61,7 +75,7 @@ def direct_flow(target: Target) -> Flow:
         Block("ring", "", (ring,), _HERE),
         Block("talked", "", (Step("hangup", Hangup(), MappingProxyType({}), _HERE),), _HERE),
         *(
-            Block(outcome, "", (Step("reject", Reject(*refused), MappingProxyType({}), _HERE),), _HERE)
+            Block(outcome, "", (Step("reject", reject(*refused), MappingProxyType({}), _HERE),), _HERE)
             for outcome, refused in STATUSES.items()
         ),
     ]

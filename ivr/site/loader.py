@@ -270,7 +270,7 @@ class _Loading:
         self._number_clashes(numbers)
         self._trunk_numbers(trunks)
         self._ports(media, limits)
-        clients_reading = RtcReading(self._root, self._folder, self._reader)
+        clients_reading = RtcReading(self._root, self._reader)
         rtc, clients = clients_reading.settings(), self._each("clients", clients_reading.client)
         clients_reading.together(rtc, clients, numbers, seats, trunks)
         outside = OutsideReading(self._root, self._folder, self._reader)

@@ -216,7 +216,14 @@ class Site:
 
     def route(self, did: str) -> NumberRule | None:
         """The rule for a dialled number: the most exact one that fits it, None if none does."""
-        return most_exact(self.plan, did)
+        exact, patterns = self._by_exactness
+        return exact.get(did) or most_exact(patterns, did)
+
+    @cached_property
+    def _by_exactness(self) -> tuple[Mapping[str, NumberRule], tuple[NumberRule, ...]]:
+        """Numbers, which may be thousands, and patterns: a flood of calls is not to be looked up in all of them."""
+        exact = {"".join(map("".join, rule.places)): rule for rule in self.plan if rule.width == 1}
+        return exact, tuple(rule for rule in self.plan if rule.width > 1)
 
     @property
     def tokens_from_elsewhere(self) -> bool:

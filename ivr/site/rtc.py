@@ -8,7 +8,6 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 from gateway.call import (
@@ -23,13 +22,12 @@ from gateway.call import (
     parse_account_rule,
 )
 from ivr.flow.kinds import ListOf, OneOf, Text, YesNo
-from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean
 from ivr.flow.settings import Reader, Schema, read_record, record_schema, scalar, setting, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.site.kinds import USER, DialledNumber, HostAndPort, Secret, weak_password
 from ivr.site.model import Trunk
-from ivr.site.numbers import Direct, NumberRule
+from ivr.site.numbers import Direct, NumberRule, Places
 from ivr.site.rtc_model import Client, IceServer, Pstn, RtcCodec, RtcSettings, WebListen
 
 _STUN_PORT: Final = 3478
@@ -246,12 +244,6 @@ class RtcPart:
         "own machine",
         default=_DEFAULT.listen,
     )
-    certificate: str | None = setting(
-        Text("a path", 1000),
-        "the certificate of https, with those that signed it (PEM); unset, one is made",
-        default=None,
-    )
-    key: str | None = setting(Text("a path", 1000), "the private key of the certificate (PEM)", default=None)
     origins: tuple[str, ...] = setting(
         ListOf(Origin(), 0, 100), "other web sites whose pages may log clients in", default=()
     )
@@ -312,9 +304,8 @@ class ClientPart:
 class RtcReading:
     """Reads ``rtc`` and ``clients`` of one site file."""
 
-    def __init__(self, root: MappingNode, folder: Path, reader: Reader) -> None:
+    def __init__(self, root: MappingNode, reader: Reader) -> None:
         self._root = root
-        self._folder = folder
         self._reader = reader
 
     def settings(self) -> RtcSettings | None:
@@ -324,16 +315,9 @@ class RtcReading:
             return None
         self._listeners(node, read)
         self._secret(node, read)
-        certificate, key = self._file(node, "certificate", read.certificate), self._file(node, "key", read.key)
-        if (certificate is None) != (key is None):
-            missing = "key" if key is None else "certificate"
-            help = f"add {missing}: FILE, or leave both out: then one is made"
-            self._reader.problem("E012", node, f"rtc needs '{missing}' beside the other of the two", help)
         accounts = _entry(node, "accounts")
         return RtcSettings(
             listen=read.listen,
-            certificate=certificate,
-            key=key,
             origins=read.origins,
             ice_servers=read.ice_servers,
             stun=None if read.stun is None else (read.stun[0], read.stun[1] or _STUN_PORT),
@@ -385,12 +369,18 @@ class RtcReading:
                 help = "add rtc: {listen: 'http:127.0.0.1:8080'}"
                 self._reader.problem("E012", node, "the site has clients, but browsers find nobody there", help)
             return
-        taken = list(numbers)
+        taken = {rule.places: rule for rule in numbers}
         for client in clients.values():
             if client.rule is None:
                 continue
-            self._twice(client.rule.place, client.rule, f"number {client.number} of client '{client.user}'", taken)
-            taken.append(client.rule)
+            other = taken.setdefault(client.rule.places, client.rule)
+            if other is not client.rule:
+                whose = f"number {client.number} of client '{client.user}'"
+                message = f"{whose} is also {_whose(other)} (line {other.place.line})"
+                help = "remove it from one of the two"
+                self._reader.problems.append(
+                    Problem("E202", client.rule.place, message, help, len(client.number or ""))
+                )
         self._accounts(rtc, taken, seats)
         if rtc.pstn is not None and rtc.pstn.trunk not in trunks:
             place = _entry(self._root.get("rtc"), "pstn") or self._root
@@ -400,15 +390,7 @@ class RtcReading:
             )
             self._reader.problem("E205", place, message, help)
 
-    def _twice(self, place: Place, rule: NumberRule, what: str, taken: Iterable[NumberRule]) -> None:
-        for other in taken:
-            if other.places == rule.places:
-                message = f"{what} is also {_whose(other)} (line {other.place.line})"
-                help = "remove it from one of the two"
-                self._reader.problems.append(Problem("E202", place, message, help, len(rule.number)))
-                return
-
-    def _accounts(self, rtc: RtcSettings, taken: Iterable[NumberRule], seats: Iterable[str]) -> None:
+    def _accounts(self, rtc: RtcSettings, taken: Mapping[Places, NumberRule], seats: Iterable[str]) -> None:
         text = _entry(self._root.get("rtc"), "accounts")
         if rtc.accounts is None or not isinstance(text, ScalarNode):
             return
@@ -418,12 +400,16 @@ class RtcReading:
             help = did_you_mean(strange[0], known, "seats") or "add them under seats:"
             message = f"the accounts name seats that are not there: {_first_of(strange)}"
             self._reader.problem("E205", text, message, help)
-        for rule in taken:
-            both = [one for one in rtc.accounts.accounts if rule.fits(one)]
-            if both:
-                message = f"of the accounts, {_first_of(both)} fit {_whose(rule)} (line {rule.place.line})"
-                help = "take it out of accounts: clients reach what has a number by that"
-                self._reader.problem("E202", text, message, help)
+        named: dict[NumberRule, list[str]] = {}
+        patterns = [rule for rule in taken.values() if rule.width > 1]
+        for one in rtc.accounts.accounts:
+            exact = taken.get(tuple(map(frozenset, one)))
+            for rule in [*([] if exact is None else [exact]), *(rule for rule in patterns if rule.fits(one))]:
+                named.setdefault(rule, []).append(one)
+        for rule, both in named.items():
+            message = f"of the accounts, {_first_of(both)} fit {_whose(rule)} (line {rule.place.line})"
+            help = "take it out of accounts: clients reach what has a number by that"
+            self._reader.problem("E202", text, message, help)
 
     def _listeners(self, node: Node, read: RtcPart) -> None:
         at = _entry(node, "listen") or node
@@ -441,15 +427,6 @@ class RtcReading:
             help = f"at least {SHORTEST_TOKEN_SECRET}: openssl rand -base64 48; or leave it out, and one is made"
             at = _entry(node, "secret") or node
             self._reader.problem("E221", at, f"the key of the tokens has {size} bytes", help)
-
-    def _file(self, node: Node, name: str, written: str | None) -> Path | None:
-        if written is None:
-            return None
-        path = self._folder / written
-        if not path.is_file():
-            help = f"correct {name}:, or leave certificate and key out: then one is made"
-            self._reader.problem("E010", _entry(node, name) or node, f"there is no file {written}", help)
-        return path
 
 
 def _whose(rule: NumberRule) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from gateway.call import AccountRule, Rights
@@ -67,8 +66,6 @@ class RtcSettings:
     """The side that browsers see."""
 
     listen: tuple[WebListen, ...] = (WebListen("http", "127.0.0.1", 8080),)
-    certificate: Path | None = None
-    key: Path | None = None
     origins: tuple[str, ...] = ()
     """Pages of these may log in, besides our own."""
     ice_servers: tuple[IceServer, ...] = ()

@@ -187,14 +187,20 @@ def test_steps_stand_under_their_call_with_their_lines(site: Path) -> None:
     story.step(2, "menu", 5, 5, verb="language", line=14, exit="next", **named)
     story.step(3, "menu", 2, 5, verb="menu", line=12, input="9", exit="9", next_block="called", **named)
     story.step(4, "ask", 5, 6, verb="set", line=4, exit="failed", error="'x' is no number", **{**named, "flow": "id"})
+    story.at(0, "leg.created", "a", role="caller", kind="sip", account=None).at(0, "leg.answered", "a", codec="PCMA")
+    story.at(5, "leg.created", "b", role="agent", kind="rtc", account="alice")
+    refused = {"invitation_state": "refused", "invitation_error": "busy"}
+    story.at(6, "leg.ended", "b", outcome="busy", sip_status=486, **refused)
     story.at(6, "call.ended", ended_by="caller", end_cause="bye")
     write(engine, story.events)
     lines = ivr("calls", "--steps").stdout.splitlines()
-    assert lines[-4:] == [
+    assert lines[-6:] == [
         "    0.0  welcome  main.yaml:9   play      → menu",
         "    5.0  menu     main.yaml:14  language",
         '    2.0  menu     main.yaml:12  menu      "9"  → called',
         "    5.0  ask      id:4          set       failed  ('x' is no number)",
+        "    caller sip: answered, PCMA",
+        "    agent rtc alice: busy, 486, invitation refused: busy",
     ]
     steps = json.loads(ivr("calls", "--steps", "--json").stdout)["steps"]
     assert [(step["file"], step["line"], step["block"], step["verb"]) for step in steps] == [

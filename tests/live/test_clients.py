@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 
 from ivr.records.database import open_database
 from ivr.records.query import CallSummary, finished_calls
@@ -105,7 +106,7 @@ class Exchange:
                 "1600": {"flow": "main", "callers": "clients"},
             },
             seats={"2001": "a-long-password", "2002": "a-long-password"},
-            rtc={"listen": f"http:127.0.0.1:{port}", "accounts": "200[1-2]"},
+            rtc={"listen": f"http:127.0.0.1:{port}", "accounts": "200[1-2]", "guests": ["1000"]},
             clients={
                 "alice": {"password": "alices-password", "number": "3001", "call_out": ["200X", "rtc:bob"]},
                 "bob": {"password": "bobs-password", "number": "3002"},
@@ -116,10 +117,16 @@ class Exchange:
     def plays(self, story: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self.running.awaits(story())
 
+    def client(self, user: str) -> AbstractAsyncContextManager[Client]:
+        return self._client({"user": user, "password": f"{user}s-password"})
+
+    def guest(self, to: str) -> AbstractAsyncContextManager[Client]:
+        return self._client({"to": to})
+
     @asynccontextmanager
-    async def client(self, user: str) -> AsyncIterator[Client]:
+    async def _client(self, who: dict[str, Any]) -> AsyncIterator[Client]:
         async with aiohttp.ClientSession() as web:
-            async with web.post(f"{self.url}/rtc/token", json={"user": user, "password": f"{user}s-password"}) as told:
+            async with web.post(f"{self.url}/rtc/token", json=who) as told:
                 assert told.status == 200, await told.text()
                 token = (await told.json())["token"]
             async with web.ws_connect(f"{self.url}/rtc", protocols=["ivr.rtc.1"]) as socket:
@@ -176,6 +183,20 @@ def test_who_may_call_what(exchange: Exchange) -> None:
             assert await alice.is_refused("bob") == ("offline", 480)
             accepted = await alice.invites("1600")
             await alice.is_told(accepted, "accepted")
+
+    exchange.plays(story)
+
+
+def test_a_guest_calls_one_number(exchange: Exchange) -> None:
+    async def story() -> None:
+        async with exchange.guest("1000") as guest:
+            assert await guest.is_refused("1600") == ("refused", 403)
+            assert await guest.is_refused("3002") == ("refused", 403)
+            accepted = await guest.invites("1000")
+            await guest.is_told(accepted, "accepted")
+        with pytest.raises(AssertionError, match="not_allowed"):
+            async with exchange.guest("1600"):
+                pass
 
     exchange.plays(story)
 
@@ -288,3 +309,28 @@ def test_a_telephone_calls_clients(exchange: Exchange) -> None:
         "refused: busy",
     )
     assert offline.legs[1].outcome == "offline"
+
+
+def test_clients_of_a_changed_site_file_need_no_restart(exchange: Exchange) -> None:
+    settings = exchange.running.settings
+    clients = {"dora": {"password": "doras-password", "number": "3004", "call_out": "*"}, **settings["clients"]}
+    clients["alice"] = {**clients["alice"], "password": "another-password"}
+    exchange.running.file.write_text(yaml.safe_dump({**settings, "clients": clients}))
+    until(
+        lambda: "dora" in exchange.running.service.release.site.clients,
+        lambda: f"not live: {exchange.running.service.complaints}",
+        within=30,
+    )
+
+    async def story() -> None:
+        async with exchange.client("dora") as dora, exchange.client("bob") as bob:
+            invitation = await dora.invites("bob")
+            invited = await bob.is_invited()
+            assert invited["from"] == "3004"
+            await bob.asks("refuse", invitation=invited["invitation"])
+            await dora.is_told(invitation, "refused")
+        with pytest.raises(AssertionError, match='"code": "refused"'):
+            async with exchange.client("alice"):
+                pass
+
+    exchange.plays(story)

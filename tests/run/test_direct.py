@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.call import LegKind, Target
+from gateway.call import LegFailed, LegKind, LegOutcome, Target
 from ivr.run.actions import Answer, Connect, Dial, Reject, Ringback
 from ivr.run.direct import RING, direct_flow, mode_of
 from ivr.run.script import Deed, Script
@@ -23,7 +23,7 @@ ALICE = Target("rtc", "alice")
 )
 @pytest.mark.parametrize("target", [ALICE, Target("sip", "2001"), Target("tel", "0301234", "carrier")])
 def test_whoever_is_called_does_not_take_it(target: Target, deed: Deed, status: int, block: str) -> None:
-    call = Script(direct_flow(target))
+    call = Script(direct_flow(target, "rtc"))
     call.seat("rtc:alice" if target is ALICE else target.name).does(deed)
     assert [one.status for one in call.actions if isinstance(one, Reject)] == [status]
     assert call.path == ("ring", block)
@@ -31,8 +31,34 @@ def test_whoever_is_called_does_not_take_it(target: Target, deed: Deed, status: 
     assert not any(isinstance(one, Answer) for one in call.actions)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "status", "to_telephone", "to_client"),
+    [
+        # An invitation that expires, one that nobody confirms; a seat that knows better than we.
+        ("no_answer", 480, 480, 408),
+        ("no_answer", 408, 408, 408),
+        ("offline", 404, 404, 480),
+        ("busy", 600, 600, 486),
+        ("busy", 486, 486, 486),
+        ("refused", 403, 603, 603),
+        ("failed", 407, 503, 503),
+        ("failed", 500, 503, 503),
+        ("failed", None, 503, 503),
+    ],
+)
+def test_a_telephone_is_told_what_the_called_party_said(
+    outcome: LegOutcome, status: int | None, to_telephone: int, to_client: int
+) -> None:
+    callers: tuple[tuple[LegKind, int], ...] = (("sip", to_telephone), ("pstn", to_telephone), ("rtc", to_client))
+    for caller, expected in callers:
+        call = Script(direct_flow(ALICE, caller))
+        [dialled] = [one for one in call.actions if isinstance(one, Dial)]
+        call.happens(LegFailed(dialled.leg_id, outcome, status))
+        assert [one.status for one in call.actions if isinstance(one, Reject)] == [expected]
+
+
 def test_nobody_answers() -> None:
-    call = Script(direct_flow(ALICE))
+    call = Script(direct_flow(ALICE, "rtc"))
     call.until_over()
     assert [one.status for one in call.actions if isinstance(one, Reject)] == [408]
     assert (call.path, call.now) == (("ring", "no_answer"), RING)
@@ -40,7 +66,7 @@ def test_nobody_answers() -> None:
 
 def test_the_caller_is_answered_only_when_the_called_party_is() -> None:
     target = Target("tel", "0301234", "carrier")
-    call = Script(direct_flow(target))
+    call = Script(direct_flow(target, "rtc"))
     [dialled] = [one for one in call.actions if isinstance(one, Dial)]
     assert dialled.target == target
     assert dialled.target.trunk == "carrier"
@@ -56,7 +82,7 @@ def test_the_caller_is_answered_only_when_the_called_party_is() -> None:
 
 
 def test_the_caller_gives_up() -> None:
-    call = Script(direct_flow(ALICE))
+    call = Script(direct_flow(ALICE, "rtc"))
     call.waits(3)
     call.hangs_up()
     assert call.seat("rtc:alice").dropped == ["cancelled"]

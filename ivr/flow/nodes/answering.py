@@ -35,6 +35,10 @@ class Reject:
     code: int = setting(Whole(400, 699), "SIP status the caller's telephone is told", default=603)
     text: str = setting(Text("a short reason", 60), "reason sent beside the status", default="")
 
+    def status(self, met: int | None) -> int:
+        """What the caller is told, where the party rung last did not take the call with status ``met``."""
+        return self.code
+
 
 VERBS = (
     Verb(

@@ -30,7 +30,7 @@ def reject(talk: Conversation, step: Step) -> Outcome:
     settings: answering.Reject = step.settings
     if talk.answer_asked:
         return Finish("rejected")
-    talk.do(Reject(settings.code, settings.text))
+    talk.do(Reject(settings.status(talk.met), settings.text))
     return Finish("rejected", rejected=True)
 
 

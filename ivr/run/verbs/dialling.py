@@ -70,6 +70,8 @@ class _Hunting(Activity):
         return self._judged()
 
     def _told(self, event: Event, now: float) -> None:
+        if isinstance(event, LegFailed):
+            self.talk.met = event.status
         if isinstance(event, LegFailed) and event.outcome == "failed":
             self._trouble = f"{event.status or ''} {event.text}".strip()
         self.talk.do(*self._hunt.handle(event, now))
