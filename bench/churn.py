@@ -40,22 +40,17 @@ class State:
     sizes: dict[str, int]
 
 
-async def come_and_go(far_ends: FarEnds, calls: int, rate: float) -> None:
-    async def one(number: int) -> None:
-        call = await far_ends.connect()
-        await far_ends.hang_up(call, relay_first=number % 2 == 0)
+async def come_and_go(far_ends: FarEnds, calls: int, at_once: int) -> None:
+    numbers = iter(range(calls))
 
-    begun: set[asyncio.Task[None]] = set()
-    loop = asyncio.get_running_loop()
-    at = loop.time()
-    for number in range(calls):
-        await asyncio.sleep(max(0.0, at + number / rate - loop.time()))
-        begun.add(loop.create_task(one(number)))
-        done = {task for task in begun if task.done()}
-        for task in done:
-            task.result()
-        begun -= done
-    await asyncio.gather(*begun)
+    async def one_after_the_other() -> None:
+        for number in numbers:
+            call = await far_ends.connect()
+            await far_ends.hang_up(call, relay_first=number % 2 == 0)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(one_after_the_other())
 
 
 async def state(relay: Relay, calls: int) -> State:
@@ -78,13 +73,13 @@ async def state(relay: Relay, calls: int) -> State:
     return State(calls, held.rss_kb, held.fds, held.threads, sizes)
 
 
-async def measure(first: int, then: int, rate: float) -> list[State]:
+async def measure(first: int, then: int, at_once: int) -> list[State]:
     async with relaying("gateway") as relay:
         far_ends = FarEnds(relay, "PCMU")
         try:
-            states = []
+            states: list[State] = []
             for calls in (first, then):
-                await come_and_go(far_ends, calls, rate)
+                await come_and_go(far_ends, calls, at_once)
                 states.append(await state(relay, sum(s.calls for s in states) + calls))
             return states
         finally:
@@ -119,10 +114,10 @@ def table(states: list[State]) -> Table:
 def bench(
     first: Annotated[int, typer.Option(help="Calls that warm it up.")] = 200,
     then: Annotated[int, typer.Option(help="Further calls, that must leave nothing behind.")] = 800,
-    rate: Annotated[float, typer.Option(help="Calls a second.")] = 10,
+    at_once: Annotated[int, typer.Option(help="Calls at a time.")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
 ) -> None:
-    states = asyncio.run(measure(first, then, rate))
+    states = asyncio.run(measure(first, then, at_once))
     growth = (states[1].rss_kb - states[0].rss_kb) / then
     left = left_behind(*states)
     if as_json:

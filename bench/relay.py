@@ -96,7 +96,8 @@ class Relay(asyncio.DatagramProtocol):
     async def ask(self, command: str, **words: object) -> dict[str, Any]:
         """Raises SystemExit for an answer that says no, TimeoutError for none."""
         cookie = b"%d" % next(self._cookies)
-        answer = self._asked[cookie] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._asked[cookie] = answer
         assert self._transport is not None
         self._transport.sendto(cookie + b" " + bencoded({"command": command, **words}))
         async with asyncio.timeout(_PATIENCE_S):

@@ -108,7 +108,8 @@ class Consent:
                     return None
                 authentic = True
             else:
-                found[kind] = value
+                # The first of a kind counts (RFC 8489 section 14).
+                found.setdefault(kind, value)
             at += 4 + (size + 3 & ~3)
         return found if authentic and at == len(data) else None
 
