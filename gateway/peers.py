@@ -27,6 +27,8 @@ class Peers:
         self._certificate: RTCCertificate | None = None
         self._peers: dict[int, RtcPeer] = {}
         """By media leg."""
+        self._awaited: dict[int, Callable[[], None]] = {}
+        """By media leg: what is done once something is heard there."""
         self._closing: set[asyncio.Task[None]] = set()
 
     def sizes(self) -> dict[str, int]:
@@ -45,14 +47,23 @@ class Peers:
         self._peers[media.id] = peer
         return peer
 
+    def when_heard(self, leg_id: int, do: Callable[[], None]) -> None:
+        """Do something once, as soon as the far end checks its candidates: then it has our description."""
+        if leg_id in self._peers:
+            self._awaited[leg_id] = do
+
     def datagram(self, event: Datagram) -> None:
         """STUN or DTLS from the media engine."""
+        awaited = self._awaited.pop(event.leg_id, None)
+        if awaited is not None:
+            awaited()
         peer = self._peers.get(event.leg_id)
         if peer is not None:
             peer.datagram(event.data, event.address, event.port)
 
     def close(self, leg_id: int) -> None:
         """End the transport over that leg, if it has one."""
+        self._awaited.pop(leg_id, None)
         peer = self._peers.pop(leg_id, None)
         if peer is not None:
             task = asyncio.get_running_loop().create_task(peer.close(), name="close peer")

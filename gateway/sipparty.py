@@ -205,7 +205,10 @@ class SipCaller(SipParty):
         kind: LegKind,
         account: str | None,
         remote: str,
+        when_heard: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
+        """``when_heard`` puts something off until the caller has our description: for those with ICE, which he may
+        be given long before he looks at it."""
         super().__init__(
             owner,
             negotiation,
@@ -216,6 +219,8 @@ class SipCaller(SipParty):
             signalling_id=session.call_id,
         )
         self._session = session
+        self._when_heard = when_heard
+        self._committed = False
         self._sdp: bytes | None = None
         self._early = False
         """Our answer has gone out in a 183, and the caller hears what is played."""
@@ -251,8 +256,17 @@ class SipCaller(SipParty):
             return False
         self._early = True
         self._session.ring(183, self._sdp)
-        self._negotiation.commit()
+        if self._when_heard is None:
+            self._commit()
+        else:
+            # SIP.js looks at it with the 200 only; checks of ours would have failed by then.
+            self._when_heard(self._commit)
         return True
+
+    def _commit(self) -> None:
+        if not self._committed and not self._over:
+            self._committed = True
+            self._negotiation.commit()
 
     def answer(self) -> None:
         if self.answered or self._over:

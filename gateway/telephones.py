@@ -319,6 +319,7 @@ class Telephones:
             kind="pstn" if trunk else "sip",
             account=account,
             remote=str(event.from_uri),
+            when_heard=(lambda do: self._peers.when_heard(media.id, do)) if dtls else None,
         )
         if dtls:
             self._by_leg[media.id] = party

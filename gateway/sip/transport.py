@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, Protocol
 from gateway.sip.hop import Hop
 from gateway.sip.message import MAX_MESSAGE_BYTES
 from gateway.sip.stream import FramingError, KeepAlive, StreamFramer
+from gateway.tls_listener import TlsListener
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,7 @@ class SipTransports:
         self._listening: list[Address] = []
         self._connections: dict[int, Connection] = {}
         self._accepted_from: Counter[str] = Counter()
-        self._tls_listeners: list[_TlsListener] = []
+        self._tls_listeners: list[TlsListener] = []
         self._by_peer: dict[tuple[str, str, int], Connection] = {}
         self._waiting: dict[tuple[str, str, int], _Dialling] = {}
         self._addresses: OrderedDict[tuple[str, int], tuple[float, tuple[str, int] | None]] = OrderedDict()
@@ -165,8 +166,14 @@ class SipTransports:
         if kind == "tls":
             if self._server_tls is None:
                 raise ValueError("listening for TLS needs a certificate")
-            found = await self._loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
-            listener = _TlsListener(self, self._loop, family, found[0][4], self._server_tls)
+            listener = TlsListener(
+                (host, port),
+                self._server_tls,
+                make=lambda host: _Connection(self, "tls", None, counted=host),
+                comes_in=self._comes_in,
+                leaves=self._leaves,
+                handshake_time=self.limits.handshake_time,
+            )
             self._tls_listeners.append(listener)
             return listener.local
         server = await self._loop.create_server(
@@ -436,6 +443,8 @@ class SipTransports:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        for listener in self._tls_listeners:
+            await listener.wait_closed()
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
@@ -570,86 +579,15 @@ class _Datagrams:
         self._socket.close()
 
 
-class _TlsListener:
-    """One listening socket for TLS. Who comes is counted before the handshake, so that those are bounded too who
-    never say anything."""
-
-    def __init__(
-        self, owner: SipTransports, loop: asyncio.AbstractEventLoop, family: int, address: tuple[Any, ...], tls: Any
-    ) -> None:
-        """Bind it; OSError if the address cannot be had."""
-        self._owner = owner
-        self._loop = loop
-        self._tls = tls
-        self._again: asyncio.TimerHandle | None = None
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self._socket.setblocking(False)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            self._socket.bind(address)
-            self._socket.listen(_BACKLOG)
-        except OSError:
-            self._socket.close()
-            raise
-        name = self._socket.getsockname()
-        self.local: tuple[str, int] = (name[0], name[1])
-        self._watch()
-
-    def _watch(self) -> None:
-        self._again = None
-        self._loop.add_reader(self._socket, self._readable)
-
-    def _readable(self) -> None:
-        for _ in range(_AT_A_TIME):
-            try:
-                accepted, address = self._socket.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                # No descriptors are left: they wait in the kernel, or give up.
-                log.error("tls %s: nobody can be let in: %s", self.local, error)
-                self._loop.remove_reader(self._socket)
-                self._again = self._loop.call_later(1.0, self._watch)
-                return
-            accepted.setblocking(False)
-            if self._owner._comes_in(address[0]):
-                self._owner._spawn(self._shake_hands(accepted, address[0]))
-            else:
-                accepted.close()
-
-    async def _shake_hands(self, accepted: socket.socket, host: str) -> None:
-        connection = _Connection(self._owner, "tls", None, counted=True)
-        try:
-            await self._loop.connect_accepted_socket(
-                lambda: connection,
-                accepted,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._owner.limits.handshake_time,
-            )
-        except (OSError, TimeoutError) as error:
-            log.info("no TLS with %s: %s", host, getattr(error, "reason", None) or error)
-        finally:
-            if connection.number == 0:
-                self._owner._leaves(host)
-                accepted.close()
-
-    def close(self) -> None:
-        if self._again is not None:
-            self._again.cancel()
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
-
-
 class _Connection(asyncio.Protocol):
     """One TCP or TLS connection, accepted or made."""
 
     def __init__(
-        self, owner: SipTransports, kind: str, dialled: tuple[str, str, int] | None, *, counted: bool = False
+        self, owner: SipTransports, kind: str, dialled: tuple[str, str, int] | None, *, counted: str | None = None
     ) -> None:
         self._owner = owner
         self._counted = counted
+        """The address that it came in by, if it was counted before."""
         self._kind = kind
         self.dialled = dialled
         """Whom we called, by the name we used; None if they called us."""
@@ -670,12 +608,11 @@ class _Connection(asyncio.Protocol):
         name = transport.get_extra_info("peername")
         local = transport.get_extra_info("sockname")
         if not name or not local:
-            transport.close()
+            self._turned_away()
             return
         self.peer = (self._kind, name[0], name[1])
-        if not self._owner.connection_opened(self, counted=self._counted):
-            if self._transport is not None:
-                self._transport.abort()
+        if not self._owner.connection_opened(self, counted=self._counted is not None):
+            self._turned_away()
             return
         if self.dialled is None:
             self.hop = Hop(self._kind, name[0], name[1], self.number, (local[0], local[1]))
@@ -683,6 +620,12 @@ class _Connection(asyncio.Protocol):
             # Our end of a connection that we made has a passing port: nobody is to be told to answer there.
             self.hop = Hop(self._kind, name[0], name[1], self.number)
         self._since = self._heard = asyncio.get_running_loop().time()
+
+    def _turned_away(self) -> None:
+        if self._counted is not None:
+            self._owner._leaves(self._counted)
+        if self._transport is not None:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self.number == 0 or self._transport is None:

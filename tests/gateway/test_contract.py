@@ -67,6 +67,7 @@ def test_what_our_ice_sets_of_a_connection(name: str, kind: type) -> None:
         ("check_complete", ["self", "pair"]),
         ("check_incoming", ["self", "message", "addr", "protocol"]),
         ("data_received", ["self", "data", "component"]),
+        ("query_consent", ["self"]),
     ],
 )
 def test_what_our_ice_overrides(name: str, parameters: list[str]) -> None:
@@ -85,6 +86,10 @@ def test_names_of_aioice() -> None:
     for name in ("connection_made", "datagram_received"):
         has(aioice.ice.StunProtocol, name, PEER)
     has(aioice.ice.CandidatePair, "remote_addr", PEER)
+    takes(aioice.ice.Connection.build_request, ["self", "pair", "nominate"], f"{PEER} _Ice._consent_on")
+    assert "_query_consent_task" in vars(connection()), (
+        f"{PEER} _Ice.query_consent clears Connection._query_consent_task"
+    )
     takes(aioice.ice.server_reflexive_candidate, ["protocol", "stun_server"], PEER)
     takes(aioice.ice.get_host_addresses, ["use_ipv4", "use_ipv6"], CANDIDATES)
     takes(aioice.candidate.candidate_foundation, ["candidate_type", "candidate_transport", "base_address"], CANDIDATES)

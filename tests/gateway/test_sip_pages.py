@@ -5,6 +5,7 @@ Sound is told apart by its pitch at both ends.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from gateway.call import CallerLeft, KeyPressed, LegAnswered, LegEnded, LegFaile
 from gateway.config import RtcConfig, RtcListen
 from gateway.media.tone import tone
 from tests.gateway.calls import HELLO_HZ, rings_a_seat, says_hello
-from tests.gateway.exchange import PASSWORD, Exchange
+from tests.gateway.exchange import PASSWORD, Exchange, Owned
 from tests.peers.company import Company
 from tests.peers.patience import until
 from tests.peers.sip_page import Library, SipBrowser, SipPage
@@ -70,6 +71,34 @@ def test_a_page_calls_in(exchange: Exchange, page: Callable[[Library], SipPage],
     assert owned.hears(KeyPressed).key == "5"
     owned.asks(lambda call: call.hangup())
     seat.is_over()
+    exchange.is_clean()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_page_hears_before_it_is_answered(
+    exchange: Exchange, page: Callable[[Library], SipPage], library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.rtc.peer._CONNECT_TIMEOUT", 2.0)
+
+    def says_hello_early(owned: Owned) -> None:
+        owned.call.early()
+        owned.call.play(1, [tone(HELLO_HZ, 60_000)])
+
+    exchange.greets = says_hello_early
+    seat = page(library)
+    seat.dials("1000")
+    seat.hears_ringing()
+    if library == "jssip":
+        seat.hears(HELLO_HZ)
+    # SIP.js looks at the description with the answer only, however long that takes.
+    exchange.awaits(asyncio.sleep(2.5))
+    exchange.takes().asks(lambda call: call.answer())
+    seat.is_connected()
+    seat.hears(HELLO_HZ)
+    seat.hangs_up()
+    owned = exchange.takes()
+    owned.hears(CallerLeft)
+    owned.asks(lambda call: call.hangup())
     exchange.is_clean()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import aiohttp
 import pytest
 
 from gateway.call import LegAnswered, LegFailed, LegRinging, Target
-from gateway.config import RtcConfig, RtcListen
+from gateway.config import RtcConfig, RtcListen, TlsConfig
 from gateway.sdp import parse_sdp
 from tests.gateway.exchange import PASSWORD, Exchange, Owned
 from tests.peers.patience import SLACK, until
@@ -203,3 +204,18 @@ def test_many_come_and_go(exchange: Exchange) -> None:
     until(lambda: not exchange.gateway.registered_seats, "a seat is left")
     assert exchange.do(lambda: exchange.gateway._telephones._transports.connections) == 0
     seat.close()
+
+
+def test_who_never_shakes_hands_at_https_is_counted(open_exchange: Callable[..., Exchange], tmp_path: Path) -> None:
+    exchange = open_exchange(
+        rtc=RtcConfig(listen=(RtcListen("https", "127.0.0.1", 0),), state=tmp_path, secret="s" * 40),
+        tls=TlsConfig(tmp_path),
+    )
+    address = exchange.gateway.rtc_addresses[0]
+
+    def connections() -> int:
+        return exchange.do(lambda: exchange.gateway.sizes()["rtc_open connections"])
+
+    with socket.create_connection((address.host, address.port)):
+        until(lambda: connections() == 1, "it is not counted")
+    until(lambda: connections() == 0, "it is counted for ever")
