@@ -11,13 +11,15 @@ import contextlib
 import logging
 import random
 import secrets
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from aioice import Candidate, Connection
 from aioice import ice as aioice_ice
 from aioice.ice import CandidatePair, StunProtocol, server_reflexive_candidate
+from aioice.stun import Message
 from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 from aiortc.rtcdtlstransport import State as DtlsState
 
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT = 30.0
 _DTLS_WAITING_MAX = 32
 """Datagrams: two flights of a handshake with a large certificate, several times over."""
+_CANDIDATES_MAX = 64
+"""Of one generation: those that were signalled, and again as many that only show by their checks."""
 
 _STUN_HEADER = 20
 
@@ -97,9 +101,12 @@ class RtcPeer:
         """Our part of the handshake once it is settled; it stays for as long as the association does."""
         self._dtls_transport = _DtlsPath(self._send_dtls)
         self._dtls: _Dtls | None = None
+        self._handshake: asyncio.Task[None] | None = None
+        """Waits for a path, shakes hands, and then for the end. There is one, however often descriptions change."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._connected = False
         self._over = False
+        self._told_lost = False
         self._path: tuple[str, int] | None = None
 
     @property
@@ -114,8 +121,11 @@ class RtcPeer:
         """
         if self._ice is None:
             self._ice = self._new_ice(controlling=theirs is None)
-        elif theirs is not None and self._theirs is not None and theirs.ufrag != self._theirs.ufrag:
-            self._next_generation()
+        elif theirs is not None and self._theirs is not None:
+            if theirs.ufrag != self._theirs.ufrag:
+                self._next_generation()
+            else:
+                self._take_back_restart()
         if theirs is not None and self._setup is None:
             self._setup = "passive" if theirs.setup == "active" else "active"
         return DtlsSrtp(
@@ -152,18 +162,18 @@ class RtcPeer:
             self._ice.remote_username, self._ice.remote_password = theirs.ufrag, theirs.password
             self._ice.remote_is_lite = theirs.lite
             self._spawn(self._connect(self._ice), "ice")
-        if self._dtls is None:
-            self._spawn(self._shake_hands(theirs), "dtls")
+        if self._handshake is None:
+            self._handshake = self._spawn(self._shake_hands(), "dtls")
 
     def add_candidate(self, text: str) -> None:
         """A further candidate of theirs, the value of ``a=candidate``; what is none, or no UDP, is ignored."""
         ice = self._ice
         if self._over or ice is None or ice.candidates_left <= 0:
             return
-        with contextlib.suppress(ValueError, IndexError, AssertionError):
+        with contextlib.suppress(ValueError):
             candidate = Candidate.from_sdp(text)
             # The address behind a name of mDNS is learnt from the browser's own check; asking takes a second.
-            if candidate.transport.lower() == "udp" and candidate.component == 1 and not _is_name(candidate.host):
+            if _is_of_use(candidate):
                 ice.candidates_left -= 1
                 self._spawn(ice.add_remote_candidate(candidate), "candidate")
 
@@ -183,9 +193,10 @@ class RtcPeer:
         if self._over:
             return
         self._over = True
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._dtls is not None:
             await self._dtls.stop()
         for ice in (self._former, self._ice):
@@ -207,6 +218,12 @@ class RtcPeer:
         if outdated is not None:
             self._spawn(outdated.close(), "ice")
 
+    def _take_back_restart(self) -> None:
+        """An offer that restarted ICE was refused, and the next one does not: then what was before stays."""
+        if self._former is not None and self._ice is not None and not self._ice.started:
+            refused, self._ice, self._former = self._ice, self._former, None
+            self._spawn(refused.close(), "ice")
+
     async def _connect(self, ice: _Ice) -> None:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
@@ -225,10 +242,11 @@ class RtcPeer:
         if ice is self._ice:
             self._lost("consent_lost")
 
-    async def _shake_hands(self, theirs: DtlsSrtp) -> None:
+    async def _shake_hands(self) -> None:
         await self._dtls_transport.ready.wait()
+        assert self._theirs is not None
         self._dtls = _Dtls(self._dtls_transport, self._certificate, "client" if self._setup == "active" else "server")
-        fingerprints = [RTCDtlsFingerprint(each.algorithm, each.value) for each in theirs.fingerprints]
+        fingerprints = [RTCDtlsFingerprint(each.algorithm, each.value) for each in self._theirs.fingerprints]
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await self._dtls.start(RTCDtlsParameters(fingerprints))
@@ -264,7 +282,8 @@ class RtcPeer:
             self._leg.send_datagram(data, *self._path)
 
     def _lost(self, reason: Literal["ice_failed", "dtls_failed", "consent_lost", "closed"]) -> None:
-        if not self._over:
+        if not self._told_lost:
+            self._told_lost = True
             self._connected = False
             self._tell(PeerLost(reason))
 
@@ -272,11 +291,11 @@ class RtcPeer:
         if not self._over:
             self._tell_owner(event)
 
-    def _spawn(self, work: object, name: str) -> None:
-        task = asyncio.ensure_future(cast("asyncio.Future[None]", work))
-        assert isinstance(task, asyncio.Task)
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=f"rtc peer: {name}")
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -318,7 +337,7 @@ class _Ice(Connection):
     ) -> None:
         super().__init__(ice_controlling=controlling)
         self.started = False
-        self.candidates_left = 64
+        self.candidates_left = _CANDIDATES_MAX
         self._leg = leg
         self._tell_nominated = nominated
         self._consent: Consent | None = None
@@ -351,10 +370,19 @@ class _Ice(Connection):
             if consent.is_confirmed_by(data, address):
                 self._consent_until = asyncio.get_running_loop().time() + _consent_s()
                 return
-        self.socket.datagram_received(data, address)
+        try:
+            self.socket.datagram_received(data, address)
+        except (struct.error, KeyError, AssertionError) as error:
+            # aioice expects ValueError of its parser only; an attribute cut short is another one.
+            log.debug("STUN from %s:%d is of no use: %r", *address, error)
 
     def data_received(self, data: bytes, component: int) -> None:
         """What looked like STUN and is none; aioice would keep it for a reader that there never is."""
+
+    def check_incoming(self, message: Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        # Checks from ever other ports would each be remembered.
+        if len(self._check_list) < 2 * _CANDIDATES_MAX or any(pair.remote_addr == addr for pair in self._check_list):
+            super().check_incoming(message, addr, protocol)
 
     def check_complete(self, pair: CandidatePair) -> None:
         super().check_complete(pair)
@@ -438,10 +466,15 @@ class _Dtls(RTCDtlsTransport):
             self.ended.set()
 
 
+def _is_of_use(candidate: Candidate) -> bool:
+    return (
+        candidate.transport.lower() == "udp"
+        and candidate.component == 1
+        and 0 < candidate.port <= 65_535
+        and not candidate.host.lower().endswith(".local")
+    )
+
+
 def _consent_s() -> float:
     """For how long an answer is good; 30 s."""
     return aioice_ice.CONSENT_INTERVAL * aioice_ice.CONSENT_FAILURES
-
-
-def _is_name(host: str) -> bool:
-    return host.lower().endswith(".local")
