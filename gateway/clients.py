@@ -30,6 +30,7 @@ from gateway.rtc.events import (
     ClientUnreachable,
     Event,
     HungUp,
+    InvitationAccepted,
     InvitationCancelled,
     InvitationFailed,
     InvitationReceived,
@@ -45,6 +46,7 @@ from gateway.rtc.token import Tokens, secret_in, token_secret_file
 from gateway.rtc.values import IceServerInfo
 from gateway.rtc.websocket import Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
+from gateway.sdp import Refused
 from gateway.sip.token import new_token
 
 __all__ = ["RtcClients"]
@@ -178,14 +180,20 @@ class RtcClients:
                 log.debug("client %s is %s", user, state)
             case _:
                 party = self._parties.get(event.invitation)
-                if isinstance(event, InvitationCancelled | InvitationRefused | InvitationFailed | HungUp):
-                    self._parties.pop(event.invitation, None)
+                if isinstance(event, InvitationAccepted):
+                    # It is heard, whichever other device of his was not.
+                    self._heard(event.invitation)
                 if party is not None:
                     party.invitation_event(event)
+                if isinstance(event, InvitationCancelled | InvitationRefused | InvitationFailed | HungUp):
+                    self._parties.pop(event.invitation, None)
 
     def _fail(self, event: Event) -> None:
         invitation = getattr(event, "invitation", None)
         if invitation is not None:
+            party = self._parties.get(invitation)
+            if party is not None and not party.over:
+                party.fail()
             self._agent.refuse(invitation, "failed", 500)
             self._agent.end(invitation, "failed")
 
@@ -256,7 +264,11 @@ class RtcClients:
             channel=event.channel,
         )
         self._parties[event.invitation] = self._by_leg[media.id] = party
-        refused = party.prepare(event.sdp)
+        try:
+            refused = party.prepare(event.sdp)
+        except Exception:
+            log.exception("the offer of rtc:%s could not be answered", event.user)
+            refused = Refused("399 The offer could not be answered", 500)
         if refused is not None:
             log.info("call of rtc:%s refused: %s", event.user, refused.warning)
             del self._parties[event.invitation]
@@ -365,9 +377,11 @@ class RtcClients:
 
     def _listen(self, invitation: str, before: int = -1) -> None:
         """Sound may go on where signalling does not; the other side gets music only when both are gone."""
+        former = self._listening.pop(invitation, None)
+        if former is not None:
+            former.cancel()
         party = self._parties.get(invitation)
         if party is None:
-            self._listening.pop(invitation, None)
             return
         received = party.packets_received
         party.away(received == before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT = 30.0
 _DTLS_WAITING_MAX = 32
 """Datagrams: two flights of a handshake with a large certificate, several times over."""
+
+_CANDIDATES_MAX = 64
+"""Of theirs that are taken, in one generation."""
+_ADDRESSES_MAX = 2 * _CANDIDATES_MAX
+"""That are checked in one generation: those named, and those that checks come from."""
 
 _PROFILES: dict[bytes, SrtpProfile] = {
     b"SRTP_AEAD_AES_256_GCM": "AEAD_AES_256_GCM",
@@ -133,12 +139,12 @@ class RtcPeer:
 
     def apply(self, theirs: DtlsSrtp) -> None:
         """Their description is in force: check candidates, then shake hands."""
-        former, self._theirs = self._theirs, theirs
+        self._theirs = theirs
         if self._over or self._ice is None:
             return
         if self._setup is None:
             self._setup = "active" if theirs.setup == "passive" else "passive"
-        if former is None or former.ufrag != theirs.ufrag or not self._ice.started:
+        if not self._ice.started:
             self._ice.started = True
             self._ice.remote_username, self._ice.remote_password = theirs.ufrag, theirs.password
             self._ice.remote_is_lite = theirs.lite
@@ -156,7 +162,7 @@ class RtcPeer:
         with contextlib.suppress(ValueError, IndexError, AssertionError):
             candidate = Candidate.from_sdp(text)
             # The address behind a name of mDNS is learnt from the browser's own check; asking takes a second.
-            if candidate.transport.lower() == "udp" and candidate.component == 1 and not _is_name(candidate.host):
+            if candidate.transport.lower() == "udp" and candidate.component == 1 and _may_be_checked(candidate):
                 ice.candidates_left -= 1
                 self._spawn(ice.add_remote_candidate(candidate), "candidate")
 
@@ -167,8 +173,9 @@ class RtcPeer:
         if data[0] < 4:
             ice = self._former if self._former is not None and self._former.is_meant(data) else self._ice
             if ice is not None:
-                ice.socket.datagram_received(data, (address, port))
-        else:
+                ice.stun_received(data, (address, port))
+        elif any(ice is not None and ice.knows((address, port)) for ice in (self._ice, self._former)):
+            # Anybody could end a handshake with one unprotected alert: who has shown no password of ICE is not heard.
             self._dtls_transport.put(data)
 
     async def close(self) -> None:
@@ -195,8 +202,13 @@ class RtcPeer:
 
     def _next_generation(self) -> None:
         assert self._ice is not None
-        outdated, self._former = self._former, self._ice
-        self._ice = self._new_ice(controlling=self._former.ice_controlling)
+        present = self._ice
+        if present.started or self._former is None:
+            outdated, self._former = self._former, present
+        else:
+            # It was described, and nothing came of it: what carries goes on to.
+            outdated = present
+        self._ice = self._new_ice(controlling=present.ice_controlling)
         if outdated is not None:
             self._spawn(outdated.close(), "ice")
 
@@ -311,7 +323,7 @@ class _Ice(Connection):
     ) -> None:
         super().__init__(ice_controlling=controlling)
         self.started = False
-        self.candidates_left = 64
+        self.candidates_left = _CANDIDATES_MAX
         self._tell_nominated = nominated
         self.socket = StunProtocol(self)
         self.socket.connection_made(_LegSocket(leg, self.socket))
@@ -319,6 +331,24 @@ class _Ice(Connection):
         self._local_candidates = host_candidates(addresses, leg.port)
         self._local_candidates_start = self._local_candidates_end = True
         self.socket.local_candidate = self._local_candidates[0]
+
+    def stun_received(self, data: bytes, address: tuple[str, int]) -> None:
+        """Whatever calls itself STUN."""
+        if not self.knows(address) and len(self._remote_candidates) >= _ADDRESSES_MAX:
+            # Each address that a check comes from is checked in turn: they would make us a sender to anywhere.
+            return
+        try:
+            self.socket.datagram_received(data, address)
+        except Exception as error:
+            # Attributes of the wrong size, or absent, are not what the library looks for.
+            log.debug("STUN from %s:%d is not well-formed: %r", *address, error)
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """What is no STUN after all; the library would keep it for a reader, and there is none."""
+
+    def knows(self, address: tuple[str, int]) -> bool:
+        """Whether that address was named in signalling, or has shown the password."""
+        return any((each._network_host, each.port) == address for each in self._remote_candidates)
 
     def is_meant(self, data: bytes) -> bool:
         """Whether a STUN message belongs to this generation: by its transaction, or by the name in it."""
@@ -381,5 +411,11 @@ class _Dtls(RTCDtlsTransport):
             self.ended.set()
 
 
-def _is_name(host: str) -> bool:
-    return host.lower().endswith(".local")
+def _may_be_checked(candidate: Candidate) -> bool:
+    """Whether a browser can be there. Private addresses are where most are; no one is at a group's, or at none.
+
+    Raises ValueError for a name.
+    """
+    address = ipaddress.ip_address(candidate.host)
+    nowhere = address.is_multicast or address.is_unspecified or (address.is_reserved and address.version == 4)
+    return 0 < candidate.port < 65_536 and not nowhere
