@@ -116,6 +116,7 @@ class WebPhone:
 
     def takes(self, invited: dict[str, Any]) -> RTCPeerConnection:
         """Accept an invitation, with sound."""
+        rtc: RTCPeerConnection
         rtc, sdp = self.awaits(self._takes(invited["description"]["sdp"]))
         answer = self.asks("accept", invitation=invited["invitation"], description={"type": "answer", "sdp": sdp})
         assert answer["type"] == "ok", answer
@@ -157,7 +158,8 @@ class WebPhone:
 
     async def _ask(self, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
         number = next(self._ids)
-        self._answers[number] = answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         await self._socket.send_json({"type": kind, "id": number, **fields})
         async with asyncio.timeout(SLACK):
             return await answer
