@@ -29,6 +29,7 @@ from gateway.rtc.events import (
     ClientUnreachable,
     Event,
     HungUp,
+    InvitationAccepted,
     InvitationCancelled,
     InvitationFailed,
     InvitationReceived,
@@ -44,6 +45,7 @@ from gateway.rtc.token import Tokens, secret_in, token_secret_file
 from gateway.rtc.values import IceServerInfo
 from gateway.rtc.websocket import Handler, Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
+from gateway.sdp import Refused
 from gateway.sip.token import new_token
 
 __all__ = ["RtcClients"]
@@ -52,6 +54,8 @@ log = logging.getLogger(__name__)
 
 _PAGES = Path(__file__).parent / "pages"
 
+_CHANNEL_MIN = 20
+"""Characters: a shorter name that a client has chosen may be guessed, and lets nobody into its call."""
 # Seconds between looking whether a client that does not signal still sends sound.
 _LISTEN_EVERY = 1.0
 
@@ -178,14 +182,20 @@ class RtcClients:
                 log.debug("client %s is %s", user, state)
             case _:
                 party = self._parties.get(event.invitation)
-                if isinstance(event, InvitationCancelled | InvitationRefused | InvitationFailed | HungUp):
-                    self._parties.pop(event.invitation, None)
+                if isinstance(event, InvitationAccepted):
+                    # It is heard, whichever other device of his was not.
+                    self._heard(event.invitation)
                 if party is not None:
                     party.invitation_event(event)
+                if isinstance(event, InvitationCancelled | InvitationRefused | InvitationFailed | HungUp):
+                    self._parties.pop(event.invitation, None)
 
     def _fail(self, event: Event) -> None:
         invitation = getattr(event, "invitation", None)
         if invitation is not None:
+            party = self._parties.get(invitation)
+            if party is not None and not party.over:
+                party.fail()
             self._agent.refuse(invitation, "failed", 500)
             self._agent.end(invitation, "failed")
 
@@ -216,7 +226,7 @@ class RtcClients:
             log.info("call to %s from rtc:%s refused: there are too many", event.to, event.user)
             self._agent.refuse(event.invitation, "failed", 503)
             return
-        name = (content.display_name or event.name)[:128]
+        name = "".join(each for each in (content.display_name or event.name)[:128] if each.isprintable())
         call = self._host.new_call(
             did=event.to,
             caller=arrival.caller,
@@ -228,11 +238,15 @@ class RtcClients:
         party = self._caller(call, event, leg_id="caller")
         if party is None:
             return
-        self._open_channel(event.channel, call)
+        if not event.channel_given or len(event.channel) >= _CHANNEL_MIN:
+            self._open_channel(event.channel, call)
         self._host.take(call, party)
 
     def _join(self, call: BridgedCall, event: InvitationReceived) -> None:
         """Who names the channel of a call that runs is let into it: nobody can guess one."""
+        if not self._host.has_room():
+            self._agent.refuse(event.invitation, "failed", 503)
+            return
         party = self._caller(call, event, leg_id=f"member-{new_token()[:8]}")
         if party is not None:
             self._host.add(call, party)
@@ -256,7 +270,11 @@ class RtcClients:
             channel=event.channel,
         )
         self._parties[event.invitation] = self._by_leg[media.id] = party
-        refused = party.prepare(event.sdp)
+        try:
+            refused = party.prepare(event.sdp)
+        except Exception:
+            log.exception("the offer of rtc:%s could not be answered", event.user)
+            refused = Refused("399 The offer could not be answered", 500)
         if refused is not None:
             log.info("call of rtc:%s refused: %s", event.user, refused.warning)
             del self._parties[event.invitation]
@@ -346,9 +364,11 @@ class RtcClients:
 
     def _listen(self, invitation: str, before: int = -1) -> None:
         """Sound may go on where signalling does not; the other side gets music only when both are gone."""
+        former = self._listening.pop(invitation, None)
+        if former is not None:
+            former.cancel()
         party = self._parties.get(invitation)
         if party is None:
-            self._listening.pop(invitation, None)
             return
         received = party.packets_received
         party.away(received == before)

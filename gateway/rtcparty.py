@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from typing import Literal, Protocol
 
@@ -31,6 +32,8 @@ from gateway.rtc.values import Candidate
 from gateway.sdp import Refused
 
 __all__ = ["Invitations", "RtcCallee", "RtcCaller", "RtcParty"]
+
+log = logging.getLogger(__name__)
 
 RefuseResponse = Literal["busy", "refused", "offline", "no_answer", "failed"]
 
@@ -188,6 +191,10 @@ class RtcParty(ABC):
         """No packet for so long that the party must be gone."""
         self._transport_lost("media_timeout")
 
+    @abstractmethod
+    def fail(self) -> None:
+        """We made a mistake with what its client sent: it costs this party, and the call knows."""
+
     def _transport_lost(self, cause: str) -> None:
         if self.answered and not self._over:
             self._invitations.end(self.invitation, "network")
@@ -209,8 +216,11 @@ class RtcParty(ABC):
                 if isinstance(answer, bytes):
                     self._invitations.describe(self.invitation, "answer", answer.decode())
                     self.owner.party_held(self, self._away or self._held or self._negotiation.held)
-            case MediaAnswered(_, sdp):
-                self._negotiation.accept(sdp.encode())
+                else:
+                    log.info("new offer of rtc:%s is not taken: %s", self.user, answer.warning)
+            case MediaAnswered():
+                # We make no second offer: an answer now is to nothing.
+                log.info("rtc:%s answers an offer that was not made", self.user)
             case CandidateReceived(_, _, candidate) if candidate is not None:
                 self.peer.add_candidate(candidate.candidate.removeprefix("candidate:"))
             case _:
@@ -299,6 +309,15 @@ class RtcCaller(RtcParty):
             case _:
                 self._in_call(event)
 
+    def fail(self) -> None:
+        if not self.answered:
+            self._status = 500
+            self._ends("refused", "failed")
+            self._invitations.refuse(self.invitation, "failed", 500)
+        else:
+            self._invitations.end(self.invitation, "failed")
+        self._gone("network", "failed")
+
     def _transport_lost(self, cause: str) -> None:
         if not self.answered and not self._over:
             self._status = 488
@@ -363,6 +382,15 @@ class RtcCallee(RtcParty):
                 pass  # another of his devices, which has not taken the call
             case _:
                 self._in_call(event)
+
+    def fail(self) -> None:
+        self._invitations.end(self.invitation, "failed")
+        if self.answered:
+            self._gone("network", "failed")
+        else:
+            self._invitations.cancel(self.invitation, "failed")
+            self._ends("failed", "accept_failed")
+            self._failed("failed", 500, "what the client sent could not be taken")
 
     def _accepted(self, event: InvitationAccepted) -> None:
         self._device = event.device

@@ -134,6 +134,9 @@ class Calls:
                 self._host.tell(KeysReceived(request.invitation, request.keys))
             case OfferMedia():
                 self._party(session, request.invitation)
+                if not session.media_offers.take(now):
+                    text = f"too many descriptions; at most {session.media_offers.rate:g} a second"
+                    raise ProtocolError("too_fast", text, retry_ms=session.media_offers.retry_ms(now))
                 session.answer(request_id, Ok())
                 told = MediaOffered if request.description.type == "offer" else MediaAnswered
                 self._host.tell(told(request.invitation, request.description.sdp))

@@ -81,6 +81,9 @@ class Limits:
     invitations_per_second: float = 2.0
     invitations_at_once: float = 20.0
     """Of one session. Each makes its user busy and free again, which all who watch him are told."""
+    media_offers_per_second: float = 1.0
+    media_offers_at_once: float = 10.0
+    """Of one session. Each may name new addresses, which ICE then checks."""
     invitations_of_user: int = 16
     """That ring one user at the same time."""
     received_time: float = 30.0

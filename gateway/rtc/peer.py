@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import random
 import secrets
-import struct
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -19,7 +19,6 @@ from typing import Any, Literal, cast
 from aioice import Candidate, Connection
 from aioice import ice as aioice_ice
 from aioice.ice import CandidatePair, StunProtocol, server_reflexive_candidate
-from aioice.stun import Message
 from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 from aiortc.rtcdtlstransport import State as DtlsState
 
@@ -39,8 +38,9 @@ _CONNECT_TIMEOUT = 30.0
 _DTLS_WAITING_MAX = 32
 """Datagrams: two flights of a handshake with a large certificate, several times over."""
 _CANDIDATES_MAX = 64
-"""Of one generation: those that were signalled, and again as many that only show by their checks."""
-
+"""Of theirs that are taken, in one generation."""
+_ADDRESSES_MAX = 2 * _CANDIDATES_MAX
+"""That are checked in one generation: those named, and those that checks come from."""
 _STUN_HEADER = 20
 
 _PROFILES: dict[bytes, SrtpProfile] = {
@@ -149,7 +149,7 @@ class RtcPeer:
 
     def apply(self, theirs: DtlsSrtp) -> None:
         """Their description is in force: check candidates, then shake hands."""
-        former, self._theirs = self._theirs, theirs
+        self._theirs = theirs
         if self._over or self._ice is None:
             return
         if self._setup is None:
@@ -157,7 +157,7 @@ class RtcPeer:
         # Before the checks begin, or the first would wait for the second beat of their clock.
         for text in theirs.candidates:
             self.add_candidate(text)
-        if former is None or former.ufrag != theirs.ufrag or not self._ice.started:
+        if not self._ice.started:
             self._ice.started = True
             self._ice.remote_username, self._ice.remote_password = theirs.ufrag, theirs.password
             self._ice.remote_is_lite = theirs.lite
@@ -173,7 +173,7 @@ class RtcPeer:
         with contextlib.suppress(ValueError):
             candidate = Candidate.from_sdp(text)
             # The address behind a name of mDNS is learnt from the browser's own check; asking takes a second.
-            if _is_of_use(candidate):
+            if candidate.transport.lower() == "udp" and candidate.component == 1 and _may_be_checked(candidate):
                 ice.candidates_left -= 1
                 self._spawn(ice.add_remote_candidate(candidate), "candidate")
 
@@ -184,8 +184,9 @@ class RtcPeer:
         if data[0] < 4:
             ice = self._former if self._former is not None and self._former.is_meant(data) else self._ice
             if ice is not None:
-                ice.stun(data, (address, port))
-        else:
+                ice.stun_received(data, (address, port))
+        elif any(ice is not None and ice.knows((address, port)) for ice in (self._ice, self._former)):
+            # Anybody could end a handshake with one unprotected alert: who has shown no password of ICE is not heard.
             self._dtls_transport.put(data)
 
     async def close(self) -> None:
@@ -213,8 +214,13 @@ class RtcPeer:
 
     def _next_generation(self) -> None:
         assert self._ice is not None
-        outdated, self._former = self._former, self._ice
-        self._ice = self._new_ice(controlling=self._former.ice_controlling)
+        present = self._ice
+        if present.started or self._former is None:
+            outdated, self._former = self._former, present
+        else:
+            # It was described, and nothing came of it: what carries goes on to.
+            outdated = present
+        self._ice = self._new_ice(controlling=present.ice_controlling)
         if outdated is not None:
             self._spawn(outdated.close(), "ice")
 
@@ -350,6 +356,21 @@ class _Ice(Connection):
         self._local_candidates_start = self._local_candidates_end = True
         self.socket.local_candidate = self._local_candidates[0]
 
+    def stun_received(self, data: bytes, address: tuple[str, int]) -> None:
+        """Whatever calls itself STUN."""
+        if not self.knows(address) and len(self._remote_candidates) >= _ADDRESSES_MAX:
+            # Each address that a check comes from is checked in turn: they would make us a sender to anywhere.
+            return
+        try:
+            self._stun(data, address)
+        except Exception as error:
+            # Attributes of the wrong size, or absent, are not what the library looks for.
+            log.debug("STUN from %s:%d is not well-formed: %r", *address, error)
+
+    def knows(self, address: tuple[str, int]) -> bool:
+        """Whether that address was named in signalling, or has shown the password."""
+        return any((each._network_host, each.port) == address for each in self._remote_candidates)
+
     def is_meant(self, data: bytes) -> bool:
         """Whether a STUN message belongs to this generation: by its transaction, or by the name in it."""
         transaction = data[8:_STUN_HEADER]
@@ -359,7 +380,7 @@ class _Ice(Connection):
             or f"{self.local_username}:".encode() in data
         )
 
-    def stun(self, data: bytes, address: tuple[str, int]) -> None:
+    def _stun(self, data: bytes, address: tuple[str, int]) -> None:
         """A STUN message of this generation."""
         consent = self._consent
         if consent is not None and consent.address == address:
@@ -370,19 +391,10 @@ class _Ice(Connection):
             if consent.is_confirmed_by(data, address):
                 self._consent_until = asyncio.get_running_loop().time() + _consent_s()
                 return
-        try:
-            self.socket.datagram_received(data, address)
-        except (struct.error, KeyError, AssertionError) as error:
-            # aioice expects ValueError of its parser only; an attribute cut short is another one.
-            log.debug("STUN from %s:%d is of no use: %r", *address, error)
+        self.socket.datagram_received(data, address)
 
     def data_received(self, data: bytes, component: int) -> None:
         """What looked like STUN and is none; aioice would keep it for a reader that there never is."""
-
-    def check_incoming(self, message: Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
-        # Checks from ever other ports would each be remembered.
-        if len(self._check_list) < 2 * _CANDIDATES_MAX or any(pair.remote_addr == addr for pair in self._check_list):
-            super().check_incoming(message, addr, protocol)
 
     def check_complete(self, pair: CandidatePair) -> None:
         super().check_complete(pair)
@@ -466,13 +478,14 @@ class _Dtls(RTCDtlsTransport):
             self.ended.set()
 
 
-def _is_of_use(candidate: Candidate) -> bool:
-    return (
-        candidate.transport.lower() == "udp"
-        and candidate.component == 1
-        and 0 < candidate.port <= 65_535
-        and not candidate.host.lower().endswith(".local")
-    )
+def _may_be_checked(candidate: Candidate) -> bool:
+    """Whether a browser can be there. Private addresses are where most are; no one is at a group's, or at none.
+
+    Raises ValueError for a name.
+    """
+    address = ipaddress.ip_address(candidate.host)
+    nowhere = address.is_multicast or address.is_unspecified or (address.is_reserved and address.version == 4)
+    return 0 < candidate.port < 65_536 and not nowhere
 
 
 def _consent_s() -> float:

@@ -56,6 +56,7 @@ class Session:
         "heard_at",
         "id",
         "invites",
+        "media_offers",
         "messages",
         "presence_calls",
         "reachable",
@@ -86,6 +87,7 @@ class Session:
         self.messages = Allowance(limits.messages_per_second, limits.messages_per_second, now)
         self.presence_calls = Allowance(limits.presence_calls / limits.presence_period, limits.presence_calls, now)
         self.invites = Allowance(limits.invitations_per_second, limits.invitations_at_once, now)
+        self.media_offers = Allowance(limits.media_offers_per_second, limits.media_offers_at_once, now)
         self._host = host
         self._seq = 0
         self._owed: deque[_Sent] = deque()

@@ -164,6 +164,8 @@ def parse_sdp(data: bytes) -> SessionDescription:
     """
     if len(data) > MAX_BYTES:
         raise SdpError(f"session description larger than {MAX_BYTES} bytes")
+    if b"\0" in data:
+        raise SdpError("a session description holds a NUL")
     text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
     lines = [line.rstrip(" \t") for line in text.split("\n")]
     lines = [line for line in lines if line]
