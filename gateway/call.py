@@ -24,6 +24,8 @@ from gateway.config import (
     RtcConfig,
     RtcListen,
     Seat,
+    SrtpPolicy,
+    TlsConfig,
     Transport,
     Trunk,
 )
@@ -83,7 +85,9 @@ __all__ = [
     "RtcListen",
     "Seat",
     "SecretError",
+    "SrtpPolicy",
     "Target",
+    "TlsConfig",
     "Tokens",
     "Transport",
     "Trunk",

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
 from pathlib import Path
-
-from aiortc import RTCCertificate
 
 from gateway.bridge import BridgedCall
 from gateway.call import Arrival, LegFailed, Refusal, Target
 from gateway.config import Codec, RtcConfig, RtcListen
 from gateway.host import CallHost, Headers
-from gateway.media.engine import Datagram, MediaLeg
+from gateway.media.engine import MediaLeg
 from gateway.negotiation import Negotiation
 from gateway.party import Party
+from gateway.peers import Peers
 from gateway.rtc.agent import RtcAgent
-from gateway.rtc.candidates import reachable_addresses
 from gateway.rtc.content import CallContent
 from gateway.rtc.events import (
     ClientBack,
@@ -43,7 +42,7 @@ from gateway.rtc.passwords import Account, Passwords
 from gateway.rtc.peer import PeerEvent, RtcPeer
 from gateway.rtc.token import Tokens, secret_in, token_secret_file
 from gateway.rtc.values import IceServerInfo
-from gateway.rtc.websocket import Listen, RtcServer
+from gateway.rtc.websocket import Handler, Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
 from gateway.sip.token import new_token
 
@@ -55,18 +54,28 @@ _PAGES = Path(__file__).parent / "pages"
 
 # Seconds between looking whether a client that does not signal still sends sound.
 _LISTEN_EVERY = 1.0
-_CERTIFICATE_RENEWED = timedelta(days=1)
-"""Before it runs out: browsers that are connected keep the old one."""
 
 
 class RtcClients:
-    """Owns the agent and the transport of every RTC party."""
+    """Owns the agent and every RTC party."""
 
-    def __init__(self, config: RtcConfig, host: CallHost, *, media_address: str, advertise: str | None) -> None:
-        """Raises SecretError if the key of the tokens is none, or cannot be kept; OriginError for an origin,
-        GuestNumberError for a number of guests."""
+    def __init__(
+        self,
+        config: RtcConfig,
+        host: CallHost,
+        *,
+        peers: Peers,
+        origins: Origins,
+        tls: ssl.SSLContext | None,
+        more: Mapping[str, Handler],
+    ) -> None:
+        """``tls`` is needed to listen for https; ``more`` is served at the same addresses (see :class:`RtcServer`).
+
+        Raises SecretError if the key of the tokens is none, or cannot be kept; GuestNumberError for a number of guests.
+        """
         self._config = config
         self._host = host
+        self._transports = peers
         tokens = Tokens(config.secret or secret_in(token_secret_file(config.state)), clock=time.time)
         servers = tuple(
             IceServerInfo(urls=server.urls, username=server.username, credential=server.credential)
@@ -77,25 +86,21 @@ class RtcClients:
         )
         self._server = RtcServer(
             self._agent,
-            listen=[Listen(each.host, each.port) for each in config.listen],
+            listen=[Listen(each.host, each.port, tls if each.scheme == "https" else None) for each in config.listen],
             pump=host.pump,
             tokens=tokens,
             passwords=Passwords(self._account),
             guests=Guests(config.guests, new_id=new_token) if config.guests else None,
-            origins=Origins(config.origins),
+            origins=origins,
             pages=_PAGES,
+            more=more,
         )
-        self._addresses = reachable_addresses(media_address, advertise)
-        self._certificate = RTCCertificate.generateCertificate()
         self._parties: dict[str, RtcParty] = {}
         """By invitation."""
-        self._peers: dict[int, RtcPeer] = {}
-        """By media leg."""
         self._by_leg: dict[int, RtcParty] = {}
         self._channels: dict[str, BridgedCall] = {}
         self._listening: dict[str, asyncio.TimerHandle] = {}
         """Invitations of clients that do not signal for now."""
-        self._closing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Raises OSError with the address that could not be had."""
@@ -132,9 +137,7 @@ class RtcClients:
         return {
             **{f"rtc_{name}": size for name, size in {**self._agent.sizes(), **self._server.sizes()}.items()},
             "rtc_parties": len(self._parties),
-            "rtc_peers": len(self._peers),
             "rtc_channels": len(self._channels),
-            "rtc_closing": len(self._closing),
         }
 
     async def close(self) -> None:
@@ -142,9 +145,6 @@ class RtcClients:
         for timer in self._listening.values():
             timer.cancel()
         self._listening.clear()
-        for leg_id in list(self._peers):
-            self._close_peer(leg_id)
-        await asyncio.gather(*self._closing, return_exceptions=True)
         await self._server.stop()
 
     def _account(self, user: str) -> Account | None:
@@ -263,7 +263,7 @@ class RtcClients:
             del self._by_leg[media.id]
             self._agent.refuse(event.invitation, "failed", refused.status)
             media.close()
-            self._close_peer(media.id)
+            self._transports.close(media.id)
             return None
         return party
 
@@ -286,7 +286,7 @@ class RtcClients:
         )
         if isinstance(outcome, NotReachable):
             media.close()
-            self._close_peer(media.id)
+            self._transports.close(media.id)
             if outcome.reason == "full":
                 return LegFailed(leg_id, "busy", 486, f"rtc:{user} has too many calls")
             if outcome.reason == "not_allowed":
@@ -318,15 +318,9 @@ class RtcClients:
                 del self._parties[party.invitation]
             self._heard(party.invitation)
             self._by_leg.pop(party.media.id, None)
-            self._close_peer(party.media.id)
+            self._transports.close(party.media.id)
 
     # Transports ---------------------------------------------------------------------------------------
-
-    def datagram(self, event: Datagram) -> None:
-        """STUN or DTLS from the media engine."""
-        peer = self._peers.get(event.leg_id)
-        if peer is not None:
-            peer.datagram(event.data, event.address, event.port)
 
     def _new_peer(self, media: MediaLeg) -> RtcPeer:
         def tell(event: PeerEvent) -> None:
@@ -335,25 +329,12 @@ class RtcClients:
                 party.peer_event(event)
                 self._host.pump()
 
-        if self._certificate.expires - datetime.now(UTC) < _CERTIFICATE_RENEWED:
-            self._certificate = RTCCertificate.generateCertificate()
-        peer = RtcPeer(
-            media, certificate=self._certificate, addresses=self._addresses, tell=tell, stun=self._config.stun
-        )
-        self._peers[media.id] = peer
-        return peer
-
-    def _close_peer(self, leg_id: int) -> None:
-        peer = self._peers.pop(leg_id, None)
-        if peer is not None:
-            task = asyncio.get_running_loop().create_task(peer.close(), name="close rtc peer")
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        return self._transports.open(media, tell, stun=self._config.stun)
 
     def _negotiation(self, media: MediaLeg, peer: RtcPeer, codecs: tuple[Codec, ...] | list[Codec]) -> Negotiation:
         return Negotiation(
             media,
-            address=self._addresses[0],
+            address=self._transports.addresses[0],
             codecs=codecs,
             session_id=int(new_token()[:8], 16),
             transport=peer,

@@ -11,7 +11,10 @@ from gateway.media.clip import Clip
 from gateway.rtc.rights import Rights
 
 Codec = Literal["PCMU", "PCMA", "G722", "opus"]
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]
+SrtpPolicy = Literal["require", "prefer", "off"]
+"""Whether media is encrypted (SRTP). ``require``: or there is no call. ``prefer``: where the far end can. ``off``:
+never, but for browsers, which speak nothing else."""
 
 CODECS: tuple[Codec, ...] = ("PCMU", "PCMA")
 
@@ -36,6 +39,7 @@ class Seat:
     password: str = field(repr=False)
     display_name: str = ""
     codecs: tuple[Codec, ...] = CODECS
+    srtp: SrtpPolicy = "prefer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,9 @@ class Trunk:
     caller_id: str | None = None
     """The number shown to the called party; the caller's own if None."""
     codecs: tuple[Codec, ...] = CODECS
+    srtp: SrtpPolicy = "prefer"
+    verify: bool = True
+    """Over TLS: it must prove to be ``host`` by a certificate that is trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +105,7 @@ class RtcConfig:
 
     listen: tuple[RtcListen, ...]
     state: Path
-    """The folder where what is made at the first start is kept: the key of the tokens, a certificate for local use."""
-    certificate: Path | None = None
-    key: Path | None = None
+    """The folder where what is made at the first start is kept: the key of the tokens."""
     origins: tuple[str, ...] = ()
     """Pages of these origins may log in, besides our own."""
     ice_servers: tuple[IceServer, ...] = ()
@@ -113,6 +118,19 @@ class RtcConfig:
     guests: tuple[str, ...] = ()
     """Numbers that anybody may call from the call page, without an account."""
     clients: Mapping[str, Client] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """What we show to those who connect by TLS (SIP, https, wss), and whom we believe."""
+
+    state: Path
+    """The folder where a certificate for local use is made if none is given."""
+    certificate: Path | None = None
+    """PEM, with its chain; with ``key``. Looked at again while we run."""
+    key: Path | None = None
+    ca: Path | None = None
+    """Certificates that trunks may show, beside those the system trusts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +151,10 @@ class GatewayConfig:
     media_timeout: float = 60.0
     """Without a packet for so long, once there were some, a party is taken for lost."""
     realtime: bool = True
+    tls: TlsConfig | None = None
+    """None: nothing listens for TLS."""
+    srtp_without_tls: bool = False
+    """Take SRTP for encrypted even where its keys travel in the clear (RFC 4568 section 7 forbids that)."""
     rtc: RtcConfig | None = None
     """None: no RTC clients."""
     seats: Mapping[str, Seat] = field(default_factory=dict)

@@ -20,6 +20,10 @@ class Party(Protocol):
     @property
     def media(self) -> MediaLeg: ...
     @property
+    def legs(self) -> tuple[MediaLeg, ...]:
+        """Its media leg, and those it would have had if another of its telephones had answered; always the same."""
+
+    @property
     def answered(self) -> bool: ...
     @property
     def codec(self) -> str | None: ...

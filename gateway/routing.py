@@ -9,15 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.call import Codec, LegFailed, Seat, Trunk
+from gateway.config import SrtpPolicy
 from gateway.sip.digest import DigestClient
 from gateway.sip.hop import Hop
 from gateway.sip.registrar import Binding
 from gateway.sip.registration import TrunkSettings
 from gateway.sip.settings import Credentials
 from gateway.sip.uri import SipUri
-
-# A contact that only its own connection to us leads to (RFC 7118).
-_OURS_ALONE = ("ws", "wss")
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +28,7 @@ class Ways:
     """The seat or the trunk."""
     hops: tuple[tuple[SipUri, Hop], ...]
     codecs: tuple[Codec, ...]
+    srtp: SrtpPolicy
     address_of_record: SipUri | None = None
     """Whom the INVITE is to; its Request-URI if None."""
     caller_id: str | None = None
@@ -45,6 +44,7 @@ def ways_to_seat(seat: Seat, bindings: list[Binding], domain: str | None) -> Way
         account=seat.account,
         hops=tuple((binding.contact, binding.hop) for binding in bindings),
         codecs=seat.codecs,
+        srtp=seat.srtp,
         address_of_record=SipUri.build(seat.account, domain or bindings[0].hop.host),
     )
 
@@ -55,7 +55,7 @@ def address_of_seat(seat: Seat, bindings: list[Binding]) -> SipUri | LegFailed:
     if isinstance(ways, LegFailed):
         return ways
     contact, hop = ways.hops[-1]
-    if hop.transport in _OURS_ALONE or contact.host.endswith(".invalid"):
+    if hop.only_connection or contact.host.endswith(".invalid"):
         return LegFailed("", "failed", None, f"seat {seat.account} can only be reached through us")
     return contact.as_request_uri()
 
@@ -65,7 +65,7 @@ class _Route:
 
     def __init__(self, trunk: Trunk) -> None:
         self.trunk = trunk
-        self.port = None if trunk.port == 5060 else trunk.port
+        self.port = None if trunk.port == (5061 if trunk.transport == "tls" else 5060) else trunk.port
         self.hop = Hop(trunk.transport, trunk.host, trunk.port)
         self.addresses: frozenset[str] = frozenset()
         self.credentials: Credentials | None = None
@@ -117,6 +117,7 @@ class Trunks:
                     account=name,
                     hops=((SipUri.build(number, route.trunk.host, route.port), route.hop),),
                     codecs=route.trunk.codecs,
+                    srtp=route.trunk.srtp,
                     caller_id=route.trunk.caller_id,
                     credentials=route.digest,
                 )

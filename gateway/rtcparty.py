@@ -118,6 +118,10 @@ class RtcParty(ABC):
         self._statistics: LegStatistics | None = None
 
     @property
+    def legs(self) -> tuple[MediaLeg, ...]:
+        return (self.media,)
+
+    @property
     def codec(self) -> str | None:
         return self._negotiation.codec
 
@@ -156,6 +160,10 @@ class RtcParty(ABC):
         match event:
             case LocalCandidate(candidate):
                 self._invitations.candidate(self.invitation, Candidate(candidate=f"candidate:{candidate}", sdp_mid="0"))
+            case PeerLost("closed") if self.answered and not self._over:
+                # The page said good-bye by DTLS, which comes before the hang-up that follows it, if one does.
+                self._invitations.end(self.invitation)
+                self._gone("remote", "hangup")
             case PeerLost(reason):
                 self._transport_lost(reason)
             case PeerConnected():

@@ -27,6 +27,7 @@ from gateway.call import (
     RtcListen,
     Target,
 )
+from gateway.certificates import CertificateFiles, Certificates
 from gateway.clients import RtcClients
 from gateway.descriptors import make_room
 from gateway.doorkeeper import Doorkeeper
@@ -43,6 +44,8 @@ from gateway.media.engine import (
 )
 from gateway.media.tone import ringback
 from gateway.party import CallerParty, Party
+from gateway.peers import Peers
+from gateway.rtc.origins import Origins
 from gateway.sip.token import new_token
 from gateway.telephones import Telephones, TraceMessage
 
@@ -54,6 +57,8 @@ _NO_PORT_TOLD_EVERY = 5.0
 # Sockets of a caller and of a seat; connections of telephones, the database, recordings.
 _FILES_A_CALL = 4
 _FILES_BESIDES = 512
+SIP_PATH = "/sip"
+"""Where telephones that are browsers connect, at the addresses of the RTC clients (RFC 7118)."""
 # Seconds that telephones get at the end to hear that their calls are over, and to say so.
 _FAREWELL = 2.0
 
@@ -90,7 +95,9 @@ class Gateway:
         self._by_media: dict[int, tuple[BridgedCall, Party]] = {}
         self._events: deque[tuple[BridgedCall, CallEvent]] = deque()
         self._door = Doorkeeper(max_calls=config.max_calls, calls_per_second=config.calls_per_second)
-        self._telephones = Telephones(config, self, self._door, trace=trace)
+        self._peers = Peers(media_address=config.media_address, advertise=config.media_advertise)
+        self._certificates: Certificates | None = None
+        self._telephones = Telephones(config, self, self._door, self._peers, trace=trace)
         self._clients: RtcClients | None = None
         self._without_port = 0
         self._without_port_told = -math.inf
@@ -102,7 +109,10 @@ class Gateway:
     # Life ---------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Open every socket and begin to take calls. Raises OSError with the address that could not be had."""
+        """Open every socket and begin to take calls.
+
+        Raises OSError with the address that could not be had, CertificateError for a certificate or key that is none.
+        """
         self._loop = asyncio.get_running_loop()
         wanted = _FILES_A_CALL * self._config.max_calls + _FILES_BESIDES
         if (allowed := make_room(wanted)) < wanted:
@@ -114,16 +124,37 @@ class Gateway:
             )
         self._engine.start()
         self._loop.add_reader(self._engine.event_fd, self._media_ready)
-        await self._telephones.start()
+        if self._engine.srtp_problem is not None:
+            log.warning("calls cannot be encrypted, and browsers not served: %s", self._engine.srtp_problem)
+        self._certificates = self._own_certificates()
+        tls = self._certificates.context if self._certificates is not None else None
+        await self._telephones.start(tls)
         if self._config.rtc is not None:
+            origins = Origins(self._config.rtc.origins)
             self._clients = RtcClients(
                 self._config.rtc,
                 self,
-                media_address=self._config.media_address,
-                advertise=self._config.media_advertise,
+                peers=self._peers,
+                origins=origins,
+                tls=tls,
+                more={SIP_PATH: self._telephones.websockets(origins.allows).serve},
             )
             await self._clients.start()
+        if self._certificates is not None:
+            self._certificates.watch()
         self.pump()
+
+    def _own_certificates(self) -> Certificates | None:
+        config = self._config
+        secure = [each.host for each in config.listen if each.transport == "tls"]
+        secure += [each.host for each in (config.rtc.listen if config.rtc else ()) if each.scheme == "https"]
+        if config.tls is None or not secure:
+            return None
+        files = None
+        if config.tls.certificate is not None:
+            files = CertificateFiles(config.tls.certificate, config.tls.key or config.tls.certificate)
+        names = [config.domain, config.media_advertise, *(host for host in secure if host not in ("0.0.0.0", "::"))]
+        return Certificates(files, state=config.tls.state, names=[name for name in names if name])
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
@@ -146,6 +177,7 @@ class Gateway:
             "media_legs": self._engine.statistics().legs,
             "parties_with_media": len(self._by_media),
             **self._telephones.sizes(),
+            **self._peers.sizes(),
             **(self._clients.sizes() if self._clients else {}),
         }
 
@@ -169,9 +201,14 @@ class Gateway:
             call.hangup("shutdown")
         self._telephones.leave()
         self.pump()
+        # Some telephones are connected through the server of the clients.
+        await self._telephones.say_goodbye(_FAREWELL)
+        await self._peers.close_all()
         if self._clients is not None:
             await self._clients.close()
-        await self._telephones.close(_FAREWELL)
+        await self._telephones.close()
+        if self._certificates is not None:
+            await self._certificates.close()
         self._loop.remove_reader(self._engine.event_fd)
         self._engine.close()
 
@@ -227,13 +264,15 @@ class Gateway:
     def _media_ready(self) -> None:
         for event in self._engine.events():
             if isinstance(event, Datagram):
-                if self._clients is not None:
-                    self._clients.datagram(event)
+                self._peers.datagram(event)
                 continue
             entry = self._by_media.get(event.leg_id)
             if entry is None:
                 continue
             call, party = entry
+            if event.leg_id != party.media.id:
+                # Another of its telephones has the call.
+                continue
             match event:
                 case KeyReceived():
                     call.media_key(party, event.key, event.inband)
@@ -315,10 +354,13 @@ class Gateway:
             call.reject(500)
 
     def add(self, call: BridgedCall, party: Party) -> None:
-        self._by_media[party.media.id] = (call, party)
+        for leg in party.legs:
+            self._by_media[leg.id] = (call, party)
 
     def forget(self, party: Party) -> None:
-        self._by_media.pop(party.media.id, None)
+        for leg in party.legs:
+            self._by_media.pop(leg.id, None)
+        self._telephones.forget(party)
         if self._clients is not None:
             self._clients.forget(party)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
 from gateway.media.engine import LegStatistics, MediaLeg
 from gateway.negotiation import Negotiation
 from gateway.party import PartyOwner
+from gateway.rtc.peer import PeerEvent, PeerLost
 from gateway.sdp import Refused
 from gateway.sip.events import (
     SessionAnswered,
@@ -49,6 +50,9 @@ _OUTCOMES: dict[int, LegOutcome] = {
     487: "no_answer",
 }
 
+# What a telephone says that finds nothing in our offer.
+_NOT_ACCEPTABLE = (415, 488, 606)
+
 # Of several telephones of one seat, the outcome that says most about the person wins.
 _TELLING: tuple[LegOutcome, ...] = ("refused", "busy", "no_answer", "failed", "offline")
 
@@ -70,7 +74,6 @@ class SipParty(ABC):
     def __init__(
         self,
         owner: PartyOwner,
-        media: MediaLeg,
         negotiation: Negotiation,
         *,
         leg_id: str,
@@ -80,7 +83,7 @@ class SipParty(ABC):
         signalling_id: str = "",
     ) -> None:
         self.owner = owner
-        self.media = media
+        self.media = negotiation.media
         self.leg_id = leg_id
         self.kind: LegKind = kind
         self.answered = False
@@ -92,6 +95,10 @@ class SipParty(ABC):
         self._over = False
         self._hangup_by: str = "local"
         self._statistics: LegStatistics | None = None
+
+    @property
+    def legs(self) -> tuple[MediaLeg, ...]:
+        return (self.media,)
 
     @property
     def codec(self) -> str | None:
@@ -166,6 +173,15 @@ class SipParty(ABC):
             self._close(by)
             self.owner.party_left(self, network=by == "network", cause=cause)
 
+    def peer_event(self, leg: MediaLeg, event: PeerEvent) -> None:
+        """What happened to the ICE and DTLS of one of its legs."""
+        if isinstance(event, PeerLost) and leg is self.media:
+            self._transport_lost(event.reason)
+
+    @abstractmethod
+    def _transport_lost(self, cause: str) -> None:
+        """No sound will come any more."""
+
     @abstractmethod
     def end(self, reason: DropReason) -> None:
         """Hang up, or stop ringing."""
@@ -184,16 +200,17 @@ class SipCaller(SipParty):
         self,
         session: Session,
         owner: PartyOwner,
-        media: MediaLeg,
         negotiation: Negotiation,
         *,
         kind: LegKind,
         account: str | None,
         remote: str,
+        when_heard: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
+        """``when_heard`` puts something off until the caller has our description: for those with ICE, which he may
+        be given long before he looks at it."""
         super().__init__(
             owner,
-            media,
             negotiation,
             leg_id="caller",
             kind=kind,
@@ -202,6 +219,8 @@ class SipCaller(SipParty):
             signalling_id=session.call_id,
         )
         self._session = session
+        self._when_heard = when_heard
+        self._committed = False
         self._sdp: bytes | None = None
         self._early = False
         """Our answer has gone out in a 183, and the caller hears what is played."""
@@ -237,8 +256,17 @@ class SipCaller(SipParty):
             return False
         self._early = True
         self._session.ring(183, self._sdp)
-        self._negotiation.commit()
+        if self._when_heard is None:
+            self._commit()
+        else:
+            # SIP.js looks at it with the 200 only; checks of ours would have failed by then.
+            self._when_heard(self._commit)
         return True
+
+    def _commit(self) -> None:
+        if not self._committed and not self._over:
+            self._committed = True
+            self._negotiation.commit()
 
     def answer(self) -> None:
         if self.answered or self._over:
@@ -290,9 +318,18 @@ class SipCaller(SipParty):
             self.reject(480, "Temporarily Unavailable")
 
     def media_lost(self) -> None:
-        if self.answered and not self._over:
+        if self.answered:
+            self._transport_lost("media_timeout")
+
+    def _transport_lost(self, cause: str) -> None:
+        if self._over:
+            return
+        if self.answered:
             self._session.bye('SIP;cause=408;text="No media"')
-            self._gone("network", "media_timeout")
+        else:
+            self._status = 488
+            self._session.reject(488, None, [("Warning", '399 ivr "No way for the sound"')])
+        self._gone("network", cause)
 
     def session_event(self, session: Session, event: SessionEvent) -> None:
         if self._over:
@@ -344,7 +381,8 @@ class SipCaller(SipParty):
 class SipCallee(SipParty):
     """Whom we dial: a seat, which may have several telephones, or a number through a trunk.
 
-    All telephones get the same offer and share the media leg; the first that answers has the call.
+    All telephones that speak alike get the same offer and share a media leg: browsers one, those that are told keys
+    another. The first that answers has the call, and its leg is the party's from then on.
     """
 
     role: LegRole = "agent"
@@ -352,15 +390,19 @@ class SipCallee(SipParty):
     def __init__(
         self,
         owner: PartyOwner,
-        media: MediaLeg,
-        negotiation: Negotiation,
+        negotiations: Sequence[Negotiation],
         *,
         leg_id: str,
         kind: LegKind,
         account: str | None,
         remote: str,
     ) -> None:
-        super().__init__(owner, media, negotiation, leg_id=leg_id, kind=kind, account=account, remote=remote)
+        super().__init__(owner, negotiations[0], leg_id=leg_id, kind=kind, account=account, remote=remote)
+        self._negotiations = tuple(negotiations)
+        self._by_session: dict[Session, Negotiation] = {}
+        self._again: Callable[[Session, bytes], Session] | None = None
+        self._insisted: set[Session] = set()
+        """Telephones that have got their second offer."""
         self._branches: list[Session] = []
         self._winner: Session | None = None
         self._early: Session | None = None
@@ -368,9 +410,22 @@ class SipCallee(SipParty):
         self._rang = False
         self._outcomes: list[tuple[LegOutcome, int | None, str]] = []
 
-    def start(self, invite: Callable[[bytes], Iterable[Session]]) -> None:
-        """Send the offer to every telephone by the function given."""
-        self._branches = list(invite(self._negotiation.offer()))
+    @property
+    def legs(self) -> tuple[MediaLeg, ...]:
+        return tuple(each.media for each in self._negotiations)
+
+    def start(
+        self,
+        invite: Callable[[Negotiation, bytes], Iterable[Session]],
+        again: Callable[[Session, bytes], Session],
+    ) -> None:
+        """Send the offers to every telephone by the first function; by the second another one, to one of them."""
+        self._again = again
+        for negotiation in self._negotiations:
+            # One by one: what was sent before something cannot be sent has to be taken back.
+            for session in invite(negotiation, negotiation.offer()):
+                self._branches.append(session)
+                self._by_session[session] = negotiation
         if self._branches:
             self._signalling_id = self._branches[0].call_id
 
@@ -385,9 +440,31 @@ class SipCallee(SipParty):
         self._close("local")
 
     def media_lost(self) -> None:
+        self._transport_lost("media_timeout")
+
+    def _transport_lost(self, cause: str) -> None:
+        # Before the answer it is early sound only, and another telephone may answer.
         if self._winner is not None and not self._over:
             self._winner.bye('SIP;cause=408;text="No media"')
-            self._gone("network", "media_timeout")
+            self._gone("network", cause)
+
+    def _close(self, by: str) -> None:
+        if not self._over:
+            self._close_legs_but(self.media)
+        super()._close(by)
+
+    def _close_legs_but(self, kept: MediaLeg) -> None:
+        for leg in self.legs:
+            if leg is not kept:
+                leg.close()
+
+    def _accept(self, session: Session, sdp: bytes) -> Refused | None:
+        """Take the answer of a telephone, and its leg for the party's."""
+        negotiation = self._by_session[session]
+        refused = negotiation.accept(sdp)
+        if refused is None:
+            self._negotiation, self.media = negotiation, negotiation.media
+        return refused
 
     def session_event(self, session: Session, event: SessionEvent) -> None:
         if self._over or (self._winner is not None and session is not self._winner):
@@ -407,7 +484,7 @@ class SipCallee(SipParty):
     def _progress(self, session: Session, event: SessionProgress) -> None:
         if event.status < 180:
             return
-        if event.sdp is not None and self._early is None and self._negotiation.accept(event.sdp) is None:
+        if event.sdp is not None and self._early is None and self._accept(session, event.sdp) is None:
             self._early = session
             self.owner.party_early_media(self, True)
         if not self._rang:
@@ -417,7 +494,7 @@ class SipCallee(SipParty):
     def _answered(self, session: Session, event: SessionAnswered) -> None:
         refused = None
         if event.sdp is not None:
-            refused = self._negotiation.accept(event.sdp)
+            refused = self._accept(session, event.sdp)
         elif self._early is not session:
             refused = Refused("399 The answer has no session description")
         if refused is not None:
@@ -430,10 +507,25 @@ class SipCallee(SipParty):
         self._signalling_id = session.call_id
         self._cancel([other for other in self._branches if other is not session], "answered_elsewhere")
         self._branches = [session]
+        self._close_legs_but(self.media)
         self.owner.party_answered(self)
 
     def _failed(self, session: Session, event: SessionFailed) -> None:
+        if event.status in _NOT_ACCEPTABLE and session in self._branches and self._insists(session):
+            return
         self._branch_over(session, outcome_of(event.status, event.cause), event.status, event.reason)
+
+    def _insists(self, session: Session) -> bool:
+        """Whether a telephone that refused our offer gets another: with SRTP, that it may have or not, it will have no
+        RTP/AVP if its owner told it to encrypt (RFC 8643 is for those who were not told)."""
+        sdp = None if session in self._insisted else self._by_session[session].insistent_offer()
+        if sdp is None or self._again is None:
+            return False
+        again = self._again(session, sdp)
+        self._insisted.add(again)
+        self._by_session[again] = self._by_session[session]
+        self._branches[self._branches.index(session)] = again
+        return True
 
     def _branch_over(self, session: Session, outcome: LegOutcome, status: int | None, text: str) -> None:
         if session not in self._branches:

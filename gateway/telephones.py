@@ -9,19 +9,24 @@ import asyncio
 import contextlib
 import logging
 import math
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Literal
 
 from gateway.bridge import BridgedCall
 from gateway.call import CODECS, Arrival, Codec, GatewayConfig, LegFailed, ListenAddress, Refusal, Target
+from gateway.certificates import client_context
+from gateway.config import SrtpPolicy
 from gateway.doorkeeper import Doorkeeper
 from gateway.host import RETRY_AFTER, CallHost, Headers
 from gateway.identity import is_withheld, name_of, number_of
 from gateway.media.engine import MediaLeg
-from gateway.negotiation import Negotiation
+from gateway.negotiation import Negotiation, speaks_dtls
 from gateway.party import Party
+from gateway.peers import Peers
 from gateway.routing import Trunks, Ways, address_of_seat, ways_to_seat
+from gateway.rtc.peer import PeerEvent, PeerLost
 from gateway.sip.agent import UserAgent
 from gateway.sip.events import (
     Event,
@@ -39,8 +44,9 @@ from gateway.sip.registration import TrunkRegistration
 from gateway.sip.session import Session
 from gateway.sip.settings import Challenge, Refuse, UserAgentConfig
 from gateway.sip.token import new_token
-from gateway.sip.transport import SipTransports
+from gateway.sip.transport import ClientTls, SipTransports
 from gateway.sip.uri import SipUri, with_headers
+from gateway.sip.websocket import SipWebSockets
 from gateway.sipparty import SipCallee, SipCaller
 
 __all__ = ["Telephones", "TraceMessage"]
@@ -53,19 +59,33 @@ TraceMessage = Callable[[Literal["in", "out"], bytes, str], None]
 # Seconds between looking up trunks' host names: carriers move their addresses by DNS.
 _LOOK_UP_EVERY = 300.0
 
+# Seconds: a browser that hangs up ends its media at once, and its BYE may come after that.
+_BYE_MAY_FOLLOW = 2.0
+
 
 class Telephones:
     """Owns the SIP user agent, its sockets, and the signalling of every SIP party."""
 
     def __init__(
-        self, config: GatewayConfig, host: CallHost, door: Doorkeeper, *, trace: TraceMessage | None = None
+        self,
+        config: GatewayConfig,
+        host: CallHost,
+        door: Doorkeeper,
+        peers: Peers,
+        *,
+        trace: TraceMessage | None = None,
     ) -> None:
         self._config = config
         self._host = host
         self._door = door
+        self._peers = peers
         self._trace = trace
         self._trunks = Trunks(config.trunks)
         self._parties: dict[Session, SipCaller | SipCallee] = {}
+        self._by_leg: dict[int, SipCaller | SipCallee] = {}
+        """Those that speak as browsers do, by the leg that they do it over."""
+        self._ending: dict[int, asyncio.TimerHandle] = {}
+        """By leg: who has ended his media, and not said good-bye yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._lookup: asyncio.Task[None] | None = None
@@ -75,8 +95,11 @@ class Telephones:
 
     # Life ---------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Open every socket. Raises OSError with the address that could not be had."""
+    async def start(self, tls: ssl.SSLContext | None) -> None:
+        """Open every socket; ``tls`` is needed to listen for TLS.
+
+        Raises OSError with the address that could not be had, CertificateError for authorities that are none.
+        """
         self._loop = asyncio.get_running_loop()
         self._transports = SipTransports(
             [(a.transport, a.host, a.port) for a in self._config.listen],
@@ -84,6 +107,8 @@ class Telephones:
             hop_lost=self._hop_lost,
             trace=self._show if self._trace else None,
             advertised=self._config.media_advertise,
+            server_tls=tls,
+            client_tls=self._client_tls(),
         )
         self._agent = UserAgent(
             UserAgentConfig(
@@ -109,13 +134,28 @@ class Telephones:
         """Where it listens, with the ports it got."""
         return tuple(ListenAddress(t, h, p) for t, h, p in self._transports.addresses)  # type: ignore[arg-type]
 
+    def websockets(self, allows: Callable[[str | None, str | None], bool]) -> SipWebSockets:
+        """Telephones that are browsers, for whoever listens for them: see :class:`SipWebSockets`."""
+        return SipWebSockets(self._transports, allows=allows)
+
+    def _client_tls(self) -> ClientTls:
+        believed = {(t.host, t.port) for t in self._config.trunks.values() if t.transport == "tls" and not t.verify}
+        proven = client_context(ca=self._config.tls.ca if self._config.tls is not None else None)
+        unproven = client_context(verify=False)
+        return lambda host, port: unproven if (host, port) in believed else proven
+
     @property
     def registered_seats(self) -> frozenset[str]:
         return frozenset(a for a in self._config.seats if self._agent.registrar.bindings(a))
 
     def sizes(self) -> dict[str, int]:
         """How much is remembered."""
-        return {"parties": len(self._parties), "sources": len(self._door), **self._agent.sizes()}
+        return {
+            "parties": len(self._parties),
+            "sources": len(self._door),
+            "ending": len(self._ending),
+            **self._agent.sizes(),
+        }
 
     def drain(self) -> None:
         """Take no more calls: 503 with Retry-After."""
@@ -128,14 +168,20 @@ class Telephones:
         for name in list(self._agent.registrations):
             self._agent.unregister_trunk(name)
 
-    async def close(self, patience: float) -> None:
-        """Close every socket, once all have said good-bye or ``patience`` seconds are over."""
-        if self._lookup is not None:
-            self._lookup.cancel()
+    async def say_goodbye(self, patience: float) -> None:
+        """Wait until all have said good-bye, or ``patience`` seconds are over."""
         # A BYE may get lost, and a trunk wants a password before it lets go.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._said_goodbye.wait()
+
+    async def close(self) -> None:
+        """Close every socket."""
+        if self._lookup is not None:
+            self._lookup.cancel()
+        for timer in self._ending.values():
+            timer.cancel()
+        self._ending.clear()
         if self._timer is not None:
             self._timer.cancel()
         await self._transports.close()
@@ -246,7 +292,15 @@ class Telephones:
         # A carrier that takes no order from just anybody asks for a password when it is to call somebody (REFER).
         session.digest = self._trunks.credentials_at(trunk)
         codecs = seat.codecs if seat else self._config.trunks[trunk].codecs if trunk else CODECS
-        media = self._host.open_leg(event.request_uri)
+        srtp: SrtpPolicy = seat.srtp if seat else self._config.trunks[trunk].srtp if trunk else "prefer"
+        dtls = event.hop.only_connection if event.sdp is None else speaks_dtls(event.sdp)
+        if not dtls and srtp == "require" and not self._keys_are_safe(event.hop):
+            log.info(
+                "call to %s from %s refused: SRTP is required, and keys only come by TLS", event.request_uri, event.hop
+            )
+            session.reject(488, headers=(("Warning", _warning("399 SRTP is required, by TLS")),))
+            return
+        media = self._host.open_leg(event.request_uri, ice=dtls)
         if media is None:
             session.reject(503, headers=(("Retry-After", str(RETRY_AFTER)),))
             return
@@ -261,17 +315,20 @@ class Telephones:
         party = SipCaller(
             session,
             call,
-            media,
-            self._negotiation(media, event.hop, codecs),
+            self._negotiation(media, event.hop, codecs, srtp, dtls=dtls),
             kind="pstn" if trunk else "sip",
             account=account,
             remote=str(event.from_uri),
+            when_heard=(lambda do: self._peers.when_heard(media.id, do)) if dtls else None,
         )
+        if dtls:
+            self._by_leg[media.id] = party
         refused = party.prepare(event.sdp)
         if refused is not None:
             log.info("call to %s from %s refused: %s", event.request_uri, event.hop, refused.warning)
             session.reject(refused.status, headers=(("Warning", _warning(refused.warning)),))
             media.close()
+            self.forget(party)
             return
         self._parties[session] = party
         self._host.take(call, party)
@@ -295,15 +352,25 @@ class Telephones:
             return LegFailed(leg_id, "failed", None, f"{target} cannot be dialled: {error}")
         if isinstance(ways, LegFailed):
             return LegFailed(leg_id, ways.outcome, ways.status, ways.text)
-        media = self._host.open_leg(target)
-        if media is None:
-            return LegFailed(leg_id, "failed", None, "no media port is left")
-        codecs: list[Codec] = [codec for codec in CODECS if codec == call.codec]
-        codecs += [codec for codec in ways.codecs if codec not in codecs]
+        alike = self._alike(ways)
+        if not alike:
+            text = f"{target} must be called with SRTP, and is not reached by TLS"
+            return LegFailed(leg_id, "failed", 488, text)
+        spoken = [codec for codec in ways.codecs if codec == call.codec]
+        codecs = [*spoken, *(codec for codec in ways.codecs if codec not in spoken)]
+        negotiations: dict[Negotiation, list[tuple[SipUri, Hop]]] = {}
+        for kind, hops in alike.items():
+            media = self._host.open_leg(target, ice=kind == "dtls")
+            if media is None:
+                for negotiation in negotiations:
+                    negotiation.media.close()
+                    self._peers.close(negotiation.media.id)
+                return LegFailed(leg_id, "failed", None, "no media port is left")
+            negotiation = self._negotiation(media, hops[0][1], codecs, ways.srtp, dtls=kind == "dtls")
+            negotiations[negotiation] = hops
         party = SipCallee(
             call,
-            media,
-            self._negotiation(media, ways.hops[0][1], [c for c in codecs if c in ways.codecs]),
+            list(negotiations),
             leg_id=leg_id,
             kind="pstn" if target.scheme == "tel" else "sip",
             account=ways.account,
@@ -311,29 +378,57 @@ class Telephones:
         )
         number = caller_id or ways.caller_id or call.caller
 
-        def invite(sdp: bytes) -> Iterator[Session]:
-            for uri, hop in ways.hops:
-                session = self._agent.invite(
-                    uri,
-                    hop,
-                    from_=self._identity(number, call.caller_name, hop),
-                    to=NameAddr.build(ways.address_of_record or uri),
-                    sdp=sdp,
-                    credentials=ways.credentials,
-                    headers=headers,
-                )
-                self._parties[session] = party
-                yield session
+        ways_of: dict[Session, tuple[SipUri, Hop]] = {}
 
+        def call_one(uri: SipUri, hop: Hop, sdp: bytes) -> Session:
+            session = self._agent.invite(
+                uri,
+                hop,
+                from_=self._identity(number, call.caller_name, hop),
+                to=NameAddr.build(ways.address_of_record or uri),
+                sdp=sdp,
+                credentials=ways.credentials,
+                headers=headers,
+            )
+            self._parties[session] = party
+            ways_of[session] = uri, hop
+            return session
+
+        def invite(negotiation: Negotiation, sdp: bytes) -> Iterator[Session]:
+            for uri, hop in negotiations[negotiation]:
+                yield call_one(uri, hop, sdp)
+
+        self._by_leg.update((leg.id, party) for leg in party.legs)
         self._host.add(call, party)
         try:
-            party.start(invite)
+            party.start(invite, lambda session, sdp: call_one(*ways_of[session], sdp))
         except ValueError as error:
             # A number or an address that no INVITE can carry; telephones that it was sent to already stop ringing.
             party.end("cancelled")
             self._host.forget(party)
             return LegFailed(leg_id, "failed", None, f"{target} cannot be dialled: {error}")
         return party
+
+    def _alike(self, ways: Ways) -> dict[str, list[tuple[SipUri, Hop]]]:
+        """Telephones by what they can be offered: media as browsers speak it, and keys or none."""
+        found: dict[str, list[tuple[SipUri, Hop]]] = {}
+        for uri, hop in ways.hops:
+            if hop.only_connection:
+                found.setdefault("dtls", []).append((uri, hop))
+            elif self._keys_are_safe(hop):
+                found.setdefault("keys", []).append((uri, hop))
+            elif ways.srtp != "require":
+                found.setdefault("plain", []).append((uri, hop))
+        return found
+
+    def forget(self, party: Party) -> None:
+        """A party's media legs are closed."""
+        if isinstance(party, SipCaller | SipCallee):
+            for leg in party.legs:
+                self._by_leg.pop(leg.id, None)
+                self._peers.close(leg.id)
+                if (timer := self._ending.pop(leg.id, None)) is not None:
+                    timer.cancel()
 
     def _ways(self, target: Target) -> Ways | LegFailed:
         if target.scheme == "tel":
@@ -374,11 +469,48 @@ class Telephones:
         host, port = self._transports.sent_by(hop)
         return _own_address(hop.transport, host, port)
 
-    def _negotiation(self, media: MediaLeg, hop: Hop, codecs: Sequence[Codec]) -> Negotiation:
+    # Media --------------------------------------------------------------------------------------------
+
+    def _keys_are_safe(self, hop: Hop) -> bool:
+        """Whether keys of media may be told there (RFC 4568 section 7)."""
+        return hop.secure or self._config.srtp_without_tls
+
+    def _negotiation(
+        self, media: MediaLeg, hop: Hop, codecs: Sequence[Codec], srtp: SrtpPolicy, *, dtls: bool
+    ) -> Negotiation:
         address = self._config.media_advertise or self._config.media_address
-        if address in ("0.0.0.0", "::"):
+        if dtls:
+            address = self._peers.addresses[0]
+        elif address in ("0.0.0.0", "::"):
             address = self._transports.sent_by(hop)[0]
-        return Negotiation(media, address=address, codecs=codecs, session_id=int(new_token()[:8], 16))
+        return Negotiation(
+            media,
+            address=address,
+            codecs=codecs,
+            session_id=int(new_token()[:8], 16),
+            transport=self._peers.open(media, lambda event: self._peer_event(media, event)) if dtls else None,
+            # Browsers put Opus first; what the far side of the call speaks costs nobody anything.
+            their_choice=not dtls,
+            srtp=srtp,
+            keys_are_safe=self._keys_are_safe(hop),
+        )
+
+    def _peer_event(self, leg: MediaLeg, event: PeerEvent) -> None:
+        party = self._by_leg.get(leg.id)
+        if party is None:
+            return
+        if isinstance(event, PeerLost) and event.reason == "closed":
+            if leg.id not in self._ending:
+                self._ending[leg.id] = self._loop.call_later(_BYE_MAY_FOLLOW, self._peer_over, leg, event)
+            return
+        self._peer_over(leg, event)
+
+    def _peer_over(self, leg: MediaLeg, event: PeerEvent) -> None:
+        self._ending.pop(leg.id, None)
+        party = self._by_leg.get(leg.id)
+        if party is not None:
+            party.peer_event(leg, event)
+            self._host.pump()
 
     async def _keep_looking_up(self) -> None:
         while True:
@@ -395,7 +527,9 @@ class Telephones:
 
 @lru_cache(maxsize=1024)
 def _own_address(transport: str, host: str, port: int) -> SipUri:
-    return SipUri.build("ivr", host, port, {} if transport == "udp" else {"transport": transport})
+    # A WebSocket is ws whether it is secure or not (RFC 7118 section 5.3).
+    name = {"wss": "ws"}.get(transport, transport)
+    return SipUri.build("ivr", host, port, {} if transport == "udp" else {"transport": name})
 
 
 def _warning(text: str) -> str:

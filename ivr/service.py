@@ -24,6 +24,7 @@ from gateway.call import (
     RtcConfig,
     RtcListen,
     Seat,
+    TlsConfig,
     Trunk,
 )
 from gateway.server import Gateway, TraceMessage
@@ -294,13 +295,18 @@ class Service:
         return GatewayConfig(
             listen=tuple(ListenAddress(entry.transport, entry.address, entry.port) for entry in site.sip.listen),
             domain=site.sip.domain,
+            tls=TlsConfig(state=site.state, certificate=site.tls.certificate, key=site.tls.key, ca=site.tls.ca),
+            srtp_without_tls=site.sip.srtp_without_tls,
             media_address=site.media.address,
             media_advertise=site.media.advertise,
             media_timeout=site.media.timeout,
             media_rest=site.media.port_rest,
             media_least_rest=site.media.port_rest_least,
             media_ports=(site.media.ports.first, site.media.ports.last),
-            seats={seat.name: Seat(seat.name, seat.password, seat.title, seat.codecs) for seat in site.seats.values()},
+            seats={
+                seat.name: Seat(seat.name, seat.password, seat.title, seat.codecs, seat.srtp)
+                for seat in site.seats.values()
+            },
             trunks={
                 trunk.name: Trunk(
                     name=trunk.name,
@@ -312,6 +318,8 @@ class Service:
                     register=trunk.register,
                     numbers=trunk.numbers,
                     caller_id=trunk.caller_id,
+                    srtp=trunk.srtp,
+                    verify=trunk.verify,
                 )
                 for trunk in site.trunks.values()
             },

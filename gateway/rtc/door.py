@@ -36,6 +36,18 @@ class Doors:
     def __call__(self) -> Door:
         return Door(self)
 
+    def counted(self, host: str) -> Door:
+        """The door of one who was counted by :meth:`comes_in` already."""
+        return Door(self, network_of(host))
+
+    def comes_in(self, host: str) -> bool:
+        """Count one who is to shake hands first; False if there is no room."""
+        return self.enter(network_of(host))
+
+    def goes(self, host: str) -> None:
+        """It came to nothing."""
+        self.leave(network_of(host))
+
     def __len__(self) -> int:
         return self._count
 
@@ -73,8 +85,10 @@ class Doors:
 class Door(asyncio.Protocol):
     """One connection on its way in."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, counted: str | None = None) -> None:
+        """``counted``: the network that it was counted for before."""
         self._doors = doors
+        self._counted = counted
         self._server: asyncio.Protocol | None = None
         self._network = ""
         self._transport: asyncio.Transport | None = None
@@ -83,8 +97,8 @@ class Door(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        network = network_of(peer[0]) if peer else "unknown"
-        if not self._doors.enter(network):
+        network = self._counted or (network_of(peer[0]) if peer else "unknown")
+        if self._counted is None and not self._doors.enter(network):
             self._transport.abort()
             return
         self._network = network

@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 from aioice import Candidate, Connection
+from aioice import ice as aioice_ice
 from aioice.ice import CandidatePair, StunProtocol, server_reflexive_candidate
 from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 from aiortc.rtcdtlstransport import State as DtlsState
@@ -21,6 +24,7 @@ from aiortc.rtcdtlstransport import State as DtlsState
 from gateway.media.engine import MediaLeg
 from gateway.media.srtp import Srtp, SrtpProfile
 from gateway.rtc.candidates import host_candidates
+from gateway.rtc.consent import Consent
 from gateway.sdp import DtlsSrtp, Fingerprint
 from gateway.sdp.webrtc import Setup
 
@@ -32,6 +36,8 @@ log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT = 30.0
 _DTLS_WAITING_MAX = 32
 """Datagrams: two flights of a handshake with a large certificate, several times over."""
+
+_STUN_HEADER = 20
 
 _PROFILES: dict[bytes, SrtpProfile] = {
     b"SRTP_AEAD_AES_256_GCM": "AEAD_AES_256_GCM",
@@ -138,6 +144,9 @@ class RtcPeer:
             return
         if self._setup is None:
             self._setup = "active" if theirs.setup == "passive" else "passive"
+        # Before the checks begin, or the first would wait for the second beat of their clock.
+        for text in theirs.candidates:
+            self.add_candidate(text)
         if former is None or former.ufrag != theirs.ufrag or not self._ice.started:
             self._ice.started = True
             self._ice.remote_username, self._ice.remote_password = theirs.ufrag, theirs.password
@@ -145,8 +154,6 @@ class RtcPeer:
             self._spawn(self._connect(self._ice), "ice")
         if self._dtls is None:
             self._spawn(self._shake_hands(theirs), "dtls")
-        for text in theirs.candidates:
-            self.add_candidate(text)
 
     def add_candidate(self, text: str) -> None:
         """A further candidate of theirs, the value of ``a=candidate``; what is none, or no UDP, is ignored."""
@@ -167,7 +174,7 @@ class RtcPeer:
         if data[0] < 4:
             ice = self._former if self._former is not None and self._former.is_meant(data) else self._ice
             if ice is not None:
-                ice.socket.datagram_received(data, (address, port))
+                ice.stun(data, (address, port))
         else:
             self._dtls_transport.put(data)
 
@@ -312,7 +319,11 @@ class _Ice(Connection):
         super().__init__(ice_controlling=controlling)
         self.started = False
         self.candidates_left = 64
+        self._leg = leg
         self._tell_nominated = nominated
+        self._consent: Consent | None = None
+        """Of the nominated pair."""
+        self._consent_until = 0.0
         self.socket = StunProtocol(self)
         self.socket.connection_made(_LegSocket(leg, self.socket))
         self._protocols.append(self.socket)
@@ -322,13 +333,59 @@ class _Ice(Connection):
 
     def is_meant(self, data: bytes) -> bool:
         """Whether a STUN message belongs to this generation: by its transaction, or by the name in it."""
-        return data[8:20] in self.socket.transactions or f"{self.local_username}:".encode() in data
+        transaction = data[8:_STUN_HEADER]
+        return (
+            transaction in self.socket.transactions
+            or (self._consent is not None and transaction == self._consent.asked)
+            or f"{self.local_username}:".encode() in data
+        )
+
+    def stun(self, data: bytes, address: tuple[str, int]) -> None:
+        """A STUN message of this generation."""
+        consent = self._consent
+        if consent is not None and consent.address == address:
+            answer = consent.answer(data, address)
+            if answer is not None:
+                self._leg.send_datagram(answer, *address)
+                return
+            if consent.is_confirmed_by(data, address):
+                self._consent_until = asyncio.get_running_loop().time() + _consent_s()
+                return
+        self.socket.datagram_received(data, address)
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """What looked like STUN and is none; aioice would keep it for a reader that there never is."""
 
     def check_complete(self, pair: CandidatePair) -> None:
         super().check_complete(pair)
         chosen = self._nominated.get(1)
         if chosen is not None:
+            if self._consent is None or self._consent.address != chosen.remote_addr:
+                self._consent = self._consent_on(chosen)
             self._tell_nominated(self, chosen.remote_addr)
+
+    def _consent_on(self, pair: CandidatePair) -> Consent:
+        return Consent(
+            pair.remote_addr,
+            local_username=self.local_username,
+            local_password=self.local_password,
+            remote_username=self.remote_username or "",
+            remote_password=self.remote_password or "",
+            controlling=self.ice_controlling,
+            question=bytes(self.build_request(pair, nominate=False))[_STUN_HEADER:],
+        )
+
+    async def query_consent(self) -> None:
+        """Ask whoever is at the other end of the path whether he still wants to be sent to (RFC 7675 section 5.1)."""
+        loop = asyncio.get_running_loop()
+        self._consent_until = loop.time() + _consent_s()
+        while loop.time() < self._consent_until:
+            # The randomness is the RFC's: many calls that began together shall not stay in step.
+            await asyncio.sleep(aioice_ice.CONSENT_INTERVAL * random.uniform(0.8, 1.2))
+            if self._consent is not None:
+                self._leg.send_datagram(self._consent.request(secrets.token_bytes(12)), *self._consent.address)
+        self._query_consent_task = None
+        await self.close()
 
 
 class _DtlsPath:
@@ -379,6 +436,11 @@ class _Dtls(RTCDtlsTransport):
         super()._set_state(state)
         if state in (DtlsState.CLOSED, DtlsState.FAILED):
             self.ended.set()
+
+
+def _consent_s() -> float:
+    """For how long an answer is good; 30 s."""
+    return aioice_ice.CONSENT_INTERVAL * aioice_ice.CONSENT_FAILURES
 
 
 def _is_name(host: str) -> bool:

@@ -36,6 +36,7 @@ from gateway.rtc.passwords import Account, PasswordRefused, Passwords, network_o
 from gateway.rtc.protocol import SUBPROTOCOL
 from gateway.rtc.rate import Allowances
 from gateway.rtc.token import Tokens
+from gateway.tls_listener import TlsListener
 
 __all__ = ["EdgeLimits", "Listen", "RtcServer"]
 
@@ -113,6 +114,7 @@ class RtcServer:
         self._numbers = count(1)
         self._rates = Allowances(self._limits.requests_per_second, self._limits.requests_at_once)
         self._servers: list[asyncio.Server] = []
+        self._tls_listeners: list[TlsListener] = []
         self._web: web.Server | None = None
         self._doors: Doors | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -140,13 +142,20 @@ class RtcServer:
         loop = asyncio.get_running_loop()
         try:
             for listen in self._listen:
-                made = await loop.create_server(
-                    self._doors,
-                    listen.host,
-                    listen.port,
-                    ssl=listen.tls,
-                    ssl_handshake_timeout=limits.patience if listen.tls is not None else None,
-                )
+                if listen.tls is not None:
+                    listener = TlsListener(
+                        (listen.host, listen.port),
+                        listen.tls,
+                        make=self._doors.counted,
+                        comes_in=self._doors.comes_in,
+                        leaves=self._doors.goes,
+                        handshake_time=limits.patience,
+                    )
+                    self._tls_listeners.append(listener)
+                    self.addresses.append((listen.scheme, *listener.local))
+                    log.info("RTC clients: %s://%s:%d", listen.scheme, *listener.local)
+                    continue
+                made = await loop.create_server(self._doors, listen.host, listen.port)
                 self._servers.append(made)
                 for socket in made.sockets:
                     host, port = socket.getsockname()[:2]
@@ -161,6 +170,9 @@ class RtcServer:
         self._stopping = True
         for server in self._servers:
             server.close()
+        for listener in self._tls_listeners:
+            listener.close()
+            await listener.wait_closed()
         self.agent.shut_down()
         self._pump()
         lines = list(self._lines.values())

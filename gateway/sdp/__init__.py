@@ -26,6 +26,7 @@ from gateway.sdp.negotiation import (
     make_offer,
     read_answer,
 )
+from gateway.sdp.sdes import SUITES, Crypto, Suite, read_cryptos
 from gateway.sdp.webrtc import DtlsSrtp, Fingerprint, read_dtls_srtp
 
 __all__ = [
@@ -33,10 +34,12 @@ __all__ = [
     "OPUS",
     "PCMA",
     "PCMU",
+    "SUITES",
     "Agreed",
     "Answer",
     "AudioCapabilities",
     "Codec",
+    "Crypto",
     "Direction",
     "DtlsSrtp",
     "Fingerprint",
@@ -46,9 +49,11 @@ __all__ = [
     "RtpMap",
     "SdpError",
     "SessionDescription",
+    "Suite",
     "answer_offer",
     "make_offer",
     "parse_sdp",
     "read_answer",
+    "read_cryptos",
     "read_dtls_srtp",
 ]

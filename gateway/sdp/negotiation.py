@@ -17,6 +17,8 @@ from gateway.sdp.description import (
     RtpMap,
     SessionDescription,
 )
+from gateway.sdp.sdes import PROTOCOLS as SDES_PROTOCOLS
+from gateway.sdp.sdes import Crypto, choose_crypto, read_cryptos
 from gateway.sdp.webrtc import PROTOCOLS as DTLS_SRTP_PROTOCOLS
 from gateway.sdp.webrtc import DtlsSrtp, read_dtls_srtp
 
@@ -38,7 +40,8 @@ __all__ = [
 
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 
-_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
+_PLAIN_PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
+_PROTOCOLS = (*_PLAIN_PROTOCOLS, *SDES_PROTOCOLS)
 _KEYS = "telephone-event"
 _FIRST_DYNAMIC = 96
 _DIRECTIONS: dict[str, Direction] = {
@@ -96,7 +99,12 @@ class AudioCapabilities:
     rtcp_mux: bool = False
     """Offer and take RTP and RTCP on one port (RFC 5761)."""
     dtls_srtp: DtlsSrtp | None = None
-    """Our side of ICE and DTLS: then nothing but WebRTC is offered and taken. None: plain RTP."""
+    """Our side of ICE and DTLS: then nothing but WebRTC is offered and taken. None: plain RTP, or SRTP by SDES."""
+    cryptos: tuple[Crypto, ...] = ()
+    """Our keys for SRTP by SDES (RFC 4568), one for each suite, wanted first. With them SRTP is taken."""
+    plain: bool = True
+    """RTP without encryption is taken too. An offer with keys then says RTP/AVP, which telephones without SRTP
+    understand (RFC 8643); otherwise RTP/SAVP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,8 @@ class Agreed:
     """The other side does not want to hear us: it put us on hold."""
     dtls_srtp: DtlsSrtp | None = None
     """The other side of ICE and DTLS; address and port above mean nothing then."""
+    sdes: tuple[Crypto, Crypto] | None = None
+    """Our key, and the other side's, of the suite agreed on. None: there is none in the descriptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +184,13 @@ def make_offer(
             taken = {entry.payload_type for entry in (*known, *entries) if entry is not kept}
             number = wanted if wanted not in taken else _free_number(taken)
             entries.append(RtpMap(number, _KEYS, clock_rate))
-    usual = DTLS_SRTP_PROTOCOLS[0] if capabilities.dtls_srtp else "RTP/AVP"
+    secret = bool(capabilities.cryptos) and not capabilities.plain
+    usual = DTLS_SRTP_PROTOCOLS[0] if capabilities.dtls_srtp else "RTP/SAVP" if secret else "RTP/AVP"
     protocol = lines[slot].protocol if slot is not None else usual
     stream = _stream(capabilities, entries, protocol, capabilities.ptimes[0], capabilities.direction)
+    if capabilities.dtls_srtp is None:
+        for crypto in capabilities.cryptos:
+            stream = _with_attribute(stream, "crypto", str(crypto))
     if capabilities.rtcp_mux and capabilities.dtls_srtp is None:
         stream = _with_attribute(stream, "rtcp-mux", None)
     if slot is not None:
@@ -239,6 +253,12 @@ def read_answer(
     problem = secure is None and _unusable(answer, theirs, ours.connection or offer.connection or offer.origin.address)
     if problem:
         return problem
+    sdes = None
+    if secure is None:
+        answered_keys = _answered_keys(ours, theirs)
+        if isinstance(answered_keys, Refused):
+            return answered_keys
+        sdes = answered_keys
     own_maps = ours.rtp_maps()
     own_numbers = {str(entry.payload_type): entry for entry in own_maps}
     named = {str(entry.payload_type): entry for entry in theirs.rtp_maps()}
@@ -266,6 +286,7 @@ def read_answer(
         our_direction=_direction(offer, ours),
         mux=ours.attribute("rtcp-mux") is not None and theirs.attribute("rtcp-mux") is not None,
         secure=secure,
+        sdes=sdes,
     )
 
 
@@ -278,6 +299,12 @@ def _answer_line(
     problem = secure is None and _unusable(offer, line, capabilities.address)
     if problem:
         return problem
+    sdes = None
+    if secure is None:
+        chosen_keys = _chosen_keys(line, capabilities)
+        if isinstance(chosen_keys, Refused):
+            return chosen_keys
+        sdes = chosen_keys
     entries = line.rtp_maps()
     chosen = next(((codec, entry) for codec in capabilities.codecs for entry in entries if codec.matches(entry)), None)
     if chosen is None:
@@ -297,6 +324,7 @@ def _answer_line(
         our_direction=capabilities.direction,
         mux=mux,
         secure=secure,
+        sdes=sdes,
     )
     answered = [RtpMap(entry.payload_type, codec.name, codec.clock_rate, codec.channels)]
     if keys is not None:
@@ -307,6 +335,8 @@ def _answer_line(
         # Whatever we call our stream, the answer names theirs (RFC 9143 section 7.3.1).
         named = tuple((n, secure.mid if n == "mid" else v) for n, v in stream.attributes if n != "mid" or secure.mid)
         return replace(stream, attributes=named), agreed
+    if sdes is not None:
+        stream = _with_attribute(stream, "crypto", str(sdes[0]))
     return (_with_attribute(stream, "rtcp-mux", None) if mux else stream), agreed
 
 
@@ -323,6 +353,7 @@ def _agree(
     our_direction: Direction,
     mux: bool,
     secure: DtlsSrtp | None,
+    sdes: tuple[Crypto, Crypto] | None,
 ) -> Agreed:
     # Where ICE decides, the address in c= is often none at all.
     address = _address(theirs, line) if secure is None else "0.0.0.0"
@@ -348,7 +379,33 @@ def _agree(
         receiving=remote_sends and our_direction in ("sendrecv", "recvonly"),
         held=not remote_receives,
         dtls_srtp=secure,
+        sdes=sdes,
     )
+
+
+def _chosen_keys(line: MediaDescription, capabilities: AudioCapabilities) -> tuple[Crypto, Crypto] | Refused | None:
+    """Our key and theirs for the answer to an offer; None where it is plain RTP, by their choice and with our leave."""
+    chosen = choose_crypto(read_cryptos(line), capabilities.cryptos)
+    if chosen is not None:
+        theirs, ours = chosen
+        return ours, theirs
+    if line.protocol.upper() in SDES_PROTOCOLS:
+        if not capabilities.cryptos:
+            return Refused("302 SRTP is not wanted here")
+        return Refused("399 There is no crypto attribute that we understand")
+    return None if capabilities.plain else Refused("302 RTP without SRTP is not allowed here")
+
+
+def _answered_keys(ours: MediaDescription, theirs: MediaDescription) -> tuple[Crypto, Crypto] | Refused | None:
+    """Our key and theirs once they have answered; None where they chose plain RTP and we had left that to them."""
+    offered = read_cryptos(ours)
+    for answered in read_cryptos(theirs):
+        own = next((each for each in offered if (each.tag, each.suite) == (answered.tag, answered.suite)), None)
+        if own is not None:
+            return own, answered
+    if ours.protocol.upper() in SDES_PROTOCOLS or theirs.protocol.upper() in SDES_PROTOCOLS:
+        return Refused("399 The answer has no key for SRTP")
+    return None
 
 
 def _dtls_srtp(theirs: SessionDescription, line: MediaDescription, *, wanted: bool) -> DtlsSrtp | Refused | None:

@@ -162,6 +162,7 @@ class UserAgent:
         """
         tag, call_id = self.new_tag(), self.new_tag()
         session = Session(self, incoming=False, call_id=call_id, local_tag=tag, hop=hop)
+        session.sips = target.scheme == "sips" and hop.secure
         if isinstance(credentials, Credentials):
             session.digest = DigestClient(credentials.username, credentials.password)
         else:
@@ -289,6 +290,8 @@ class UserAgent:
         if refusal is not None:
             self._refuse(transaction, refusal)
         elif session is not None:
+            if session.dialog is not None and hop.only_connection:
+                session.dialog.came_back(hop)
             take_request(session, transaction, request)
         elif request.method == "INVITE":
             self._invited(transaction, request, hop)
@@ -340,6 +343,7 @@ class UserAgent:
         expires = request.expires
         session = Session(self, incoming=True, call_id=request.call_id, local_tag=transaction.to_tag, hop=hop)
         session.account = account
+        session.sips = request.uri.scheme == "sips" and hop.secure
         session.dialog = dialog
         session.server = InviteServer(self, session, transaction, session.local_tag)
         session.note_capabilities(request)
@@ -363,8 +367,18 @@ class UserAgent:
         )
 
     def _registration_changed(self, account: str, bindings: tuple[Binding, ...]) -> None:
+        for binding in bindings:
+            if binding.hop.only_connection:
+                self._came_back(binding)
         self._keepalive.changed(account, bindings)
         self.emit(RegistrationChanged(account, bindings))
+
+    def _came_back(self, binding: Binding) -> None:
+        """A browser whose WebSocket broke has another: its calls go on over that."""
+        for session in self._sessions:
+            dialog = session.dialog
+            if dialog is not None and dialog.is_lost and dialog.remote_target.matches(binding.contact):
+                dialog.came_back(binding.hop)
 
     def _refuse(self, transaction: ServerTransaction, refusal: Refuse) -> None:
         self._respond(transaction, refusal.status, refusal.headers, refusal.reason)

@@ -21,8 +21,9 @@ WHOLE_SOURCE = 10
 """An office behind one address may have so many times the wrong passwords of one telephone."""
 
 
-def _readable(challenges: tuple[tuple[str, str], ...], phone: str | None) -> tuple[tuple[str, str], ...]:
-    if phone is None or _ONE_ALGORITHM.match(phone) is None:
+def _readable(challenges: tuple[tuple[str, str], ...], phone: str | None, hop: Hop) -> tuple[tuple[str, str], ...]:
+    # JsSIP and SIP.js, and so every browser, know MD5 only and look at the last challenge only.
+    if not hop.only_connection and (phone is None or _ONE_ALGORITHM.match(phone) is None):
         return challenges
     return tuple(header for header in challenges if "algorithm=MD5," in header[1])
 
@@ -94,7 +95,8 @@ class SeatAuthentication:
         if isinstance(outcome, Accepted):
             return outcome.account
         if isinstance(outcome, DigestChallenge):
-            return Refuse(outcome.status, headers=_readable(outcome.headers, request.headers.get("User-Agent")))
+            phone = request.headers.get("User-Agent")
+            return Refuse(outcome.status, headers=_readable(outcome.headers, phone, hop))
         self.failures += 1
         self.brake.failed(hop.host, claimed, now)
         return Refuse(403)

@@ -24,7 +24,7 @@ _PRIVATE = tuple(
 )
 """Addresses that mean something only behind their own router (RFC 1918, RFC 6598, RFC 3927)."""
 
-_DEFAULT_PORTS = {"tls": 5061, "wss": 443, "ws": 80}
+_DEFAULT_PORTS = {"tls": 5061}
 
 
 class DialogId(NamedTuple):
@@ -184,13 +184,26 @@ class Dialog:
         self.hop = replace(self.hop, connection=None)
         self.symmetric = False
 
+    @property
+    def is_lost(self) -> bool:
+        """Nothing leads to the peer until it connects again."""
+        return self.hop.only_connection and self.hop.connection is None
+
+    def came_back(self, hop: Hop) -> None:
+        """A peer on a WebSocket has another one. What comes over it proves that: nobody else knows the dialog."""
+        if self.hop.only_connection:
+            self.hop = hop
+
 
 def hop_towards(uri: SipUri, known: Hop) -> Hop:
     """The neighbour that ``uri`` names, given one through which its owner was reached.
 
-    Names are not looked up here: for them, and for addresses that cannot be right from where we stand (a private
-    one behind a public neighbour), the known neighbour is the answer.
+    A WebSocket leads to its owner, whatever that is called (RFC 7118 section 5). Names are not looked up here: for
+    them, and for addresses that cannot be right from where we stand (a private one behind a public neighbour), the
+    known neighbour is the answer.
     """
+    if known.only_connection:
+        return known
     try:
         address = ipaddress.ip_address(uri.params.get("maddr") or uri.address)
         neighbour = ipaddress.ip_address(known.host)

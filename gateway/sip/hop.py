@@ -24,6 +24,16 @@ class Hop:
         """Whether the transport itself retransmits: then transactions do not (RFC 3261 17)."""
         return self.transport != "udp"
 
+    @property
+    def secure(self) -> bool:
+        """Whether nobody on the way can read what is sent: what keys of media may travel by (RFC 4568 section 7)."""
+        return self.transport in ("tls", "wss")
+
+    @property
+    def only_connection(self) -> bool:
+        """Whether its connection alone leads there: nobody can be called by WebSocket (RFC 7118 section 5)."""
+        return self.transport in ("ws", "wss")
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         number = "" if self.connection is None else f"#{self.connection}"

@@ -47,6 +47,7 @@ from gateway.sip.referral import Referral
 from gateway.sip.session_host import SessionHost
 from gateway.sip.session_timer import Refresh, agree, agreed, minimum_of, propose
 from gateway.sip.transaction import ServerTransaction
+from gateway.sip.uri import SipUri
 
 __all__ = ["Session", "State"]
 
@@ -75,6 +76,8 @@ class Session:
         self.local_tag = local_tag
         self.hop = hop
         """Where the INVITE came from, or went."""
+        self.sips = False
+        """It was called by a sips: URI, and so is whoever takes part in it (RFC 5630 section 5)."""
         self.account: str | None = None
         """The seat that proved its password."""
         self.state = State.WAITING if incoming else State.CALLING
@@ -514,7 +517,10 @@ class Session:
 
     def contact_headers(self) -> list[tuple[str, str]]:
         hop = self.dialog.hop if self.dialog is not None else self.hop
-        return [("Contact", f"<{self.host.config.contact(hop)}>")]
+        uri = self.host.config.contact(hop)
+        if self.sips:
+            uri = SipUri.build(uri.user_text, uri.host, uri.port, scheme="sips")
+        return [("Contact", f"<{uri}>")]
 
     def note_capabilities(self, message: Message) -> None:
         """Remember what the peer says it can do."""

@@ -17,11 +17,12 @@ import ssl
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from gateway.sip.hop import Hop
 from gateway.sip.message import MAX_MESSAGE_BYTES
 from gateway.sip.stream import FramingError, KeepAlive, StreamFramer
+from gateway.tls_listener import TlsListener
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ class TransportLimits:
     """Accepted ones at a time; more are closed at once."""
     connections_per_host: int = 512
     """Of these, from one address: an office behind a NAT, but not everything there is for one who only takes."""
+    handshake_time: float = 10.0
+    """How long a new connection may take to agree on TLS; it counts as a connection from its first packet on."""
     connect_timeout: float = 5.0
     """Below the 32 s of a transaction, so that another way can still be tried."""
     message_time: float = 10.0
@@ -55,6 +58,31 @@ class TransportLimits:
     resolved_time: float = 60.0
 
 
+class Connection(Protocol):
+    """A connection in both directions: TCP or TLS below, a WebSocket in :mod:`gateway.sip.websocket`."""
+
+    number: int
+    """Given when it is opened; 0 before."""
+    hop: Hop
+    hops: set[Hop]
+    """Hops without a number that were sent over this connection, to be told if it ends."""
+    peer: tuple[str, str, int]
+    dialled: tuple[str, str, int] | None
+    """Whom we called, by the name we used; None if they called us."""
+
+    def write(self, data: bytes) -> None: ...
+    def overdue(self, now: float) -> str:
+        """Why it should end now; empty if it should not."""
+
+    def keep_alive(self) -> None: ...
+    def abort(self) -> None: ...
+    def close(self) -> None: ...
+
+
+ClientTls = Callable[[str, int], ssl.SSLContext]
+"""How a TLS server that we call, by host and port, has to prove who it is."""
+
+
 class SipTransports:
     """Owns all SIP sockets. One loop, one thread; `close` frees everything."""
 
@@ -68,12 +96,13 @@ class SipTransports:
         limits: TransportLimits | None = None,
         advertised: str | None = None,
         server_tls: ssl.SSLContext | None = None,
-        client_tls: ssl.SSLContext | None = None,
+        client_tls: ClientTls | None = None,
     ) -> None:
         """`listen`: where, once started. `received` gets each datagram and each message of a stream. `hop_lost`
         hears of a connection that ended or could not be made; never from within `send`. `trace` sees all
         messages, credentials masked. `advertised`: the address that others reach us at, where it is not that of
-        the socket.
+        the socket. `server_tls` may get another certificate at any time. Without `client_tls` a server must prove
+        the name it was called by, to the authorities that the system trusts.
         """
         self._wanted = list(listen)
         self._received = received
@@ -87,9 +116,10 @@ class SipTransports:
         self._endpoints: list[_Datagrams] = []
         self._servers: list[asyncio.Server] = []
         self._listening: list[Address] = []
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, Connection] = {}
         self._accepted_from: Counter[str] = Counter()
-        self._by_peer: dict[tuple[str, str, int], _Connection] = {}
+        self._tls_listeners: list[TlsListener] = []
+        self._by_peer: dict[tuple[str, str, int], Connection] = {}
         self._waiting: dict[tuple[str, str, int], _Dialling] = {}
         self._addresses: OrderedDict[tuple[str, int], tuple[float, tuple[str, int] | None]] = OrderedDict()
         self._ways: OrderedDict[str, str] = OrderedDict()
@@ -133,16 +163,25 @@ class SipTransports:
             return datagrams.local
         if kind not in ("tcp", "tls"):
             raise ValueError(f"no such transport: {kind}")
-        if kind == "tls" and self._server_tls is None:
-            raise ValueError("listening for TLS needs a certificate")
-        tls = self._server_tls if kind == "tls" else None
-        server = await self._loop.create_server(self._accepting(kind), host, port, family=family, ssl=tls, backlog=512)
+        if kind == "tls":
+            if self._server_tls is None:
+                raise ValueError("listening for TLS needs a certificate")
+            listener = TlsListener(
+                (host, port),
+                self._server_tls,
+                make=lambda host: _Connection(self, "tls", None, counted=host),
+                comes_in=self._comes_in,
+                leaves=self._leaves,
+                handshake_time=self.limits.handshake_time,
+            )
+            self._tls_listeners.append(listener)
+            return listener.local
+        server = await self._loop.create_server(
+            lambda: _Connection(self, "tcp", None), host, port, family=family, backlog=_BACKLOG
+        )
         self._servers.append(server)
         name = server.sockets[0].getsockname()
         return name[0], name[1]
-
-    def _accepting(self, kind: str) -> Callable[[], _Connection]:
-        return lambda: _Connection(self, kind, None)
 
     def sent_by(self, hop: Hop) -> tuple[str, int]:
         """Host and port that a peer at `hop` answers to: for Via and Contact. ValueError if we do not listen."""
@@ -198,6 +237,7 @@ class SipTransports:
         elif hop.transport in ("tcp", "tls"):
             self._send_stream(data, hop)
         else:
+            # A WebSocket is opened by the other side only.
             self._loop.call_soon(self._hop_lost, hop)
 
     def _send_datagram(self, data: bytes, hop: Hop) -> None:
@@ -274,7 +314,7 @@ class SipTransports:
         try:
             tls: ssl.SSLContext | None = None
             if kind == "tls":
-                tls = self._client_tls or ssl.create_default_context()
+                tls = self._client_tls(host, port) if self._client_tls else ssl.create_default_context()
             async with asyncio.timeout(self.limits.connect_timeout):
                 _, connection = await self._loop.create_connection(
                     lambda: _Connection(self, kind, peer),
@@ -283,8 +323,10 @@ class SipTransports:
                     ssl=tls,
                     server_hostname=host if tls is not None else None,
                 )
+        except ssl.SSLCertVerificationError as error:
+            log.warning("%s %s:%s is not trusted: %s", kind, host, port, error.verify_message)
         except (OSError, TimeoutError, UnicodeError) as error:
-            log.info("no connection to %s %s:%s: %s", kind, host, port, error)
+            log.info("no connection to %s %s:%s: %s", kind, host, port, error or type(error).__name__)
         finally:
             self._waiting.pop(peer, None)
         if connection is None:
@@ -308,22 +350,32 @@ class SipTransports:
         # shortest SIP message has more than this.
         if len(data) < 40 or self._closed:
             return
-        self._deliver(data, hop)
+        self.deliver(data, hop)
 
-    def _deliver(self, data: bytes, hop: Hop) -> None:
+    def deliver(self, data: bytes, hop: Hop) -> None:
+        """A connection has brought a whole message."""
         if self._trace is not None:
             self._trace("in", mask_credentials(data), hop)
         self._received(data, hop)
 
-    def _opened(self, connection: _Connection) -> bool:
+    def _comes_in(self, host: str) -> bool:
+        full = self._accepted_from.total() >= self.limits.connections
+        if self._closed or full or self._accepted_from[host] >= self.limits.connections_per_host:
+            return False
+        self._accepted_from[host] += 1
+        return True
+
+    def _leaves(self, host: str) -> None:
+        self._accepted_from[host] -= 1
+        if not self._accepted_from[host]:
+            del self._accepted_from[host]
+
+    def connection_opened(self, connection: Connection, *, counted: bool = False) -> bool:
+        """Take a new connection, and give it its number; False if there are too many. `counted`: it came in before."""
         if self._closed:
             return False
-        if connection.dialled is None:
-            host = connection.peer[1]
-            full = len(self._connections) >= self.limits.connections
-            if full or self._accepted_from[host] >= self.limits.connections_per_host:
-                return False
-            self._accepted_from[host] += 1
+        if connection.dialled is None and not counted and not self._comes_in(connection.peer[1]):
+            return False
         self._last_number += 1
         connection.number = self._last_number
         self._connections[connection.number] = connection
@@ -332,14 +384,12 @@ class SipTransports:
         self._by_peer.setdefault(connection.dialled or connection.peer, connection)
         return True
 
-    def _lost(self, connection: _Connection) -> None:
+    def connection_lost(self, connection: Connection) -> None:
+        """It has ended, by whomever."""
         if self._connections.pop(connection.number, None) is None:
             return
         if connection.dialled is None:
-            host = connection.peer[1]
-            self._accepted_from[host] -= 1
-            if not self._accepted_from[host]:
-                del self._accepted_from[host]
+            self._leaves(connection.peer[1])
         peer = connection.dialled or connection.peer
         if self._by_peer.get(peer) is connection:
             del self._by_peer[peer]
@@ -368,7 +418,7 @@ class SipTransports:
         connection = self._connections.get(hop.connection) if hop.connection is not None else None
         connection = connection or self._by_peer.get((hop.transport, hop.host, hop.port))
         if connection is not None:
-            connection.write(b"\r\n\r\n")
+            connection.keep_alive()
         elif hop.transport == "udp" and _is_address(hop.host):
             endpoint = self._endpoint_for(hop, hop.host)
             if endpoint is not None:
@@ -383,6 +433,8 @@ class SipTransports:
             server.close()
         for endpoint in self._endpoints:
             endpoint.close()
+        for listener in self._tls_listeners:
+            listener.close()
         for connection in list(self._connections.values()):
             connection.close()
         tasks = list(self._tasks)
@@ -391,10 +443,13 @@ class SipTransports:
         for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        for listener in self._tls_listeners:
+            await listener.wait_closed()
         for server in self._servers:
             await server.wait_closed()
         self._servers.clear()
         self._endpoints.clear()
+        self._tls_listeners.clear()
         self._connections.clear()
         self._by_peer.clear()
         self._listening.clear()
@@ -419,6 +474,8 @@ has 500 ms."""
 _AT_A_TIME: Final = 64
 """Datagrams, before something else gets its turn. They wait in the kernel, which keeps some hundreds."""
 _ROOM_BYTES: Final = 1_048_576
+_BACKLOG: Final = 512
+"""Connections that wait in the kernel to be accepted."""
 
 
 class _Datagrams:
@@ -525,8 +582,12 @@ class _Datagrams:
 class _Connection(asyncio.Protocol):
     """One TCP or TLS connection, accepted or made."""
 
-    def __init__(self, owner: SipTransports, kind: str, dialled: tuple[str, str, int] | None) -> None:
+    def __init__(
+        self, owner: SipTransports, kind: str, dialled: tuple[str, str, int] | None, *, counted: str | None = None
+    ) -> None:
         self._owner = owner
+        self._counted = counted
+        """The address that it came in by, if it was counted before."""
         self._kind = kind
         self.dialled = dialled
         """Whom we called, by the name we used; None if they called us."""
@@ -547,12 +608,11 @@ class _Connection(asyncio.Protocol):
         name = transport.get_extra_info("peername")
         local = transport.get_extra_info("sockname")
         if not name or not local:
-            transport.close()
+            self._turned_away()
             return
         self.peer = (self._kind, name[0], name[1])
-        if not self._owner._opened(self):
-            if self._transport is not None:
-                self._transport.abort()
+        if not self._owner.connection_opened(self, counted=self._counted is not None):
+            self._turned_away()
             return
         if self.dialled is None:
             self.hop = Hop(self._kind, name[0], name[1], self.number, (local[0], local[1]))
@@ -560,6 +620,12 @@ class _Connection(asyncio.Protocol):
             # Our end of a connection that we made has a passing port: nobody is to be told to answer there.
             self.hop = Hop(self._kind, name[0], name[1], self.number)
         self._since = self._heard = asyncio.get_running_loop().time()
+
+    def _turned_away(self) -> None:
+        if self._counted is not None:
+            self._owner._leaves(self._counted)
+        if self._transport is not None:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self.number == 0 or self._transport is None:
@@ -569,7 +635,7 @@ class _Connection(asyncio.Protocol):
             self._begun = None
             if isinstance(item, bytes):
                 self._spoke = True
-                self._owner._deliver(item, self.hop)
+                self._owner.deliver(item, self.hop)
             elif item is KeepAlive.PING:
                 self._transport.write(b"\r\n")
             elif isinstance(item, FramingError):
@@ -584,7 +650,7 @@ class _Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._owner._lost(self)
+        self._owner.connection_lost(self)
 
     def overdue(self, now: float) -> str:
         """Why this connection should end now; empty if it should not."""
@@ -605,6 +671,9 @@ class _Connection(asyncio.Protocol):
         if transport.get_write_buffer_size() > self._owner.limits.unsent_bytes:
             log.info("%s closed: it does not read", self.hop)
             transport.abort()
+
+    def keep_alive(self) -> None:
+        self.write(b"\r\n\r\n")
 
     def abort(self) -> None:
         if self._transport is not None:

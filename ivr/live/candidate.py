@@ -38,6 +38,7 @@ copyreg.pickle(MappingProxyType, lambda mapping: (_read_only, (dict(mapping),)))
 
 _NEEDS_RESTART = (
     "sip",
+    "tls",
     "media",
     "records",
     "voices",

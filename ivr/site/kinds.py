@@ -186,18 +186,22 @@ class ListenAddress:
         if found is None:
             reader.problem("E201", text, f"'{text.text[:40]}' is not a place to listen", f"write {self.describe()}")
             return None
-        address, port = _LOCALHOST.get(found[2], found[2].strip("[]")), int(found[3] or 5060)
+        usual = 5061 if found[1] == "tls" else 5060
+        address, port = _LOCALHOST.get(found[2], found[2].strip("[]")), int(found[3] or usual)
         transport: Transport
         match found[1]:
             case "udp":
                 transport = "udp"
             case "tcp":
                 transport = "tcp"
-            case "tls" | "ws" | "wss":
-                reader.problem("E014", text, f"'{found[1]}' is not in this version yet", "use udp or tcp")
+            case "tls":
+                transport = "tls"
+            case "ws" | "wss" as other:
+                message = f"SIP by '{other}' is not listened for here"
+                reader.problem("E201", text, message, "browsers find it at the addresses of rtc.listen, under /sip")
                 return None
             case other:
-                reader.problem("E201", text, f"'{other}' is not a transport", "write udp or tcp")
+                reader.problem("E201", text, f"'{other}' is not a transport", "write udp, tcp or tls")
                 return None
         if not _is_address(address):
             help = "write 0.0.0.0 for every address of this machine"
@@ -213,7 +217,7 @@ class ListenAddress:
         return Listen(transport, address, port)
 
     def schema(self) -> Schema:
-        return text_schema(r"(?:udp|tcp):(?:\[[^\]]*\]|[^:\[\]]*)(?::[0-9]{1,5})?")
+        return text_schema(r"(?:udp|tcp|tls):(?:\[[^\]]*\]|[^:\[\]]*)(?::[0-9]{1,5})?")
 
     def describe(self) -> str:
         return "'udp:0.0.0.0:5060'"

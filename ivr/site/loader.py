@@ -48,6 +48,8 @@ from ivr.site.model import (
     Seat,
     SipSettings,
     Site,
+    SrtpPolicy,
+    TlsSettings,
     Transport,
     Trunk,
     Voice,
@@ -56,6 +58,7 @@ from ivr.site.numbers import Callers, Direct, NumberRule, ambiguous
 from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.secrets import read_secrets
+from ivr.site.tls import TlsPart, read_tls
 
 PORTS_PER_PARTY: Final = 2
 """One for audio and one for its reports."""
@@ -90,6 +93,14 @@ class _Sip:
         "the host in the addresses that telephones see, and the realm of their passwords; unset, ours and 'ivr'",
         default=None,
     )
+    srtp_without_tls: bool = setting(
+        YesNo(),
+        "whether keys of encryption may be told by udp and tcp, where everybody on the way can read them",
+        default=False,
+    )
+
+
+_SRTP: Final = OneOf(("require", "prefer", "off"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,19 +157,30 @@ class _Seat:
         "audio codecs, the preferred one first",
         default=("PCMU", "PCMA"),
     )
+    srtp: SrtpPolicy = setting(
+        _SRTP, "whether audio is encrypted: or there is no call, where the telephone can, or never", default="prefer"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Trunk:
     host: tuple[str, int | None] = setting(HostAndPort(), "the carrier's host")
-    port: int | None = setting(Whole(1, 65535), "its port, if not written behind the host; 5060", default=None)
-    transport: Transport = setting(OneOf(("udp", "tcp"), later=("tls",)), "how it is reached", default="udp")
+    port: int | None = setting(
+        Whole(1, 65535), "its port, if not written behind the host; 5060, with tls 5061", default=None
+    )
+    transport: Transport = setting(OneOf(("udp", "tcp", "tls")), "how it is reached", default="udp")
     user: str | None = setting(Text("a user name", 100), "our user name there", default=None)
     password: str | None = setting(Secret(), "our password there", default=None, repr=False)
     register: bool = setting(YesNo(), "whether we register there", default=False)
     numbers: tuple[str, ...] = setting(ListOf(DialledNumber()), "numbers it brings calls to", default=())
     caller_id: str | None = setting(
         DialledNumber(), "the number shown to those we call; unset, the caller's own", default=None
+    )
+    srtp: SrtpPolicy = setting(
+        _SRTP, "whether audio is encrypted: or there is no call, where the carrier can, or never", default="prefer"
+    )
+    verify: bool = setting(
+        YesNo(), "with tls: whether it must prove to be its host by a certificate that is trusted", default=True
     )
 
 
@@ -175,6 +197,7 @@ class _Limits:
 PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
     {
         "sip": _Sip,
+        "tls": TlsPart,
         "media": _Media,
         "flows": ("a path, or a list of them", "flows", "folders and files with flows"),
         "prompts": ("a path", "prompts", "the folder with recordings"),
@@ -260,13 +283,14 @@ class _Loading:
             return None
         self._unknown_names()
         sip = self._part("sip", _Sip, _Sip())
+        tls = self._tls()
         media = self._part("media", _Media, _Media())
         limits = self._part("limits", _Limits, _Limits())
         self._listeners(sip)
         numbers = tuple(self._each("numbers", self._number, needed="numbers: {'1000': main}").values())
         seats = self._each("seats", self._seat)
         groups = self._each("groups", self._group)
-        trunks = self._each("trunks", self._trunk)
+        trunks = self._each("trunks", lambda key, node: self._trunk(key, node, sip))
         self._number_clashes(numbers)
         self._trunk_numbers(trunks)
         self._ports(media, limits)
@@ -276,7 +300,8 @@ class _Loading:
         outside = OutsideReading(self._root, self._folder, self._reader)
         return Site(
             file=self._path,
-            sip=SipSettings(sip.listen, sip.domain),
+            sip=SipSettings(sip.listen, sip.domain, sip.srtp_without_tls),
+            tls=tls,
             media=MediaSettings(
                 media.address, media.advertise, media.ports, media.port_rest, media.port_rest_least, media.timeout
             ),
@@ -360,7 +385,7 @@ class _Loading:
         if not seat_name(key, self._reader) or seat is None:
             return None
         weak_password(key, seat.password, "seat", self._reader)
-        return Seat(key.text, seat.password, seat.name, seat.codecs, key.place)
+        return Seat(key.text, seat.password, seat.name, seat.codecs, seat.srtp, key.place)
 
     def _group(self, key: ScalarNode, node: Node) -> Group | None:
         steps = GroupMembers().read(node, self._reader)
@@ -369,7 +394,7 @@ class _Loading:
             return None
         return None if steps is None else Group(key.text, steps, key.place)
 
-    def _trunk(self, key: ScalarNode, node: Node) -> Trunk | None:
+    def _trunk(self, key: ScalarNode, node: Node, sip: _Sip) -> Trunk | None:
         trunk = read_record(_Trunk, node, self._reader, f"trunk '{key.text[:40]}'")
         if not NAME.fullmatch(key.text):
             bad_name(key, self._reader)
@@ -383,18 +408,28 @@ class _Loading:
         if port is not None and trunk.port is not None and port != trunk.port:
             message = f"trunk '{key.text}' has two ports, {port} and {trunk.port}"
             self._reader.problem("E201", key, message, "write it once: behind the host, or as port:")
+        if trunk.srtp == "require" and trunk.transport != "tls" and not sip.srtp_without_tls:
+            message = f"trunk '{key.text}' requires encryption, whose keys anybody can read on {trunk.transport}"
+            self._reader.problem("E210", key, message, "write transport: tls, or srtp: prefer")
         return Trunk(
             key.text,
             host,
-            port or trunk.port or 5060,
+            port or trunk.port or (5061 if trunk.transport == "tls" else 5060),
             trunk.transport,
             trunk.user,
             trunk.password,
             trunk.register,
             trunk.numbers,
             trunk.caller_id,
+            trunk.srtp,
+            trunk.verify,
             key.place,
         )
+
+    def _tls(self) -> TlsSettings:
+        node = self._root.get("tls")
+        part = None if node is None else read_record(TlsPart, node, self._reader, "tls")
+        return TlsSettings() if node is None or part is None else read_tls(part, node, self._folder, self._reader)
 
     def _voices(self) -> dict[str, Voice]:
         node = self._root.get("speech")

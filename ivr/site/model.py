@@ -15,7 +15,8 @@ from ivr.site.reach import Reach
 from ivr.site.rtc_model import Client, RtcSettings
 from ivr.table import Table
 
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]
+SrtpPolicy = Literal["require", "prefer", "off"]
 Codec = Literal["PCMU", "PCMA"]
 
 
@@ -37,6 +38,18 @@ class SipSettings:
     listen: tuple[Listen, ...] = (Listen("udp", "0.0.0.0", 5060), Listen("tcp", "0.0.0.0", 5060))
     domain: str | None = None
     """The realm of telephones' passwords and the host of callers' addresses; None: ``ivr``, and our address."""
+    srtp_without_tls: bool = False
+    """Whether keys of SRTP may travel where everybody can read them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    certificate: Path | None = None
+    """None: one for local use is made in ``var``."""
+    key: Path | None = None
+    """None: in the same file."""
+    ca: Path | None = None
+    """Authorities that we believe beside those of the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,7 @@ class Seat:
     """Who sits there."""
     codecs: tuple[Codec, ...]
     """In order of preference."""
+    srtp: SrtpPolicy
     place: Place = field(compare=False)
 
 
@@ -125,6 +139,9 @@ class Trunk:
     numbers: tuple[str, ...]
     """Numbers it brings calls to."""
     caller_id: str | None
+    srtp: SrtpPolicy
+    verify: bool
+    """Over TLS: whether it must prove who it is."""
     place: Place = field(compare=False)
 
 
@@ -178,6 +195,7 @@ class Site:
 
     file: Path
     sip: SipSettings
+    tls: TlsSettings
     media: MediaSettings
     flows: tuple[Path, ...]
     prompts: Path

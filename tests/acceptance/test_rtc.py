@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Playwright, sync_playwright
 
 from tests.acceptance.call_centre import BUSY, GOODBYE, HOLD, MENU, NO_ANSWER, OFFLINE, REFUSED, CallCentre, site, trunk
 from tests.peers.browser import Browser, Client
@@ -105,9 +106,16 @@ class WebCentre(CallCentre):
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """There can be one in a process at a time, and no event loop of anybody else's while it is there."""
     require("chromium", package="chromium")
-    with Browser() as browser:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    with Browser(playwright) as browser:
         yield browser
 
 
@@ -377,14 +385,15 @@ def test_the_microphone_of_the_browser_itself(web: WebCentre) -> None:
     alice.is_over()
 
 
-def test_a_network_that_goes_and_comes_back_and_one_that_changes(company: Company, tmp_path: Path) -> None:
-    require("chromium", package="chromium")
+def test_a_network_that_goes_and_comes_back_and_one_that_changes(
+    company: Company, playwright: Playwright, tmp_path: Path
+) -> None:
     port = free_port()
     room = Room(tmp_path)
     # Browsers give the microphone to pages of https, and of this machine.
     secure = f"--unsafely-treat-insecure-origin-as-secure=http://{room.server}:{port}"
     try:
-        with Browser(secure, room=room) as browser:
+        with Browser(playwright, secure, room=room) as browser:
             web = WebCentre(company, browser, host=room.server, port=port)
             alice, anna = web.client(), web.caller()
             anna.dials("3001")

@@ -80,7 +80,8 @@ class Exchange:
         self._loop.set_exception_handler(lambda _, context: self.troubles.append(context))
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.gateway = Gateway(GatewayConfig(**{**usual, **config}), self)
+        trace = config.pop("trace", None)
+        self.gateway = Gateway(GatewayConfig(**{**usual, **config}), self, trace=trace)
         self._stopped = False
         self._wires: list[Wire] = []
         self.awaits(self.gateway.start())
@@ -128,6 +129,10 @@ class Exchange:
 
     def awaits(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(SLACK)
+
+    def soon(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+        """On the gateway's loop, by whoever is there already; ends with what it reads from."""
+        return asyncio.get_running_loop().create_task(work)
 
     def begins(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Without waiting for its end."""

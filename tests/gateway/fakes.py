@@ -86,6 +86,7 @@ class FakeParty:
         self.codec: str | None = "PCMU"
         self.fake = Media(number)
         self.media = cast(MediaLeg, self.fake)
+        self.legs = (self.media,)
         self.asked: list[str] = []
         self.hears_early = True
         """Whether he has made an offer that early media can go to."""

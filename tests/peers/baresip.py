@@ -61,7 +61,7 @@ module g711.so
 module sndfile.so
 module aufile.so
 module aubridge.so
-module_tmp account.so
+{more}module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
@@ -88,6 +88,7 @@ class Baresip(Phone):
                 rtp_first=rtp.start,
                 rtp_last=rtp.stop - 1,
                 modules=_modules(),
+                more="module srtp.so\n" if line.srtp else "",
                 control=control,
                 recordings=self._recordings,
             )
@@ -168,7 +169,7 @@ class Baresip(Phone):
         return Sound.read(*sorted(self._recordings.glob("*-dec.wav")))
 
     def messages(self) -> Sequence[Message]:
-        return list(from_baresip(self.child.said(), self.port))
+        return list(from_baresip(self.child.said(), self.port, self.line.server))
 
     def close(self) -> None:
         self.child.close()
@@ -186,6 +187,8 @@ class Baresip(Phone):
             settings.append(f"auth_pass={self.line.password}")
         if self.line.domain is not None:
             settings.append(f'outbound="sip:{self.line.server};transport={self.line.transport}"')
+        if self.line.srtp:
+            settings.append("mediaenc=srtp-mand")
         if self.line.codecs:
             settings.append("audio_codecs=" + ",".join(f"{codec}/8000/1" for codec in self.line.codecs))
         self._command("uanew", ";".join(settings))

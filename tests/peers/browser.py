@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Playwright
 
 from tests.peers.patience import SLACK, until
 from tests.peers.room import Room
@@ -125,14 +125,13 @@ _CLEARLY = 0.7
 class Browser:
     """Owns a Chromium; each client gets a page with storage of its own."""
 
-    def __init__(self, *flags: str, room: Room | None = None) -> None:
+    def __init__(self, playwright: Playwright, *flags: str, room: Room | None = None) -> None:
         """``flags`` are Chromium's own; in a ``room`` it sees only that network."""
         path = shutil.which("chromium")
         assert path is not None
         if room is not None:
             path = room.program(path)
-        self._playwright = sync_playwright().start()
-        self._chromium: Chromium = self._playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
+        self._chromium: Chromium = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
         self.pages: list[Client] = []
 
     def client(
@@ -161,7 +160,6 @@ class Browser:
 
     def close(self) -> None:
         self._chromium.close()
-        self._playwright.stop()
 
     def __enter__(self) -> Self:
         return self

@@ -55,6 +55,7 @@ class Company:
         codecs: tuple[str, ...] = (),
         keys: KeyMode = "rfc4733",
         prack: bool = False,
+        srtp: bool = False,
         behind: Relay | None = None,
     ) -> Phone:
         line = Line(
@@ -64,6 +65,7 @@ class Company:
             transport=transport,
             domain=domain,
             codecs=codecs,
+            srtp=srtp,
             host=PRIVATE_HOST if behind else "127.0.0.1",
             namespace=behind.namespace if behind else None,
         )
@@ -87,7 +89,7 @@ class Company:
         at_once: int | None = None,
         rate: int = 10,
         port: int | None = None,
-        transport: Transport = "udp",
+        transport: Literal["udp", "tcp"] = "udp",
         password: str = "",
         codec: Literal["PCMU", "PCMA"] = "PCMU",
         says: Sequence[Tone | Key] = (),

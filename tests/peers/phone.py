@@ -18,7 +18,7 @@ from tests.peers.trace import Message
 
 __all__ = ["EventKind", "KeyMode", "Line", "Phone", "PhoneEvent", "Transport", "hear_each_other"]
 
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]
 KeyMode = Literal["rfc4733", "info"]
 EventKind = Literal[
     "registered",
@@ -50,6 +50,8 @@ class Line:
     """Its own address, told in Contact, Via and SDP."""
     namespace: int | None = None
     """Process in whose network namespace it lives."""
+    srtp: bool = False
+    """Encrypts its media by keys in the descriptions (SDES), or has no call."""
     codecs: tuple[str, ...] = ()
     """Names such as ``PCMA``, best first; empty for G.711 both ways."""
 

@@ -61,6 +61,7 @@ class Pjsua(Phone):
             "registrar": f"sip:{domain}{suffix}",
             "proxy": f"sip:{line.server};lr{suffix}" if line.domain else "",
             "prack": prack,
+            "srtp": line.srtp,
         }
         self.child = Child(
             f"pjsua-{self.name}",

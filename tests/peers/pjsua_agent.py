@@ -125,7 +125,11 @@ class Agent:
         transport = pj.TransportConfig()
         transport.port = int(settings["port"])
         transport.boundAddress = transport.publicAddress = str(settings["host"])
-        kinds = {"udp": pj.PJSIP_TRANSPORT_UDP, "tcp": pj.PJSIP_TRANSPORT_TCP}
+        kinds = {
+            "udp": pj.PJSIP_TRANSPORT_UDP,
+            "tcp": pj.PJSIP_TRANSPORT_TCP,
+            "tls": pj.PJSIP_TRANSPORT_TLS,
+        }
         self._transport_id = self._endpoint.transportCreate(kinds[settings["transport"]], transport)
         self._endpoint.libStart()
         self._endpoint.audDevManager().setNullDev()
@@ -158,6 +162,9 @@ class Agent:
         config.natConfig.sipOutboundUse = 0
         config.callConfig.prackUse = pj.PJSUA_100REL_MANDATORY if settings["prack"] else pj.PJSUA_100REL_NOT_USED
         config.callConfig.timerUse = pj.PJSUA_SIP_TIMER_OPTIONAL
+        if settings["srtp"]:
+            config.mediaConfig.srtpUse = pj.PJMEDIA_SRTP_MANDATORY
+            config.mediaConfig.srtpSecureSignaling = 1
         media = config.mediaConfig.transportConfig
         media.boundAddress = media.publicAddress = str(settings["host"])
         media.port, media.portRange = int(settings["rtp"]), 14

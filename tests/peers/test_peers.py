@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from tests.peers.chaos import Weather
 from tests.peers.company import Company, Make
 from tests.peers.digest import proves_password
-from tests.peers.phone import KeyMode, Transport, hear_each_other
+from tests.peers.phone import KeyMode, hear_each_other
 from tests.peers.rtp import Key, Tone
 
 pytestmark = pytest.mark.peer
 
 MAKES: tuple[Make, ...] = ("baresip", "pjsua")
-TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
+TRANSPORTS: tuple[Literal["udp", "tcp"], ...] = ("udp", "tcp")
 REPEATS = ["-pause_msg_ign"]
 NOWHERE = "127.0.0.1:9"
 KEYS: tuple[KeyMode, ...] = ("rfc4733", "info")
@@ -21,7 +23,7 @@ KEYS: tuple[KeyMode, ...] = ("rfc4733", "info")
 
 @pytest.mark.parametrize("make", MAKES)
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_phone_calls_a_seat(company: Company, make: Make, transport: Transport) -> None:
+def test_a_phone_calls_a_seat(company: Company, make: Make, transport: Literal["udp", "tcp"]) -> None:
     handset = company.handset()
     seat = company.sipp("seat", handset=handset, transport=transport)
     phone = company.phone("anna", seat.address, make=make, transport=transport)

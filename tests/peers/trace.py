@@ -41,10 +41,11 @@ _BARESIP = re.compile(
 )
 
 
-def from_baresip(log: str, own_port: int) -> Iterator[Message]:
-    """A message over TCP is told by our side's port only when we listen there: by the direction of its source."""
+def from_baresip(log: str, own_port: int, server: str) -> Iterator[Message]:
+    """A connection that it has made has a passing port: what is sent over it is told by where it goes."""
     for found in _BARESIP.finditer(log):
-        yield Message(found["source"].endswith(f":{own_port}"), _lines(found["text"]))
+        sent = found["source"].endswith(f":{own_port}") or found["target"] == server
+        yield Message(sent, _lines(found["text"]))
 
 
 _PJSIP = re.compile(r"(?P<way>TX|RX) \d+ bytes [^\n]*:\n(?P<text>.*?)\n--end msg--", re.DOTALL)

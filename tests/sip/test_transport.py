@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from gateway.certificates import Certificates, client_context
 from gateway.sip.hop import Hop
 from gateway.sip.transaction import RequestReceived, TransactionLayer
 from gateway.sip.transport import Address, SipTransports, TransportLimits, mask_credentials
@@ -382,7 +383,10 @@ def test_tls(tmp_path: Path) -> None:
             server_tls=server_tls,
         )
         client = SipTransports(
-            TCP, received=lambda data, hop: answers.append(data), hop_lost=lost.append, client_tls=client_tls
+            TCP,
+            received=lambda data, hop: answers.append(data),
+            hop_lost=lost.append,
+            client_tls=lambda host, port: client_tls,
         )
         await server.start()
         await client.start()
@@ -400,6 +404,73 @@ def test_tls(tmp_path: Path) -> None:
         finally:
             await client.close()
             await server.close()
+
+    run(story)
+
+
+def served(tmp_path: Path) -> ssl.SSLContext:
+    return Certificates(None, state=tmp_path).context
+
+
+def test_who_never_shakes_hands_is_counted_and_closed(tmp_path: Path) -> None:
+    context = served(tmp_path)
+    limits = TransportLimits(connections_per_host=3, handshake_time=0.5)
+
+    async def story() -> None:
+        heard: list[bytes] = []
+        server = SipTransports(
+            [("tls", "127.0.0.1", 0)],
+            received=lambda data, hop: heard.append(data),
+            hop_lost=lambda hop: None,
+            server_tls=context,
+            limits=limits,
+        )
+        client = SipTransports(
+            [],
+            received=lambda data, hop: None,
+            hop_lost=lambda hop: None,
+            client_tls=lambda host, port: client_context(verify=False),
+        )
+        await server.start()
+        await client.start()
+        place = server.addresses[0][1:]
+        silent = [await asyncio.open_connection(*place) for _ in range(5)]
+        # The last two find no room, and the others no patience.
+        for reader, writer in reversed(silent):
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+        # One who does not speak TLS at all.
+        reader, writer = await asyncio.open_connection(*place)
+        writer.write(OPTIONS)
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        assert server.connections == 0
+        for _ in range(3):
+            client.send(OPTIONS, Hop("tls", *place))
+        await until(lambda: len(heard) == 3)
+        await client.close()
+        await server.close()
+        assert heard == [OPTIONS] * 3
+
+    run(story)
+
+
+def test_closing_while_shaking_hands(tmp_path: Path) -> None:
+    context = served(tmp_path)
+
+    async def story() -> None:
+        server = SipTransports(
+            [("tls", "127.0.0.1", 0)], received=lambda data, hop: None, hop_lost=lambda hop: None, server_tls=context
+        )
+        await server.start()
+        reader, writer = await asyncio.open_connection(*server.addresses[0][1:])
+        await asyncio.sleep(0.05)
+        await server.close()
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        writer.close()
 
     run(story)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.certificates import CertificateFiles, make_self_signed
 from ivr.site import load_site
 from ivr.site.reference import TARGET, with_table
 
@@ -29,6 +30,7 @@ def test_a_page_without_a_place_for_the_table_is_refused() -> None:
 
 @pytest.mark.parametrize("example", re.findall(r"^```yaml\n(.*?)^```", GUIDE, re.M | re.S))
 def test_every_example_loads(example: str, tmp_path: Path) -> None:
+    make_self_signed(CertificateFiles(tmp_path / "tls" / "fullchain.pem", tmp_path / "tls" / "privkey.pem"))
     site = tmp_path / "site.yaml"
     site.write_text(f"{example}numbers: {{'1000': main, '4008200000': main}}\n", encoding="utf-8")
     assert load_site(site, SECRETS).problems == ()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.call import Target
+from gateway.certificates import CertificateFiles, make_self_signed
 from ivr.flow.codes import CODES
 from ivr.flow.keys import KeyPatternError, parse_pattern
 from ivr.flow.loader import load_flows
@@ -50,6 +51,36 @@ def good(text: str, **environment: str) -> Site:
 
 def told(text: str, **environment: str) -> str:
     return "\n".join(map(str, loaded(text, **environment).problems))
+
+
+def test_encryption() -> None:
+    folder = Path.cwd()
+    usual = good(TINY)
+    assert (usual.tls.certificate, usual.tls.key, usual.tls.ca) == (None, None, None)
+    assert (usual.seats["2001"].srtp, usual.sip.srtp_without_tls) == ("prefer", False)
+    make_self_signed(CertificateFiles(folder / "own.pem", folder / "key.pem"))
+    written = """\
+sip: {listen: ['tls:0.0.0.0', 'tls:[::]:5071']}
+tls: {certificate: own.pem, key: key.pem, ca: own.pem}
+numbers: {'1000': main}
+seats: {'2001': {password: a-long-password, srtp: require}, '2002': {password: a-long-password, srtp: off}}
+trunks:
+  one: {host: sip.example.net, transport: tls, srtp: require, verify: no}
+  two: {host: 'sip.example.org:5071', transport: tls}
+"""
+    site = good(written)
+    assert [str(one) for one in site.sip.listen] == ["tls:0.0.0.0:5061", "tls:[::]:5071"]
+    assert (site.tls.certificate, site.tls.key) == (folder / "own.pem", folder / "key.pem")
+    assert [site.seats[name].srtp for name in ("2001", "2002")] == ["require", "off"]
+    one, two = site.trunks["one"], site.trunks["two"]
+    assert (one.port, one.transport, one.srtp, one.verify) == (5061, "tls", "require", False)
+    assert (two.port, two.srtp, two.verify) == (5071, "prefer", True)
+    Path("own.pem").write_text("not any more")
+    assert "E209 own.pem holds no certificate" in told(written)
+    assert "browsers find it at the addresses of rtc.listen" in told("sip: {listen: 'wss:0.0.0.0:443'}\n" + TINY)
+    plain = "trunks: {one: {host: sip.example.net, srtp: require}}\n" + TINY
+    assert "E210" in told(plain)
+    assert good("sip: {srtp_without_tls: yes}\n" + plain).sip.srtp_without_tls
 
 
 def test_a_tiny_site_works() -> None:
