@@ -12,6 +12,7 @@ from ivr.cli.convert import convert, format_files
 from ivr.cli.graph import graph
 from ivr.cli.init import init
 from ivr.cli.plugins import plugins
+from ivr.cli.prompts import app as prompts
 from ivr.cli.publish import diff, history, publish, rollback, status
 from ivr.cli.replay import replay
 from ivr.cli.run import run
@@ -45,6 +46,7 @@ app.command()(calendars)
 app.command()(close)
 app.command("open")(open_again)
 app.command()(plugins)
+app.add_typer(prompts, name="prompts")
 app.command()(clients)
 app.command()(token)
 for command in (publish, rollback, status, history, diff):

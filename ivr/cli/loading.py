@@ -14,7 +14,7 @@ from rich.text import Text
 from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.problem import Problem, has_errors
 from ivr.site import Site, check_site, load_site
-from ivr.speech.recordings import fault, length
+from ivr.speech.recordings import doubt, fault, length
 
 program = "ivr" if shutil.which("ivr") else sys.argv[0]
 """How the person at the terminal calls this program: in a checkout it is not on the path."""
@@ -51,7 +51,11 @@ def load_checked(path: Path, before: FlowSet | None = None) -> tuple[Site | None
     if loaded.site is None:
         return None, None, loaded.problems
     flows = load_flows(loaded.site.flows, before)
-    return loaded.site, flows, (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length))
+    return (
+        loaded.site,
+        flows,
+        (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length, doubt)),
+    )
 
 
 def load_or_exit(path: Path) -> tuple[Site, FlowSet]:

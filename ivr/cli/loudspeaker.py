@@ -50,6 +50,13 @@ class SoundCard:
         except self._portaudio.PortAudioError as error:
             raise NoLoudspeaker(f"the sound device '{self.name}' does not play: {error}") from None
 
+    def wait(self) -> None:
+        """Until what plays has ended. Raises NoLoudspeaker."""
+        try:
+            self._portaudio.wait()
+        except self._portaudio.PortAudioError as error:
+            raise NoLoudspeaker(f"the sound device '{self.name}' does not play: {error}") from None
+
     def stop(self) -> None:
         self._portaudio.stop()
 

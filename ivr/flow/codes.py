@@ -98,6 +98,7 @@ CODES: Final[Mapping[str, str]] = {
     "W211": "The password of a seat is easy to guess.",
     "W212": "A trunk brings calls to a number that no rule fits.",
     "W224": "Pages for clients are served without TLS to other machines, whose browsers give them no microphone.",
+    "W353": "A recording can be played, but is too short to be heard, or muffled.",
     "W352": "A client is rung that the site does not have; a token made elsewhere may name it.",
     "W213": "A key stands twice in a table; the first counts.",
 }

@@ -16,7 +16,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 _DURATION: Final = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)"
 _WHOLE: Final = r"[0-9]{1,18}"
-_LANGUAGE: Final = r"[a-z]{2,3}(-[a-z0-9]{2,8})?"
+LANGUAGE: Final = r"[a-z]{2,3}(-[a-z0-9]{2,8})?"
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -144,13 +144,13 @@ class LanguageCode:
         text = scalar(node, reader, "a language: en, zh, pt-br")
         if text is None:
             return None
-        if not re.fullmatch(_LANGUAGE, text.text):
+        if not re.fullmatch(LANGUAGE, text.text):
             reader.problem("E024", text, f"'{text.text[:40]}' is not a language", "write en, zh, pt-br, …")
             return None
         return text.text
 
     def schema(self) -> Schema:
-        return text_schema(_LANGUAGE)
+        return text_schema(LANGUAGE)
 
     def describe(self) -> str:
         return "a language code: en, zh, pt-br"

@@ -20,8 +20,10 @@ def check_prompts(
     lookup: RecordingLookup,
     folder: str = "prompts",
     fault: Callable[[Path], str | None] = lambda _: None,
+    doubt: Callable[[Path], tuple[str, str] | None] = lambda _: None,
 ) -> tuple[Problem, ...]:
-    """A problem for every recording that a language of its flow lacks, or in which ``fault`` finds one.
+    """A problem for every recording that a language of its flow lacks, or in which ``fault`` finds one; a warning for
+    one of which ``doubt`` says what callers may not like, and the remedy.
 
     ``folder`` is named in the messages.
     """
@@ -38,6 +40,8 @@ def check_prompts(
                     if wrong is not None:
                         help = "record it again, or save it as WAV"
                         problems.append(Problem("E150", recording.place, wrong, help, len(name)))
+                    elif (doubtful := doubt(file)) is not None:
+                        problems.append(Problem("W353", recording.place, *doubtful, len(name)))
                 else:
                     message = f"prompt '{name}' has no recording for {language}"
                     help = f"looked for {folder}/{language}/{name}.wav and {folder}/{name}.wav"

@@ -7,7 +7,7 @@ from typing import Any
 
 from ivr.flow.draft import parts_of
 from ivr.flow.expression import Expression
-from ivr.flow.model import Flow, Recording, Speech
+from ivr.flow.model import Flow, Place, Recording, Speech
 from ivr.flow.nodes.speaking import Say
 from ivr.flow.template import Template
 from ivr.speech.prompts import PromptItem
@@ -19,7 +19,7 @@ def sounds_of(flows: Iterable[Flow]) -> list[PromptItem]:
     for flow in flows:
         for block in flow.blocks.values():
             for step in block.steps:
-                for sound in _sounds_in(step.settings):
+                for sound, _ in sounds_in(step.settings):
                     for language in flow.languages or ("en",):
                         if isinstance(sound, Recording):
                             found["recording", sound.name, language] = None
@@ -28,18 +28,23 @@ def sounds_of(flows: Iterable[Flow]) -> list[PromptItem]:
     return list(found)
 
 
-def _sounds_in(settings: object) -> list[Recording | Template]:
-    """Walks the settings of any verb: a prompt is found wherever it stands, so a new verb needs nothing here."""
-    found: list[Recording | Template] = []
+def sounds_in(settings: object) -> list[tuple[Recording | Template, Place | None]]:
+    """What a step lets callers hear, and where it stands; None: where the step does.
+
+    Walks the settings of any verb: a prompt is found wherever it stands, so a new verb needs nothing here.
+    """
+    found: list[tuple[Recording | Template, Place | None]] = []
     _add_sounds(settings, found)
     return found
 
 
-def _add_sounds(one: object, found: list[Recording | Template]) -> None:
+def _add_sounds(one: object, found: list[tuple[Recording | Template, Place | None]]) -> None:
     if isinstance(one, Recording):
-        found.append(one)
-    elif isinstance(one, Say | Speech):
-        found.append(one.text)
+        found.append((one, one.place))
+    elif isinstance(one, Say):
+        found.append((one.text, None))
+    elif isinstance(one, Speech):
+        found.append((one.text, one.place))
     elif isinstance(one, tuple | list):
         for item in one:
             _add_sounds(item, found)

@@ -21,14 +21,15 @@ def check_site(
     flow_set: FlowSet,
     fault: Callable[[Path], str | None] = lambda _: None,
     length: Callable[[Path], float | None] = lambda _: None,
+    doubt: Callable[[Path], tuple[str, str] | None] = lambda _: None,
 ) -> tuple[Problem, ...]:
     """What is wrong between the site and its flows; what is wrong within each is known from loading them.
 
     ``fault`` tells why a recording cannot be played, None if it can; ``length`` the seconds of a recording, None if
-    they cannot be told.
+    they cannot be told; ``doubt`` what callers may not like in one, and the remedy.
     """
     # One recording is named in many places, and each answer takes a look at the disk.
-    recording, fault, length = cache(site.recording), cache(fault), cache(length)
+    recording, fault, length, doubt = cache(site.recording), cache(fault), cache(length), cache(doubt)
     lines = {shown(site.file): site.lines}
     own = with_lines([*_numbers(site, flow_set), *_guests(site), *_groups(site), *_trunks(site)], lines)
     unreached = flow_set.with_lines(_unreached(site, flow_set))
@@ -40,7 +41,7 @@ def check_site(
         None if site.rtc is None else site.clients,
         strangers=site.tokens_from_elsewhere,
     )
-    prompts = check_prompts(flow_set, recording, shown(site.prompts), fault)
+    prompts = check_prompts(flow_set, recording, shown(site.prompts), fault, doubt)
     menus = check_menus(flow_set, recording, length, lambda language: site.voice(language).rate)
     outside = check_outside(flow_set, outdoors_of(site))
     return in_order([*own, *unreached, *targets, *prompts, *menus, *outside])
