@@ -89,6 +89,8 @@ def test_attributes_that_need_not_be_understood_do_no_harm() -> None:
         b"",
         b"\x00\x01",
     ],
+    # Their ids differ from run to run, and tests are named by what they are tried with.
+    ids=["password", "username", "half a username", "role", "unknown attribute", "question", "nothing", "two bytes"],
 )
 def test_what_is_not_the_usual_check_is_left_to_aioice(data: bytes) -> None:
     assert consent().answer(data, ADDRESSES[0]) is None
