@@ -59,7 +59,7 @@ def test_passed_on_when_it_arrives(pair: Pair) -> None:
     statistics = agent.packets
     gaps = [(after.arrival - before.arrival) * 1000 for before, after in pairwise(statistics)]
     # The middle one: where the machine stops for a moment, one gap is long and those after it are short.
-    assert sorted(gaps)[len(gaps) // 2] == pytest.approx(20, abs=8)
+    assert sorted(gaps)[len(gaps) // 2] == pytest.approx(20, abs=3)
 
 
 def test_bytes_as_they_are_between_equal_codecs(pair: Pair) -> None:
