@@ -243,7 +243,7 @@ class BridgedCall:
         self._part_early(party)
         party.end(reason)
         self._report(party)
-        self._held.discard(leg_id)
+        self._held.discard(party.leg_id)
         self._acted()
 
     def connect(self, leg_id: str) -> None:

@@ -1,7 +1,7 @@
 """The RTC clients of a gateway: their signalling, their transports, and the calls between them and everybody else.
 
-What SIP is to :mod:`gateway.server`, the invitations of :mod:`gateway.rtc` are here. The pump is the gateway's: it
-asks for events until there are none, and then for what is to be sent.
+What :mod:`gateway.telephones` is for SIP, this is for the invitations of :mod:`gateway.rtc`. The pump is the gateway's:
+it asks for events until there are none, and then for what is to be sent.
 """
 
 from __future__ import annotations
@@ -103,6 +103,8 @@ class RtcClients:
         """By invitation."""
         self._by_leg: dict[int, RtcParty] = {}
         self._channels: dict[str, BridgedCall] = {}
+        """Calls that can be joined, by the name of their channel."""
+        self._channel_of: dict[BridgedCall, str] = {}
         self._listening: dict[str, asyncio.TimerHandle] = {}
         """Invitations of clients that do not signal for now."""
 
@@ -298,7 +300,7 @@ class RtcClients:
         party = RtcCallee(
             call, self._agent, media, peer, self._negotiation(media, peer, codecs), leg_id=leg_id, user=user
         )
-        channel = self._channel_of(call)
+        channel = self._channel_of.get(call) or self._open_channel(new_token(), call)
         outcome = party.start(
             self._agent, caller=caller_id or call.caller, name=call.caller_name, number=call.did, channel=channel
         )
@@ -314,19 +316,15 @@ class RtcClients:
         self._host.add(call, party)
         return party
 
-    def _channel_of(self, call: BridgedCall) -> str:
-        for name, known in self._channels.items():
-            if known is call:
-                return name
-        return self._open_channel(new_token(), call)
-
     def _open_channel(self, name: str, call: BridgedCall) -> str:
         self._channels[name] = call
+        self._channel_of[call] = name
         return name
 
     def call_over(self, call: BridgedCall) -> None:
         """Nobody can join that call any more."""
-        for name in [name for name, known in self._channels.items() if known is call]:
+        name = self._channel_of.pop(call, None)
+        if name is not None:
             del self._channels[name]
 
     def forget(self, party: Party) -> None:

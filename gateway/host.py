@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from gateway.bridge import BridgedCall
-from gateway.call import Arrival, LegFailed, Refusal, Target
+from gateway.bridge import BridgedCall, FindAddress, Headers
+from gateway.call import Arrival, Refusal
 from gateway.media.engine import MediaLeg
 from gateway.party import CallerParty, Party
 
@@ -14,14 +13,6 @@ __all__ = ["RETRY_AFTER", "CallHost", "FindAddress", "Headers"]
 
 RETRY_AFTER = 10
 """Seconds told to callers who are turned away because there are too many."""
-
-Headers = Sequence[tuple[str, str]]
-
-
-class FindAddress(Protocol):
-    """What a caller's own telephone would have to call to reach a target; or why there is nothing."""
-
-    def __call__(self, target: Target, headers: Headers) -> str | LegFailed: ...
 
 
 class CallHost(Protocol):

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
-from gateway.media.engine import MediaLeg
+from gateway.media.engine import LegStatistics, MediaLeg
+
+
+class Sound(TypedDict):
+    """The part of a :class:`~gateway.call.LegReport` that the media engine counts."""
+
+    packets_received: int
+    packets_sent: int
+    packets_lost: int
+    jitter_ms: float
+    round_trip_ms: float | None
+    audio_received_ms: int
+    audio_sent_ms: int
+
+
+def sound_of(statistics: LegStatistics) -> Sound:
+    """What a leg's counters say of its sound."""
+    return Sound(
+        packets_received=statistics.packets_received,
+        packets_sent=statistics.packets_sent,
+        packets_lost=statistics.lost,
+        jitter_ms=statistics.jitter_ms,
+        round_trip_ms=statistics.round_trip_ms,
+        audio_received_ms=statistics.audio_received_ms,
+        audio_sent_ms=statistics.audio_sent_ms,
+    )
 
 
 class Party(Protocol):

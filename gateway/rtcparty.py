@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from gateway.call import DropReason, InvitationEnd, LegKind, LegOutcome, LegReport, LegRole
 from gateway.media.engine import LegStatistics, MediaLeg
 from gateway.negotiation import Negotiation
-from gateway.party import PartyOwner
+from gateway.party import PartyOwner, sound_of
 from gateway.rtc.content import CallContent
 from gateway.rtc.events import (
     CandidateReceived,
@@ -137,7 +137,6 @@ class RtcParty(ABC):
         return self.media.statistics().packets_received
 
     def report(self) -> LegReport:
-        s = self._statistics or self.media.statistics()
         return LegReport(
             leg_id=self.leg_id,
             kind=self.kind,
@@ -148,13 +147,7 @@ class RtcParty(ABC):
             status=self._status,
             hangup_by=self._hangup_by,
             codec=self.codec if self.answered else None,
-            packets_received=s.packets_received,
-            packets_sent=s.packets_sent,
-            packets_lost=s.lost,
-            jitter_ms=s.jitter_ms,
-            round_trip_ms=s.round_trip_ms,
-            audio_received_ms=s.audio_received_ms,
-            audio_sent_ms=s.audio_sent_ms,
+            **sound_of(self._statistics or self.media.statistics()),
             invitation=self._end,
         )
 

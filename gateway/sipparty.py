@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gateway.call import DropReason, LegKind, LegOutcome, LegReport, LegRole
 from gateway.media.engine import LegStatistics, MediaLeg
 from gateway.negotiation import Negotiation
-from gateway.party import PartyOwner
+from gateway.party import PartyOwner, sound_of
 from gateway.rtc.peer import PeerEvent, PeerLost
 from gateway.sdp import Refused
 from gateway.sip.events import (
@@ -113,7 +113,6 @@ class SipParty(ABC):
         return self.answered
 
     def report(self) -> LegReport:
-        s = self._statistics or self.media.statistics()
         hangup_by = self._hangup_by
         return LegReport(
             leg_id=self.leg_id,
@@ -125,13 +124,7 @@ class SipParty(ABC):
             status=self._status,
             hangup_by="remote" if hangup_by == "remote" else "network" if hangup_by == "network" else "local",
             codec=self.codec if self._carried_sound else None,
-            packets_received=s.packets_received,
-            packets_sent=s.packets_sent,
-            packets_lost=s.lost,
-            jitter_ms=s.jitter_ms,
-            round_trip_ms=s.round_trip_ms,
-            audio_received_ms=s.audio_received_ms,
-            audio_sent_ms=s.audio_sent_ms,
+            **sound_of(self._statistics or self.media.statistics()),
         )
 
     def _close(self, by: str) -> None:

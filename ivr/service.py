@@ -18,7 +18,6 @@ from gateway.call import (
     Client,
     Clip,
     GatewayConfig,
-    IceServer,
     ListenAddress,
     Refusal,
     RtcConfig,
@@ -334,10 +333,10 @@ class Service:
         if rtc is None:
             return None
         return RtcConfig(
-            listen=tuple(RtcListen(entry.scheme, entry.address, entry.port) for entry in rtc.listen),
+            listen=rtc.listen,
             state=self._site.state,
             origins=rtc.origins,
-            ice_servers=tuple(IceServer(one.urls, one.username, one.credential) for one in rtc.ice_servers),
+            ice_servers=rtc.ice_servers,
             stun=rtc.stun,
             secret=rtc.secret,
             codecs=rtc.codecs,

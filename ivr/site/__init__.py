@@ -21,7 +21,7 @@ from ivr.site.model import (
 )
 from ivr.site.numbers import Direct, NumberRule
 from ivr.site.plan import Way, refusal, way_to
-from ivr.site.rtc_model import Client, IceServer, Pstn, RtcSettings, WebListen
+from ivr.site.rtc_model import Client, Pstn, RtcSettings
 
 __all__ = [
     "Client",
@@ -29,7 +29,6 @@ __all__ = [
     "Direct",
     "Group",
     "HttpSettings",
-    "IceServer",
     "Limits",
     "Listen",
     "MediaSettings",
@@ -46,7 +45,6 @@ __all__ = [
     "Trunk",
     "Voice",
     "Way",
-    "WebListen",
     "Webhook",
     "check_site",
     "load_site",

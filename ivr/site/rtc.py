@@ -14,10 +14,13 @@ from gateway.call import (
     SHORTEST_TOKEN_SECRET,
     AccountRule,
     AccountRuleError,
+    Codec,
+    IceServer,
     OriginError,
     Origins,
     Rights,
     RightsError,
+    RtcListen,
     check_pattern,
     parse_account_rule,
 )
@@ -28,7 +31,7 @@ from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.site.kinds import USER, DialledNumber, HostAndPort, Secret, weak_password
 from ivr.site.model import Trunk
 from ivr.site.numbers import Direct, NumberRule, Places
-from ivr.site.rtc_model import Client, IceServer, Pstn, RtcCodec, RtcSettings, WebListen
+from ivr.site.rtc_model import Client, Pstn, RtcSettings
 
 _STUN_PORT: Final = 3478
 _GUEST_NUMBER: Final = r"\+?[0-9]{1,32}"
@@ -41,7 +44,7 @@ _ICE: Final = (
 class WebListenAddress:
     """``http:127.0.0.1:8080``."""
 
-    def read(self, node: Node, reader: Reader) -> WebListen | None:
+    def read(self, node: Node, reader: Reader) -> RtcListen | None:
         text = scalar(node, reader, self.describe)
         if text is None:
             return None
@@ -63,7 +66,7 @@ class WebListenAddress:
             message = f"there is no port {found[3]}"
             reader.problem_at("E201", text, found.start(3), message, "write 1 to 65535", len(found[3]))
             return None
-        return WebListen(scheme, address, int(found[3]))
+        return RtcListen(scheme, address, int(found[3]))
 
     def schema(self) -> Schema:
         return text_schema(r"https?:(?:\[[^\]]*\]|[^:\[\]/]*):[0-9]{1,5}")
@@ -238,7 +241,7 @@ _DEFAULT: Final = RtcSettings()
 class RtcPart:
     """The settings of ``rtc``, as written."""
 
-    listen: tuple[WebListen, ...] = setting(
+    listen: tuple[RtcListen, ...] = setting(
         ListOf(WebListenAddress(), 1, 20),
         "where browsers find pages and signalling; they give the microphone only to pages from https, or from their "
         "own machine",
@@ -260,7 +263,7 @@ class RtcPart:
         default=None,
         repr=False,
     )
-    codecs: tuple[RtcCodec, ...] = setting(
+    codecs: tuple[Codec, ...] = setting(
         ListOf(OneOf(("PCMU", "PCMA", "opus", "G722")), 1, 4),
         "audio codecs, the preferred one first",
         default=_DEFAULT.codecs,
@@ -416,7 +419,7 @@ class RtcReading:
         for one in dict.fromkeys(one for one in read.listen if read.listen.count(one) > 1):
             self._reader.problem("E202", at, f"'{one}' is listened to twice", "remove one of the two")
         plain = [one for one in read.listen if one.scheme == "http"]
-        local = all(ipaddress.ip_address(one.address).is_loopback for one in plain)
+        local = all(ipaddress.ip_address(one.host).is_loopback for one in plain)
         if plain and not local and len(plain) == len(read.listen) and not read.origins:
             help = "add 'https:0.0.0.0:8443', or name the origins of the proxy that ends TLS"
             self._reader.problem("W224", at, "browsers on other machines give these pages no microphone", help)

@@ -3,35 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
 
-from gateway.call import AccountRule, Rights
+from gateway.call import AccountRule, Codec, IceServer, Rights, RtcListen
 from ivr.flow.model import Place
 from ivr.site.numbers import Direct, NumberRule
-
-RtcCodec = Literal["PCMU", "PCMA", "opus", "G722"]
-
-
-@dataclass(frozen=True, slots=True)
-class WebListen:
-    """Where pages and signalling are served."""
-
-    scheme: Literal["http", "https"]
-    address: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{self.scheme}:{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class IceServer:
-    """A STUN or TURN server that browsers are told of."""
-
-    urls: tuple[str, ...]
-    username: str | None = None
-    credential: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +40,14 @@ class Client:
 class RtcSettings:
     """The side that browsers see."""
 
-    listen: tuple[WebListen, ...] = (WebListen("http", "127.0.0.1", 8080),)
+    listen: tuple[RtcListen, ...] = (RtcListen("http", "127.0.0.1", 8080),)
     origins: tuple[str, ...] = ()
     """Pages of these may log in, besides our own."""
     ice_servers: tuple[IceServer, ...] = ()
     stun: tuple[str, int] | None = None
     secret: str | None = field(default=None, repr=False)
     """Signs tokens; None: one is made at the first start."""
-    codecs: tuple[RtcCodec, ...] = ("PCMU", "PCMA", "opus", "G722")
+    codecs: tuple[Codec, ...] = ("PCMU", "PCMA", "opus", "G722")
     """Wanted first."""
     accounts: AccountRule | None = None
     """Seats that clients may call by their numbers."""

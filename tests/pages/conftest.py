@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from tests.pages.stand import Stand, Telephone, chromium
+from tests.pages.stand import Stand, Telephone
+from tests.peers.chromium import launch
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = chromium(playwright)
+        browser = launch(playwright, asks=True)
         yield browser
         browser.close()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from gateway.call import (
     Answered,
@@ -32,35 +32,14 @@ from gateway.media.tone import tone
 from tests.gateway.exchange import Exchange, Owned
 from tests.peers.patience import SLACK, until
 from tests.peers.ports import free_port
-from tests.peers.process import require
 
-__all__ = ["HELLO_HZ", "PASSWORD", "Relay", "Stand", "Telephone", "chromium"]
+__all__ = ["HELLO_HZ", "PASSWORD", "Relay", "Stand", "Telephone"]
 
 PASSWORD = "open sesame"
 HELLO_HZ = 440.0
 _HELLO = tone(HELLO_HZ, 60_000)
 _EVERYTHING = Rights(call_in=True, be_called=True, call_out=("*",), peers=True)
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",
-)
-
 expect.set_options(timeout=SLACK * 1000)
-
-
-def chromium(playwright: Playwright) -> Browser:
-    """Headless, with a microphone that beeps; whether a page may use it, its context says."""
-    return playwright.chromium.launch(
-        executable_path=require("chromium", package="chromium"), args=[*_FLAGS], timeout=60_000
-    )
 
 
 class Relay:

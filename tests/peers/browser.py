@@ -7,46 +7,17 @@ speaks through Chromium's fake microphone, which plays a file.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from typing import Any, Self
 
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, Playwright
 
+from tests.peers.chromium import SPEAK_A_TONE, launch
 from tests.peers.patience import SLACK, until
 from tests.peers.room import Room
 
 __all__ = ["Browser", "Client"]
-
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",
-)
-
-# What a page speaks, in place of a microphone.
-_TONE = """
-(hz) => {
-  navigator.mediaDevices.getUserMedia = async () => {
-    const context = new AudioContext();
-    const oscillator = new OscillatorNode(context, { frequency: hz });
-    const volume = new GainNode(context, { gain: 0.3 });
-    const end = new MediaStreamAudioDestinationNode(context);
-    oscillator.connect(volume).connect(end);
-    oscillator.start();
-    return end.stream;
-  };
-}
-"""
 
 # As behind a firewall that lets nothing else through.
 _RELAYED = """
@@ -127,11 +98,7 @@ class Browser:
 
     def __init__(self, playwright: Playwright, *flags: str, room: Room | None = None) -> None:
         """``flags`` are Chromium's own; in a ``room`` it sees only that network."""
-        path = shutil.which("chromium")
-        assert path is not None
-        if room is not None:
-            path = room.program(path)
-        self._chromium: Chromium = playwright.chromium.launch(executable_path=path, args=[*_FLAGS, *flags])
+        self._chromium: Chromium = launch(playwright, *flags, room=room)
         self.pages: list[Client] = []
 
     def client(
@@ -152,7 +119,7 @@ class Browser:
         # Any page of the server's origin will do; this one has no script of its own.
         page.goto(f"{url}/rtc/none")
         if tone is not None:
-            page.evaluate(_TONE, tone)
+            page.evaluate(SPEAK_A_TONE, tone)
         if relayed:
             page.evaluate(_RELAYED)
         page.evaluate(_PAGE, [user, password, codec])

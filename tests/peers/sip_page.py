@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.peers.chromium import SPEAK_A_TONE, launch
 from tests.peers.patience import SLACK, until
 from tests.peers.process import require, unavailable
 
@@ -31,32 +32,10 @@ import * as SIP from 'sip.js';
 window.libraries = { JsSIP, SIP };
 """
 
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--allow-loopback-in-peer-connection",
-)
-
-# What every page has: a voice, an ear, and a memory. `hears` is the share of the sound's power within 25 Hz.
+# What every page has besides its voice: an ear, and a memory. `hears` is the share of the sound's power within 25 Hz.
 _COMMON = """
-(hz) => {
+() => {
   const context = new AudioContext();
-  navigator.mediaDevices.getUserMedia = async () => {
-    const oscillator = new OscillatorNode(context, { frequency: hz });
-    const volume = new GainNode(context, { gain: 0.3 });
-    const end = new MediaStreamAudioDestinationNode(context);
-    oscillator.connect(volume).connect(end);
-    oscillator.start();
-    return end.stream;
-  };
   const test = (window.test = { registered: false, state: '', rings: 0, reason: '', held: false, stream: null });
   test.listens = (stream) => {
     test.stream = stream;
@@ -200,10 +179,9 @@ class SipBrowser:
     """Owns a Chromium, in which each telephone is a page with storage of its own."""
 
     def __init__(self) -> None:
-        path = require("chromium", package="chromium")
         self._script = _bundle()
         self._playwright = sync_playwright().start()
-        self._chromium: Browser = self._playwright.chromium.launch(executable_path=path, args=[*_FLAGS], timeout=60_000)
+        self._chromium: Browser = launch(self._playwright)
 
     def page(self, library: Library, user: str, password: str, *, url: str, tone: int) -> SipPage:
         """A telephone that registers at ``url`` (http or https)."""
@@ -212,7 +190,8 @@ class SipBrowser:
         # Any page of the server's origin will do; this one has no script of its own.
         page.goto(f"{url}/none")
         page.add_script_tag(path=self._script)
-        page.evaluate(_COMMON, tone)
+        page.evaluate(SPEAK_A_TONE, tone)
+        page.evaluate(_COMMON)
         server = url.replace("http", "ws", 1) + "/sip"
         page.evaluate(_JSSIP if library == "jssip" else _SIPJS, [server, user, password])
         return telephone

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.call import Arrival, Refusal, Rights
-from ivr.site import Direct, Site, WebListen, load_site, refusal, way_to
+from gateway.call import Arrival, Refusal, Rights, RtcListen
+from ivr.site import Direct, Site, load_site, refusal, way_to
 
 PLAN = """\
 numbers:
@@ -52,7 +52,7 @@ def site(text: str = PLAN, **environment: str) -> Site:
 def test_what_is_not_written() -> None:
     plain = site("numbers: {'1000': main}\nrtc: {}\nclients: {alice: a-long-password, bob: {number: 3001}}\n")
     assert plain.rtc is not None
-    assert plain.rtc.listen == (WebListen("http", "127.0.0.1", 8080),)
+    assert plain.rtc.listen == (RtcListen("http", "127.0.0.1", 8080),)
     assert plain.rtc.codecs == ("PCMU", "PCMA", "opus", "G722")
     assert (plain.rtc.secret, plain.rtc.stun, plain.rtc.pstn) == (None, None, None)
     assert plain.clients["alice"].rights == Rights(call_in=True, be_called=True, call_out=(), peers=True)
