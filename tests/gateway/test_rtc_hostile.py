@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -136,6 +137,11 @@ def test_an_offer_that_cannot_be_answered_is_refused_and_leaves_nothing(
     refused = alice.hears("invitation", invitation=alice.invites("1000", sdp), state="refused")
     assert refused["status"] in (400, 488)
     is_clean(exchange)
+
+
+def test_a_name_that_would_begin_another_line_of_sip(exchange: Exchange, phone: Phones) -> None:
+    phone().invites("1000", content=json.dumps({"DisplayName": 'Eve" <sip:boss@example.com>\r\nX-Evil: 1\0'}))
+    assert exchange.takes().call.caller_name == 'Eve" <sip:boss@example.com>X-Evil: 1'
 
 
 def test_a_mistake_of_ours_in_mid_call_ends_that_call(
