@@ -28,6 +28,7 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
+from ivr.hearing import EarEvent, Wanted
 from ivr.records.events import RecordEvent
 from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
@@ -122,6 +123,25 @@ class Telephone:
     def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
         self._ask(f"send_keys {keys}")
 
+    def listen(self, on: bool) -> None:
+        self._ask(f"listen {on}")
+
+
+class ListensTo:
+    """One caller, for one utterance; the test says what is heard."""
+
+    def __init__(self, wanted: Wanted, tell: Callable[[EarEvent], None]) -> None:
+        self.wanted = wanted
+        self.tell = tell
+        self.heard: list[bytes] = []
+        self.closed = False
+
+    def feed(self, pcm: bytes) -> None:
+        self.heard.append(pcm)
+
+    def close(self) -> None:
+        self.closed = True
+
 
 class Stage:
     """One call, its flow, its sounds and its journal."""
@@ -135,6 +155,7 @@ class Stage:
         self.cannot_speak: Exception | None = None
         self.missing: set[str] = set()
         self.replies: list[Reply] = []
+        self.ears: list[ListensTo] = []
         self.sent: list[tuple[Asked, str]] = []
         """What was asked without an answer being awaited, and for which call."""
         sample = flow(text)
@@ -149,6 +170,7 @@ class Stage:
             node_id="n",
             sounds=self,
             outside=self,
+            ears=self,
             journal=self,
             loop=asyncio.get_running_loop(),
             on_over=self.over.append,
@@ -169,6 +191,10 @@ class Stage:
         if self.cannot_speak is not None:
             raise self.cannot_speak
         return Clip(b"\xff" * 160)
+
+    def listen(self, wanted: Wanted, tell: Callable[[EarEvent], None]) -> ListensTo:
+        self.ears.append(ListensTo(wanted, tell))
+        return self.ears[-1]
 
     def send(self, asked: Asked, call_id: str) -> None:
         self.sent.append((asked, call_id))
