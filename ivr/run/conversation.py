@@ -32,7 +32,7 @@ from ivr.run.actions import (
     StopPlaying,
 )
 from ivr.run.environment import Environment
-from ivr.run.input import TypedAhead
+from ivr.run.typed_ahead import TypedAhead
 from ivr.run.ledger import Ledger
 from ivr.run.requests import Asked
 

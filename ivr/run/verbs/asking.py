@@ -15,7 +15,7 @@ from ivr.flow.nodes import questions
 from ivr.flow.values import EvaluationError, as_number, as_yes_no
 from ivr.run.activity import Activity, Exit, Outcome
 from ivr.run.conversation import Conversation, Row, StepError
-from ivr.run.input import Ask, CutPrompt, Digits, Failure, KeyInput, Matcher, PlayPrompt, TryOver
+from ivr.run.input import Ask, CutPrompt, Digits, Failure, Input, Matcher, PlayPrompt, TryOver
 from ivr.run.verbs.behaviour import Behaviour
 
 
@@ -54,7 +54,7 @@ class Asking(Activity):
     def __init__(self, talk: Conversation, step: Step, question: Question, matcher: Matcher) -> None:
         super().__init__(talk, step)
         self._question = question
-        self._input = KeyInput(
+        self._input = Input(
             matcher,
             question.input,
             talk.typed_ahead,
