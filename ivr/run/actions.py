@@ -305,6 +305,8 @@ Action = (
     | Play
     | Whisper
     | StopPlaying
+    | Listen
+    | StopListening
     | Ringback
     | Dial
     | Refer
