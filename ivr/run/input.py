@@ -145,7 +145,7 @@ class TryOver:
     """What was meant by it; None for keys, and for what is no match."""
 
 
-Ask = PlayPrompt | CutPrompt | BeginListening | EndListening | HearingLost | TryOver
+Demand = PlayPrompt | CutPrompt | BeginListening | EndListening | HearingLost | TryOver
 
 
 class Input:
@@ -197,10 +197,10 @@ class Input:
         """Nothing further is asked."""
         return self._given_up or self.result is not None
 
-    def start(self, now: float) -> list[Ask]:
+    def start(self, now: float) -> list[Demand]:
         return self._begin_try(None, now)
 
-    def key(self, key: str, now: float) -> list[Ask]:
+    def key(self, key: str, now: float) -> list[Demand]:
         """The caller pressed a key."""
         if self.over or self._matcher is None or (self._prompting and not self._settings.barge_in):
             self._typed_ahead.push(key)
@@ -210,24 +210,24 @@ class Input:
         self._prompting, self._barged_in = False, True
         return [CutPrompt(), *self._take(self._matcher, key, now)]
 
-    def prompt_ended(self, now: float) -> list[Ask]:
+    def prompt_ended(self, now: float) -> list[Demand]:
         """The prompt was played to its end, or there is nothing to play."""
         return self._prompt_over(now) if self._prompting else []
 
-    def speech_started(self, now: float) -> list[Ask]:
+    def speech_started(self, now: float) -> list[Demand]:
         """The caller speaks."""
         if not self._listening or self._speaking:
             return []
         self._speaking = True
-        asks: list[Ask] = []
+        demands: list[Demand] = []
         if self._prompting:
             self._barged_in = True
-            asks = [CutPrompt(), *self._prompt_over(now)]
+            demands = [CutPrompt(), *self._prompt_over(now)]
         if self._speaking:
             self._deadline = now + self._settings.longest_speech + self._settings.speech_timeout + LATE
-        return asks
+        return demands
 
-    def speech_heard(self, recognition: Recognition, now: float) -> list[Ask]:
+    def speech_heard(self, recognition: Recognition, now: float) -> list[Demand]:
         """The caller has spoken, and nobody listens any more."""
         if not self._listening:
             return []
@@ -237,7 +237,7 @@ class Input:
             return self._begin_listening() if self._listenings < _LISTENINGS else []
         return self._judge_speech(recognition, now)
 
-    def hearing_failed(self, reason: str, now: float) -> list[Ask]:
+    def hearing_failed(self, reason: str, now: float) -> list[Demand]:
         """Nobody listens any more, and what was said is not known."""
         if not self._listening:
             return []
@@ -251,7 +251,7 @@ class Input:
     def next_timer(self) -> float | None:
         return self._deadline
 
-    def handle_timer(self, now: float) -> list[Ask]:
+    def handle_timer(self, now: float) -> list[Demand]:
         if self._deadline is None or now < self._deadline:
             return []
         if self._speaking:
@@ -259,7 +259,7 @@ class Input:
             return [EndListening(), *lost]
         return self._judge(now)
 
-    def _begin_try(self, after: Failure | None, now: float) -> list[Ask]:
+    def _begin_try(self, after: Failure | None, now: float) -> list[Demand]:
         self._try_no += 1
         self._keys, self._began, self._deadline = "", now, None
         self._barged_in = self._prompt_played = self._deaf = False
@@ -276,55 +276,57 @@ class Input:
         prompt = PlayPrompt(self._try_no, after, item)
         return [prompt, *self._begin_listening(with_prompt=True)] if self._settings.barge_in_speech else [prompt]
 
-    def _prompt_over(self, now: float) -> list[Ask]:
+    def _prompt_over(self, now: float) -> list[Demand]:
         self._prompting = False
         if self._settings.type_ahead == "clear":
             self._typed_ahead.clear()
         this_try = self._try_no
         self._deadline = now + self._settings.timeout
-        asks: list[Ask] = []
+        demands: list[Demand] = []
         while self._typed_ahead and self._matcher is not None and self._try_no == this_try and not self.over:
-            asks += self._take(self._matcher, self._typed_ahead.pop(), now)
-        return asks if self._listening or self.over else [*asks, *self._begin_listening()]
+            demands += self._take(self._matcher, self._typed_ahead.pop(), now)
+        if self._try_no != this_try or self._listening or self.over:
+            return demands
+        return [*demands, *self._begin_listening()]
 
-    def _begin_listening(self, *, with_prompt: bool = False) -> list[Ask]:
+    def _begin_listening(self, *, with_prompt: bool = False) -> list[Demand]:
         if self._speech is None or self._deaf:
             return []
         self._listening = True
         self._listenings += 1
         return [BeginListening(with_prompt)]
 
-    def _end_listening(self) -> list[Ask]:
+    def _end_listening(self) -> list[Demand]:
         """For the rest of the try."""
         listened, self._listening, self._speaking, self._deaf = self._listening, False, False, True
         return [EndListening()] if listened else []
 
-    def _take(self, matcher: Matcher, key: str, now: float) -> list[Ask]:
-        asks = self._end_listening()
+    def _take(self, matcher: Matcher, key: str, now: float) -> list[Demand]:
+        demands = self._end_listening()
         keys = self._keys + key
         if key == self._settings.finish_key and not (matcher.goes_on(keys) or matcher.match(keys) is not None):
-            return [*asks, *self._judge(now, finished=True)]
+            return [*demands, *self._judge(now, finished=True)]
         self._keys = keys
         if matcher.goes_on(keys):
             self._deadline = now + self._settings.gap
-            return asks
-        asks += self._judge(now)
+            return demands
+        demands += self._judge(now)
         finish = self._settings.finish_key
         if finish and len(keys) > 1 and self.result is not None and self.result.match is not None:
             self._typed_ahead.forgive(finish, now + self._settings.gap)
-        return asks
+        return demands
 
-    def _judge(self, now: float, *, finished: bool = False) -> list[Ask]:
+    def _judge(self, now: float, *, finished: bool = False) -> list[Demand]:
         """The keys, or their absence."""
-        asks = self._end_listening()
+        demands = self._end_listening()
         match = None
         if self._matcher is not None and (self._keys or (finished and self._finish_empty)):
             match = self._matcher.match(self._keys)
         if match is not None:
-            return [*asks, self._over("matched", match)]
-        return [*asks, *self._failed("no_match" if self._keys else "no_input", now)]
+            return [*demands, self._over("matched", match)]
+        return [*demands, *self._failed("no_match" if self._keys else "no_input", now)]
 
-    def _judge_speech(self, recognition: Recognition, now: float) -> list[Ask]:
+    def _judge_speech(self, recognition: Recognition, now: float) -> list[Demand]:
         for hypothesis in recognition.hypotheses:
             if self._speech is None or hypothesis.confidence < self._settings.min_confidence:
                 continue
@@ -333,7 +335,7 @@ class Input:
                 return [self._over("matched", understood.name, recognition, understood)]
         return self._failed("no_match", now, recognition)
 
-    def _failed(self, failure: Failure, now: float, recognition: Recognition | None = None) -> list[Ask]:
+    def _failed(self, failure: Failure, now: float, recognition: Recognition | None = None) -> list[Demand]:
         self._failures[failure] += 1
         self._typed_ahead.clear()
         over = self._over(failure, None, recognition)
