@@ -70,7 +70,7 @@ def read_flow(source: Source) -> Draft | None:
     head = {name: _head(root, name, kind, reader) for name, (kind, _) in HEAD.items()}
     draft = Draft(_flow_name(root, head["flow"], reader))
     draft.title = head["title"] or ""
-    draft.languages = head["languages"] or draft.languages
+    draft.languages = reader.languages = head["languages"] or draft.languages
     draft.start, draft.on_hangup, draft.on_error = head["start"], head["on_hangup"], head["on_error"]
     known = [*HEAD, *_STRUCTURE]
     for key, _ in root.entries:

@@ -1,0 +1,243 @@
+"""How flows write what callers may say: words on keys, intents, yes and no. What is listened for is fixed at load."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+
+from ivr.flow.kinds import LANGUAGE, NAME, ListOf, YesNo, bad_name
+from ivr.flow.model import SpokenChoice
+from ivr.flow.nodes.kinds import KEYS_LIMIT
+from ivr.flow.nodes.yes_no_words import USUAL, YesNoWords
+from ivr.flow.problem import listed
+from ivr.flow.settings import Kind, Reader, Schema, scalar, text_schema
+from ivr.flow.source import MappingNode, Node, ScalarNode
+
+Forms = Mapping[str, tuple[str, ...]]
+"""Ways to say one thing, by language; those under the empty string are said in every language."""
+
+PHRASE_LIMIT: Final = 200
+"""Characters of one phrase."""
+FORMS_LIMIT: Final = 50
+"""Ways to say one thing, in one language."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words or phrases: one, a list, or either by language. Gives :data:`Forms`."""
+
+    dsl: ClassVar[str] = "text"
+
+    def read(self, node: Node, reader: Reader) -> Forms | None:
+        if not isinstance(node, MappingNode):
+            phrases = _PHRASES.read(node, reader)
+            return None if phrases is None else MappingProxyType({"": phrases})
+        found: dict[str, tuple[str, ...]] = {}
+        complete = True
+        for key, value in node.entries:
+            if not re.fullmatch(LANGUAGE, key.text):
+                help = "write the words, or {en: [words], ko: [words]}"
+                reader.problem("E024", key, f"'{key.text[:40]}' is not a language", help)
+                complete = False
+            elif (phrases := _PHRASES.read(value, reader)) is None:
+                complete = False
+            else:
+                found[key.text] = phrases
+        if not node.entries:
+            reader.problem("E020", node, "the words are missing", f"write {self.describe()}")
+            return None
+        return MappingProxyType(found) if complete else None
+
+    def schema(self) -> Schema:
+        by_language = {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": f"^(?:{LANGUAGE})$"},
+            "additionalProperties": _PHRASES.schema(),
+        }
+        return {"anyOf": [_PHRASES.schema(), by_language]}
+
+    def describe(self) -> str:
+        return "words, a list of them, or {en: [words], ko: [words]}"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One way to say something."""
+
+    dsl: ClassVar[str] = "text"
+
+    def read(self, node: Node, reader: Reader) -> str | None:
+        text = scalar(node, reader, self.describe)
+        if text is None:
+            return None
+        phrase = " ".join(unicodedata.normalize("NFC", text.text).split())
+        if len(phrase) > PHRASE_LIMIT:
+            reader.problem("E190", text, "nobody says all of this", f"at most {PHRASE_LIMIT} characters")
+        elif "{" in phrase or "}" in phrase:
+            reader.problem("E190", text, "words to listen for have no {variable} in them", "write the words themselves")
+        elif not any(character.isalnum() for character in phrase) or not phrase.isprintable():
+            reader.problem("E190", text, "this cannot be said", "write a word or a few, as they are spoken")
+        else:
+            return phrase
+        return None
+
+    def schema(self) -> Schema:
+        return text_schema()
+
+    def describe(self) -> str:
+        return "a word or a few"
+
+
+_PHRASES: Final = ListOf(Phrase(), 1, FORMS_LIMIT)
+
+
+class SpokenKeys:
+    """Reads ``say`` of the keys of a menu; no setting of its own."""
+
+    names: Mapping[str, tuple[Kind[Any], str]] = MappingProxyType({})
+
+    def read_from(self, node: MappingNode, reader: Reader) -> tuple[SpokenChoice, ...] | None:
+        read = [(key, Words().read(value, reader)) for key, value in self._with_words(node.get("keys"))]
+        good = tuple(SpokenChoice(key.text, forms, key.place) for key, forms in read if forms is not None)
+        return good if len(good) == len(read) else None
+
+    def _with_words(self, keys: Node | None) -> Iterator[tuple[ScalarNode, Node]]:
+        for key, value in keys.entries if isinstance(keys, MappingNode) else ():
+            if isinstance(value, MappingNode) and (words := value.get("say")) is not None:
+                yield key, words
+
+
+@dataclass(frozen=True)
+class Intents:
+    """What callers may want, the words for it, and where each leads: an exit per intent."""
+
+    entry: ClassVar[tuple[str, ...]] = ("intent", "say", "do")
+
+    taken: tuple[str, ...] = ()
+    """Names of the step's other exits."""
+
+    def read(self, node: Node, reader: Reader) -> tuple[SpokenChoice, ...] | None:
+        if not isinstance(node, MappingNode) or not node.entries:
+            help = "write sales: {say: [new bicycle, buy], go: block_name}, one per line"
+            reader.problem("E020", node, "intents are missing", help)
+            return None
+        if len(node.entries) > KEYS_LIMIT:
+            reader.problem("E025", node, f"this step has {len(node.entries)} intents", f"at most {KEYS_LIMIT}")
+            return None
+        read = [self._intent(key, value, reader) for key, value in node.entries]
+        good = tuple(one for one in read if one is not None)
+        reader.keys.update({key.text: key for key, _ in node.entries})
+        return good if len(good) == len(read) else None
+
+    def _intent(self, key: ScalarNode, value: Node, reader: Reader) -> SpokenChoice | None:
+        complete = True
+        if not NAME.fullmatch(key.text):
+            bad_name(key, reader)
+            complete = False
+        elif key.text in self.taken:
+            message = f"an intent cannot be called '{key.text}': an exit has this name"
+            reader.problem("E115", key, message, "give it another name")
+            complete = False
+        if not isinstance(value, MappingNode):
+            help = f"write {key.text[:40]}: {{say: [words], go: block_name}}"
+            reader.problem("E012", key, f"intent '{key.text[:60]}' has no words", help)
+            return None
+        for name, _ in value.entries:
+            if name.text not in ("say", "go", "do"):
+                help = "write {say: [words], go: block_name}"
+                reader.problem("E011", name, f"an intent has no setting '{name.text[:60]}'", help)
+                complete = False
+        words, target = value.get("say"), value.get("go")
+        if target is None:
+            reader.problem("E012", value, f"intent '{key.text[:60]}' does not say where it leads", "add go: block_name")
+            complete = False
+        elif complete:
+            reader.wire(key.text, target)
+        if words is None:
+            reader.problem("E012", value, f"intent '{key.text[:60]}' has no words", "add say: [words]")
+            return None
+        forms = Words().read(words, reader)
+        return SpokenChoice(key.text, forms, key.place) if complete and forms is not None else None
+
+    def schema(self) -> Schema:
+        intent = {
+            "type": "object",
+            "properties": {
+                "say": Words().schema(),
+                "go": text_schema(),
+                "do": {"type": ["array", "object", "string"]},
+            },
+            "required": ["say", "go"],
+            "additionalProperties": False,
+        }
+        return {
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": f"^(?:{NAME.pattern})$"},
+            "additionalProperties": intent,
+        }
+
+    def describe(self) -> str:
+        return "name: {say: words, go: block}, and do: [steps that take no time]"
+
+
+class SpokenYesNo:
+    """Words for yes and no: the language's usual ones with ``speech: yes``, own ones, or both."""
+
+    names: Mapping[str, tuple[Kind[Any], str]] = MappingProxyType(
+        {
+            "speech": (YesNo(), "whether the usual words for yes and no of the call's language count, as well as keys"),
+            "yes_words": (Words(), "what else is said for yes"),
+            "no_words": (Words(), "what else is said for no"),
+        }
+    )
+
+    def read_from(self, node: MappingNode, reader: Reader) -> tuple[SpokenChoice, ...] | None:
+        written = {key.text: (key, value) for key, value in node.entries if key.text in self.names}
+        if not written:
+            return ()
+        read = {name: self.names[name][0].read(value, reader) for name, (_, value) in written.items()}
+        if None in read.values():
+            return None
+        usual = self._usual(reader, written["speech"][0], read) if read.get("speech") else {}
+        if usual is None:
+            return None
+        own = {name: read.get(f"{name}_words") or {} for name in ("yes", "no")}
+        if not usual and (one := next((name for name in own if not own[name]), None)) is not None and any(own.values()):
+            key = next(key for name, (key, _) in written.items() if name != "speech")
+            help = f"add {one}_words, or speech: yes for the usual words"
+            reader.problem("E115", key, f"there are words for {'no' if one == 'yes' else 'yes'} only", help)
+            return None
+        if not usual and not any(own.values()):
+            return ()
+        place = next(iter(written.values()))[0].place
+        return tuple(
+            SpokenChoice(name, _joined({code: words[at] for code, words in usual.items()}, own[name]), place)
+            for at, name in enumerate(("yes", "no"))
+        )
+
+    def _usual(self, reader: Reader, key: ScalarNode, read: Mapping[str, Any]) -> dict[str, YesNoWords] | None:
+        """The words of every language of the flow; a language that has words of its own needs none."""
+        found = {}
+        for language in reader.languages:
+            words = USUAL.get(language.partition("-")[0])
+            if words is not None:
+                found[language] = words
+            elif not all({language, ""} & (read.get(f"{name}_words") or {}).keys() for name in ("yes", "no")):
+                message = f"there are no usual words for yes and no in '{language}'"
+                help = f"write yes_words and no_words; usual words are there for {listed(USUAL, 20)}"
+                reader.problem("E192", key, message, help)
+                return None
+        return found
+
+
+def _joined(usual: Mapping[str, tuple[str, ...]], own: Forms) -> Forms:
+    languages = dict.fromkeys([*usual, *own])
+    return MappingProxyType(
+        {code: tuple(dict.fromkeys([*usual.get(code, ()), *own.get(code, ())])) for code in languages}
+    )
