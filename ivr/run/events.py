@@ -52,4 +52,4 @@ class HearingFailed:
     reason: str
 
 
-Event = CallEvent | PlayFailed | RequestDone
+Event = CallEvent | PlayFailed | RequestDone | SpeechStarted | SpeechHeard | HearingFailed

@@ -479,6 +479,7 @@ class LiveCall:
                 "try_no": step.try_no,
                 "input_mode": step.input_mode,
                 "input": step.input,
+                "confidence": step.confidence,
                 "barged_in": step.barged_in,
                 "heard_ms": step.heard_ms,
                 "exit": step.exit,

@@ -25,6 +25,7 @@ class Media:
         self.loops = 0
         """How often an endless play was begun."""
         self.takes_key_events = True
+        self.listened_to = False
         self.closed = False
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
@@ -33,6 +34,9 @@ class Media:
 
     def stop_playing(self) -> None:
         self.playing = None
+
+    def listen(self, on: bool) -> None:
+        self.listened_to = on
 
     def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
         if len(self.keys + keys) > 128:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ivr.flow.model import InputSettings
-from ivr.run.input import CutPrompt, Digits, Failure, KeyInput, Matcher, PlayPrompt, TryOver, TypedAhead
+from ivr.run.input import CutPrompt, Demand, Digits, Failure, Input, Matcher, PlayPrompt, TryOver
+from ivr.run.typed_ahead import TypedAhead
 
 SETTINGS = InputSettings(timeout=5.0, gap=3.0, tries=3)
 
@@ -37,13 +38,13 @@ class Caller:
     items: int = 2
     finish_empty: bool = False
     now: float = 100.0
-    asks: list[PlayPrompt | CutPrompt | TryOver] = field(default_factory=list)
+    asks: list[Demand] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.typed_ahead = TypedAhead()
         for key in self.typed:
             self.typed_ahead.push(key)
-        self.input = KeyInput(
+        self.input = Input(
             self.matcher,
             self.settings,
             self.typed_ahead,

