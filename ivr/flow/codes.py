@@ -60,10 +60,15 @@ CODES: Final[Mapping[str, str]] = {
     "E136": "A text with braces is not well-formed.",
     "E137": "A language of the flow cannot say a value in this format.",
     "E138": "A country that there is not; countries are two capital letters, as in ISO 3166.",
+    # What callers say.
+    "E190": "Words that nobody can say: a phrase is letters, digits and spaces, without {variables}, and not too long.",
+    "E191": "The same words stand for two choices of a step.",
+    "E192": "A step that is answered by speech has no words in a language of its flow.",
     # What flows need of the site.
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
     "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
+    "E151": "A flow listens to callers in a language for which the site has no recogniser.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     "E180": "A password or key stands in a flow, where everybody reads it.",
     # Tests of flows.
@@ -92,6 +97,13 @@ CODES: Final[Mapping[str, str]] = {
     "W305": "A web service is asked without encryption, on a way that others may share.",
     "W306": "What is called never returns.",
     "W307": "Flows that call each other in a circle without asking the caller anything.",
+    "W310": "Words of two choices that sound alike.",
+    "W311": "Words for a choice are there in one language of the flow, and missing in another.",
+    "W312": "More phrases than can be told apart well, or a phrase longer than callers say it.",
+    "W313": "A word so short that noise and other words are taken for it.",
+    "W314": "Something secret is to be said aloud.",
+    "W315": "Only speech is to cut a prompt, but the step does not listen.",
+    "W316": "A flow listens to callers and does not say in which language.",
     "W350": "A word in a flow that looks like a key or the number of a card.",
     "W351": "A flow that no number and no step leads to.",
     "W210": "There are fewer media ports than the calls allowed need.",
@@ -100,6 +112,7 @@ CODES: Final[Mapping[str, str]] = {
     "W224": "Pages for clients are served without TLS to other machines, whose browsers give them no microphone.",
     "W353": "A recording can be played, but is too short to be heard, or muffled.",
     "W352": "A client is rung that the site does not have; a token made elsewhere may name it.",
+    "W354": "Words that the recogniser of a language cannot hear, or not well.",
     "W213": "A key stands twice in a table; the first counts.",
 }
 """Code to explanation."""

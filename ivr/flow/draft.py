@@ -73,6 +73,8 @@ class Draft:
     name: ScalarNode
     title: str = ""
     languages: tuple[str, ...] = ("en",)
+    says_languages: bool = False
+    """Whether the file says so."""
     start: ScalarNode | None = None
     on_hangup: ScalarNode | None = None
     on_error: ScalarNode | None = None

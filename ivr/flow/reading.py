@@ -71,6 +71,7 @@ def read_flow(source: Source) -> Draft | None:
     draft = Draft(_flow_name(root, head["flow"], reader))
     draft.title = head["title"] or ""
     draft.languages = reader.languages = head["languages"] or draft.languages
+    draft.says_languages = root.get("languages") is not None
     draft.start, draft.on_hangup, draft.on_error = head["start"], head["on_hangup"], head["on_error"]
     known = [*HEAD, *_STRUCTURE]
     for key, _ in root.entries:

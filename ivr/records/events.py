@@ -20,6 +20,7 @@ EventType = Literal[
     "leg.ended",
     "flow.step",
     "key",
+    "speech",
     "prompt.end",
     "offer.start",
     "offer.end",
@@ -68,6 +69,9 @@ class RecordEvent:
     flow.live         author, origin, live (versions), removed, differences by flow, tests; belongs to no call
     flow.rejected     author, complaints, tests; belongs to no call
     prompt.end        heard_ms, completed: of what the party of that leg alone heard; nothing derives from it
+    speech            from_at, until_at (of the speech), took_ms (until it was recognised), hypotheses (how many),
+                      confidence (of the best), barged_in; or error. What was said stands in flow.step, if it may stand
+                      anywhere; nothing derives from it
     key, log, error   anything; kept, nothing derives from it
     ================  ==============================================================================================
     """

@@ -25,7 +25,8 @@ class Media:
         self.loops = 0
         """How often an endless play was begun."""
         self.takes_key_events = True
-        self.listened_to = False
+        self.listening: list[bool] = []
+        """What was asked, in order."""
         self.closed = False
 
     def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
@@ -36,7 +37,7 @@ class Media:
         self.playing = None
 
     def listen(self, on: bool) -> None:
-        self.listened_to = on
+        self.listening.append(on)
 
     def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
         if len(self.keys + keys) > 128:

@@ -42,13 +42,13 @@ def heard(owned: Owned, chunks: int) -> Samples:
 def test_nobody_listens_unless_told_to() -> None:
     board = Switchboard()
     board.call.answer()
-    assert not board.caller.fake.listened_to
     board.call.media_audio(board.caller, SOUND)
+    assert not board.caller.fake.listening
     board.call.listen(True)
-    assert board.caller.fake.listened_to
+    board.call.listen(True)
     board.call.media_audio(board.caller, SOUND)
     board.call.listen(False)
-    assert not board.caller.fake.listened_to
+    assert board.caller.fake.listening == [True, False]
     # What was on its way when listening ended.
     board.call.media_audio(board.caller, SOUND)
     assert [event for event in board.told if isinstance(event, AudioHeard)] == [AudioHeard(SOUND)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from ivr.flow.expression import Expression
 from ivr.flow.keys import KeyPatterns
@@ -20,8 +20,9 @@ from ivr.flow.nodes.kinds import Condition, DigitCount, Digits, KeyChoices, OneK
 from ivr.flow.nodes.spoken import FORMS_LIMIT, Intents, Phrase, SpokenKeys, SpokenYesNo
 from ivr.flow.nodes.steps import DoneFirst, KeySteps
 from ivr.flow.nodes.verb import Exit, Fills, Verb
-from ivr.flow.settings import Kind, Reader, setting, settings_group
-from ivr.flow.source import MappingNode
+from ivr.flow.settings import Kind, Reader, Schema, setting, settings_group
+from ivr.flow.source import MappingNode, Node, ScalarNode
+from ivr.flow.values import YES_NO
 from ivr.hearing import SpokenType
 
 _PROMPT = ListOf(OnePrompt(), 0, 50)
@@ -34,7 +35,37 @@ _EXITS = (
     Exit("no_input", "all tries were used up and in the last one nothing was pressed or said", "failed"),
     Exit("no_match", "all tries were used up and in the last one the answer was of no use", "failed"),
 )
-_BARGE_IN = ("yes", "no", "keys", "speech")
+
+SPOKEN_INTO: Final[Mapping[SpokenType, Fills]] = MappingProxyType(
+    {
+        "digits": Fills("digits", ("digits", "text", "number", "json")),
+        "number": Fills("number", ("number", "money", "json")),
+        "money": Fills("money", ("money", "number", "json")),
+        "date": Fills("date", ("date",)),
+        "time": Fills("time", ("time",)),
+        "yes_no": Fills("yes_no", ("yes_no", "json")),
+        "text": Fills("text", ("text", "json")),
+    }
+)
+"""Variables into which what is said in a ``collect`` can be put, by what is listened for."""
+
+
+@dataclass(frozen=True)
+class BargeIn:
+    """What cuts a prompt short. Gives whether keys do, and whether speech does."""
+
+    def read(self, node: Node, reader: Reader) -> tuple[bool, bool] | None:
+        word = node.text.lower() if isinstance(node, ScalarNode) else ""
+        if word in YES_NO:
+            return YES_NO[word], YES_NO[word]
+        found = OneOf(("yes", "no", "keys", "speech")).read(node, reader)
+        return None if found is None else (found == "keys", found == "speech")
+
+    def schema(self) -> Schema:
+        return {"anyOf": [YesNo().schema(), {"enum": ["keys", "speech"]}]}
+
+    def describe(self) -> str:
+        return "yes, no, keys or speech"
 
 
 class InputGroup:
@@ -45,7 +76,7 @@ class InputGroup:
             "timeout": (Duration(0.1, 120), "silence before the first key or word, from the end of the prompt"),
             "gap": (Duration(0.1, 60), "silence between keys"),
             "tries": (Whole(1, 20), "how often the caller is asked"),
-            "barge_in": (OneOf(_BARGE_IN), "what cuts the prompt short: keys and speech, nothing, or one of the two"),
+            "barge_in": (BargeIn(), "what cuts the prompt short: keys and speech, nothing, or one of the two"),
             "finish_key": (OneKey(allow_none=True), "the key that ends the input; none for no such key"),
             "type_ahead": (OneOf(("keep", "clear")), "whether keys pressed before the prompt count"),
             "speech_timeout": (Duration(0.2, 5), "silence after which a caller has finished speaking"),
@@ -75,8 +106,8 @@ class InputGroup:
             changes[name] = value
         if changes.get("finish_key") == "":
             changes["finish_key"] = None
-        if (cuts := changes.get("barge_in")) is not None:
-            changes |= {"barge_in": cuts in ("yes", "keys"), "barge_in_speech": cuts in ("yes", "speech")}
+        if "barge_in" in changes:
+            changes["barge_in"], changes["barge_in_speech"] = changes["barge_in"]
         return replace(reader.input, **changes)
 
 
@@ -171,8 +202,8 @@ VERBS = (
 - menu:
     prompt: main_menu
     keys:
-      '1': {say: [sales, new order], go: sales}
-      '2': {say: {en: support, de: Hilfe}, go: support}
+      '1': {say: {en: [sales, new order], zh: 销售}, go: sales}
+      '2': {say: {en: support, zh: 客服}, go: support}
       '*': main_menu
     no_input: [still_there, main_menu]
     failed: operator""",
@@ -207,7 +238,7 @@ VERBS = (
         ),
         wires_keys=True,
         speaks=True,
-        fills=Fills("text", ("text", "json"), ("failed", "no_input", "no_match")),
+        fills=Fills("text", ("text", "json"), only_on=("next",)),
         example="""\
 - ask:
     prompt: {say: 'What can I do for you?'}

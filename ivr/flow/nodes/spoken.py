@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Final
 from ivr.flow.kinds import LANGUAGE, NAME, ListOf, YesNo, bad_name
 from ivr.flow.model import SpokenChoice
 from ivr.flow.nodes.kinds import KEYS_LIMIT
-from ivr.flow.nodes.yes_no_words import USUAL, YesNoWords
 from ivr.flow.problem import listed
 from ivr.flow.settings import Kind, Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
+from ivr.understanding import yes_no
 
 Forms = Mapping[str, tuple[str, ...]]
 """Ways to say one thing, by language; those under the empty string are said in every language."""
@@ -24,6 +24,7 @@ PHRASE_LIMIT: Final = 200
 """Characters of one phrase."""
 FORMS_LIMIT: Final = 50
 """Ways to say one thing, in one language."""
+_NOTHING: Final[Forms] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -199,45 +200,44 @@ class SpokenYesNo:
 
     def read_from(self, node: MappingNode, reader: Reader) -> tuple[SpokenChoice, ...] | None:
         written = {key.text: (key, value) for key, value in node.entries if key.text in self.names}
-        if not written:
-            return ()
-        read = {name: self.names[name][0].read(value, reader) for name, (_, value) in written.items()}
+        read: dict[str, Any] = {name: self.names[name][0].read(value, reader) for name, (_, value) in written.items()}
         if None in read.values():
             return None
-        usual = self._usual(reader, written["speech"][0], read) if read.get("speech") else {}
+        own: dict[str, Forms] = {name: read.get(f"{name}_words", _NOTHING) for name in ("yes", "no")}
+        usual: Mapping[str, yes_no.YesNo] | None = {}
+        if read.get("speech"):
+            usual = self._usual(written["speech"][0], own, reader)
+        elif bool(own["yes"]) != bool(own["no"]):
+            there, missing = ("yes", "no") if own["yes"] else ("no", "yes")
+            message, help = (
+                f"there are words for {there} only",
+                f"add {missing}_words, or speech: yes for the usual words",
+            )
+            reader.problem("E115", written[f"{there}_words"][0], message, help)
+            usual = None
         if usual is None:
             return None
-        own = {name: read.get(f"{name}_words") or {} for name in ("yes", "no")}
-        if not usual and (one := next((name for name in own if not own[name]), None)) is not None and any(own.values()):
-            key = next(key for name, (key, _) in written.items() if name != "speech")
-            help = f"add {one}_words, or speech: yes for the usual words"
-            reader.problem("E115", key, f"there are words for {'no' if one == 'yes' else 'yes'} only", help)
-            return None
-        if not usual and not any(own.values()):
+        if not usual and not own["yes"]:
             return ()
-        place = next(iter(written.values()))[0].place
-        return tuple(
-            SpokenChoice(name, _joined({code: words[at] for code, words in usual.items()}, own[name]), place)
-            for at, name in enumerate(("yes", "no"))
-        )
+        place = next(key.place for key, _ in written.values())
+        return tuple(SpokenChoice(name, self._together(name, usual, own[name]), place) for name in own)
 
-    def _usual(self, reader: Reader, key: ScalarNode, read: Mapping[str, Any]) -> dict[str, YesNoWords] | None:
+    def _usual(self, key: ScalarNode, own: Mapping[str, Forms], reader: Reader) -> Mapping[str, yes_no.YesNo] | None:
         """The words of every language of the flow; a language that has words of its own needs none."""
         found = {}
         for language in reader.languages:
-            words = USUAL.get(language.partition("-")[0])
+            words = yes_no.usual_yes_no(language)
             if words is not None:
                 found[language] = words
-            elif not all({language, ""} & (read.get(f"{name}_words") or {}).keys() for name in ("yes", "no")):
+            elif not all(language in forms or "" in forms for forms in own.values()):
                 message = f"there are no usual words for yes and no in '{language}'"
-                help = f"write yes_words and no_words; usual words are there for {listed(USUAL, 20)}"
+                help = f"write yes_words and no_words; usual words are there for {listed(yes_no.YES_NO, 30)}"
                 reader.problem("E192", key, message, help)
                 return None
         return found
 
-
-def _joined(usual: Mapping[str, tuple[str, ...]], own: Forms) -> Forms:
-    languages = dict.fromkeys([*usual, *own])
-    return MappingProxyType(
-        {code: tuple(dict.fromkeys([*usual.get(code, ()), *own.get(code, ())])) for code in languages}
-    )
+    def _together(self, name: str, usual: Mapping[str, yes_no.YesNo], own: Forms) -> Forms:
+        both = {language: getattr(words, name) for language, words in usual.items()}
+        for language, phrases in own.items():
+            both[language] = tuple(dict.fromkeys([*both.get(language, ()), *phrases]))
+        return MappingProxyType(both)
