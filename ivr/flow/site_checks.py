@@ -61,7 +61,7 @@ def check_hearing(
     """
     problems = []
     for step in flow_set.written:
-        for language in step.languages:
+        for language in step.heard_in:
             wanted = wanted_of(step.settings, language)
             if wanted is None:
                 continue

@@ -13,6 +13,7 @@ from typing import Final
 
 from ivr.flow.saying import worded
 from ivr.flow.values import EvaluationError, as_number
+from ivr.understanding.phrases import normalised
 
 _HANGUL: Final = re.compile(r"[\uac00-\ud7a3 ]+")
 _SYLLABLES: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
@@ -24,11 +25,10 @@ _SILENT: Final = "\u110b"
 
 
 def spoken(phrase: str, language: str) -> str:
-    """The phrase as it is spoken: small letters, no punctuation, numbers in words. Equal ones cannot be told apart."""
-    text = unicodedata.normalize("NFKC", phrase).casefold()
-    text = re.sub("['\u2019]", "", text)
-    text = re.sub(r"[0-9]{1,18}", lambda found: f" {_in_words(found[0], language)} ", text)
-    return " ".join("".join(c if c.isalnum() or unicodedata.combining(c) else " " for c in text).split())
+    """The phrase as it is spoken, numbers in words. Two that are equal cannot be told apart."""
+    text = re.sub(r"[0-9]{1,18}", lambda found: f" {_in_words(found[0], language)} ", normalised(phrase, language))
+    # Korean and Japanese words are put together as one likes.
+    return " ".join(text.split()) if language[:2] not in ("ko", "ja") else "".join(text.split())
 
 
 @lru_cache(maxsize=500)
@@ -72,5 +72,4 @@ def is_short(phrase: str) -> bool:
 
 def words_of(phrase: str) -> int:
     """How many words it has, roughly; in scripts without spaces between them, two characters count as one."""
-    syllables = len(_SYLLABLES.findall(phrase))
-    return max(len(phrase.split()), syllables // 2)
+    return len(_SYLLABLES.sub(" ", phrase).split()) + len(_SYLLABLES.findall(phrase)) // 2
