@@ -13,22 +13,24 @@ from typing import Final
 
 from ivr.flow.saying import worded
 from ivr.flow.values import EvaluationError, as_number
+from ivr.understanding.phrases import normalised
 
 _HANGUL: Final = re.compile(r"[\uac00-\ud7a3 ]+")
 _SYLLABLES: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 """Scripts of which a character is a syllable."""
 _JAMO_ALIKE: Final = str.maketrans({"\u1162": "\u1166", "\u1164": "\u1168", "\u116b": "\u116c", "\u1170": "\u116c"})
 """Vowels that most people say alike (ae and e, yae and ye, wae, we and oe)."""
+_FIRST_JAMO: Final = 0x1100
+_PRIVATE: Final = 0xE000
 _SILENT: Final = "\u110b"
 """The letter that only shows that a syllable begins with its vowel."""
 
 
 def spoken(phrase: str, language: str) -> str:
-    """The phrase as it is spoken: small letters, no punctuation, numbers in words. Equal ones cannot be told apart."""
-    text = unicodedata.normalize("NFKC", phrase).casefold()
-    text = re.sub("['\u2019]", "", text)
-    text = re.sub(r"[0-9]{1,18}", lambda found: f" {_in_words(found[0], language)} ", text)
-    return " ".join("".join(c if c.isalnum() or unicodedata.combining(c) else " " for c in text).split())
+    """The phrase as it is spoken, numbers in words. Two that are equal cannot be told apart."""
+    text = re.sub(r"[0-9]{1,18}", lambda found: f" {_in_words(found[0], language)} ", normalised(phrase, language))
+    # Korean and Japanese words are put together as one likes.
+    return " ".join(text.split()) if language[:2] not in ("ko", "ja") else "".join(text.split())
 
 
 @lru_cache(maxsize=500)
@@ -58,7 +60,9 @@ def alike(one: str, other: str, language: str) -> bool:
 def _letters(text: str) -> str:
     letters = unicodedata.normalize("NFD", text.replace(" ", ""))
     if _HANGUL.fullmatch(text):
-        return letters.replace(_SILENT, "").translate(_JAMO_ALIKE)
+        # The library counts the letters of a syllable as one; letters of nobody's script it does not put together.
+        sounds = letters.replace(_SILENT, "").translate(_JAMO_ALIKE)
+        return "".join(chr(ord(letter) - _FIRST_JAMO + _PRIVATE) for letter in sounds)
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
@@ -72,5 +76,4 @@ def is_short(phrase: str) -> bool:
 
 def words_of(phrase: str) -> int:
     """How many words it has, roughly; in scripts without spaces between them, two characters count as one."""
-    syllables = len(_SYLLABLES.findall(phrase))
-    return max(len(phrase.split()), syllables // 2)
+    return len(_SYLLABLES.sub(" ", phrase).split()) + len(_SYLLABLES.findall(phrase)) // 2

@@ -12,6 +12,7 @@ from ivr.flow.model import InputSettings, SpokenChoice
 from ivr.flow.nodes.questions import Ask, Confirm
 from ivr.flow.problem import Problem, listed
 from ivr.flow.sounding import alike, is_short, spoken, words_of
+from ivr.flow.spoken_languages import languages_of_steps
 
 PHRASES_LIMIT: Final = 20
 """Of one step, in one language: more are confused more often, and each takes a recogniser some time."""
@@ -32,6 +33,7 @@ class _Said(NamedTuple):
 def check_speech(draft: Draft) -> None:
     """Add what is wrong to the draft's problems."""
     told_language = draft.says_languages
+    languages = languages_of_steps(draft)
     for _, step in draft.steps():
         if step.settings is None:
             continue
@@ -45,7 +47,7 @@ def check_speech(draft: Draft) -> None:
             draft.problem("W316", step, message, f"add languages: [{draft.languages[0]}] at the top")
             told_language = True
         _secret(draft, step)
-        _choices(draft, step, choices_of(step.settings))
+        _choices(draft, step, choices_of(step.settings), languages[id(step)])
 
 
 def _ask(draft: Draft, step: DraftStep, ask: Ask) -> None:
@@ -72,12 +74,14 @@ def _secret(draft: Draft, step: DraftStep) -> None:
         draft.problem("W314", step, message, "leave speech out; what is said stays out of records either way")
 
 
-def _choices(draft: Draft, step: DraftStep, choices: Sequence[SpokenChoice]) -> None:
+def _choices(draft: Draft, step: DraftStep, choices: Sequence[SpokenChoice], languages: Sequence[str]) -> None:
+    """``languages``: those that the call can have here."""
     if not choices:
         return
-    _missing(draft, step, choices)
+    _not_spoken(draft, step, choices)
+    _missing(draft, step, choices, languages)
     told: set[tuple[str, str]] = set()
-    for language in draft.languages:
+    for language in languages:
         said = [_Said(one, phrase, spoken(phrase, language)) for one in choices for phrase in one.spoken(language)]
         where = f" in {language}" if len(draft.languages) > 1 else ""
         _ambiguous(draft, step, said, where, told)
@@ -85,13 +89,16 @@ def _choices(draft: Draft, step: DraftStep, choices: Sequence[SpokenChoice]) -> 
             _hard_to_hear(draft, step, said, language, where, told)
 
 
-def _missing(draft: Draft, step: DraftStep, choices: Sequence[SpokenChoice]) -> None:
-    """Words that one language of the flow has and another has not, or that are in none of its languages."""
+def _not_spoken(draft: Draft, step: DraftStep, choices: Sequence[SpokenChoice]) -> None:
     for one in choices:
         for language in one.forms.keys() - {"", *draft.languages}:
             help = f"add {language} to languages: [{', '.join(draft.languages)}] at the top, or leave the words out"
             _problem(draft, step, "E103", one, f"this flow does not speak '{language}'", help)
-    for language in draft.languages:
+
+
+def _missing(draft: Draft, step: DraftStep, choices: Sequence[SpokenChoice], languages: Sequence[str]) -> None:
+    """Words that are there in one language, and missing in another that the call can have here."""
+    for language in languages:
         without = [one for one in choices if not one.spoken(language)]
         if not without:
             continue

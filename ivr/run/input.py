@@ -243,7 +243,7 @@ class Input:
             return []
         spoke, self._listening, self._speaking, self._deaf = self._speaking, False, False, True
         if self._matcher is None:
-            self._given_up, self._deadline = True, None
+            self._given_up, self._prompting, self._deadline = True, False, None
         elif spoke:
             self._deadline = now + self._settings.timeout
         return [HearingLost(reason, self._given_up)]

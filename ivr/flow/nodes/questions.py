@@ -177,7 +177,7 @@ class Ask:
     )
     into: str | None = setting(
         Name("the name of a variable"),
-        "the variable that gets the words, if they are none of the intents",
+        "the variable that gets what was said; without intents, or if it is none of them, the next step comes",
         default=None,
     )
     hints: tuple[str, ...] = setting(
@@ -238,7 +238,7 @@ VERBS = (
         ),
         wires_keys=True,
         speaks=True,
-        fills=Fills("text", ("text", "json"), only_on=("next",)),
+        fills=Fills("text", ("text", "json"), ("failed", "no_input", "no_match")),
         example="""\
 - ask:
     prompt: {say: 'What can I do for you?'}

@@ -204,37 +204,24 @@ class SpokenYesNo:
         if None in read.values():
             return None
         own: dict[str, Forms] = {name: read.get(f"{name}_words", _NOTHING) for name in ("yes", "no")}
-        usual: Mapping[str, yes_no.YesNo] | None = {}
+        usual: dict[str, yes_no.YesNo] = {}
         if read.get("speech"):
-            usual = self._usual(written["speech"][0], own, reader)
+            known = ((language, yes_no.usual_yes_no(language)) for language in reader.languages)
+            usual = {language: words for language, words in known if words is not None}
+            if not usual and not all(own.values()):
+                message = f"there are no usual words for yes and no in {listed(reader.languages)}"
+                help = f"write yes_words and no_words; usual words are there for {listed(yes_no.YES_NO, 30)}"
+                reader.problem("E192", written["speech"][0], message, help)
+                return None
         elif bool(own["yes"]) != bool(own["no"]):
             there, missing = ("yes", "no") if own["yes"] else ("no", "yes")
-            message, help = (
-                f"there are words for {there} only",
-                f"add {missing}_words, or speech: yes for the usual words",
-            )
-            reader.problem("E115", written[f"{there}_words"][0], message, help)
-            usual = None
-        if usual is None:
+            help = f"add {missing}_words, or speech: yes for the usual words"
+            reader.problem("E115", written[f"{there}_words"][0], f"there are words for {there} only", help)
             return None
         if not usual and not own["yes"]:
             return ()
         place = next(key.place for key, _ in written.values())
         return tuple(SpokenChoice(name, self._together(name, usual, own[name]), place) for name in own)
-
-    def _usual(self, key: ScalarNode, own: Mapping[str, Forms], reader: Reader) -> Mapping[str, yes_no.YesNo] | None:
-        """The words of every language of the flow; a language that has words of its own needs none."""
-        found = {}
-        for language in reader.languages:
-            words = yes_no.usual_yes_no(language)
-            if words is not None:
-                found[language] = words
-            elif not all(language in forms or "" in forms for forms in own.values()):
-                message = f"there are no usual words for yes and no in '{language}'"
-                help = f"write yes_words and no_words; usual words are there for {listed(yes_no.YES_NO, 30)}"
-                reader.problem("E192", key, message, help)
-                return None
-        return found
 
     def _together(self, name: str, usual: Mapping[str, yes_no.YesNo], own: Forms) -> Forms:
         both = {language: getattr(words, name) for language, words in usual.items()}

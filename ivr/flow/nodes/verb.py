@@ -47,12 +47,9 @@ class Fills:
     """Types it can be declared with; none given: all."""
     not_on: tuple[str, ...] = ("failed",)
     """Exits, or their first words, by which the variable may not be set."""
-    only_on: tuple[str, ...] = ()
-    """The only exits by which it is set, where others are named by the flow."""
 
     def on(self, exit: str) -> bool:
-        word = exit.partition(" ")[0]
-        return word in self.only_on if self.only_on else word not in self.not_on
+        return exit.partition(" ")[0] not in self.not_on
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from ivr.run.testing.model import (
     Wait,
     Whispered,
 )
-from ivr.run.testing.moves import KEY_GAP, speak
+from ivr.run.testing.moves import KEY_GAP, takes_breath
 from ivr.run.testing.properties import broken
 from ivr.run.testing.writing import remedy
 
@@ -230,9 +230,10 @@ class _Acting:
     ) -> None:
         script = self._script
         self._reaches(cue)
-        self._answer, self._under_answer = "speech", script.heard[-1] if talks_over and script.playing else None
-        if not speak(script, hypotheses, seconds, talks_over=talks_over):
+        if not takes_breath(script, talks_over=talks_over):
             raise _Differs("nothing can be said: the call is over")
+        self._answer, self._under_answer = "speech", script.heard[-1] if script.playing else None
+        script.speaks(hypotheses, seconds)
 
     def _reaches(self, cue: Sound | str | None) -> None:
         """Wait for a block, or for something to be heard."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from ivr.hearing import Hypothesis
 from ivr.run.script import Deed, Script
 from ivr.run.testing.speech import Said
 
@@ -84,9 +83,13 @@ def make(script: Script, move: Move) -> Move | None:
                 pressed += key
             return Pressing(pressed) if pressed else None
         case Saying(said, talks_over):
-            return move if speak(script, said.hypotheses, None, talks_over=talks_over) else None
+            if not takes_breath(script, talks_over=talks_over):
+                return None
+            script.speaks(said.hypotheses)
         case Mumbling(seconds, talks_over):
-            return move if speak(script, (), seconds, talks_over=talks_over) else None
+            if not takes_breath(script, talks_over=talks_over):
+                return None
+            script.speaks((), seconds)
         case HearingFails(fails):
             script.cannot_be_heard(fails=fails)
         case Waiting(seconds):
@@ -103,15 +106,15 @@ def make(script: Script, move: Move) -> Move | None:
     return move
 
 
-def speak(script: Script, hypotheses: Sequence[Hypothesis], seconds: float | None, *, talks_over: bool) -> bool:
-    """Say something, over what plays or once nothing does. False if the call is over before. Raises DidNotHappen."""
+def takes_breath(script: Script, *, talks_over: bool) -> bool:
+    """Let the time pass until something can be said: over what plays, or when that is over.
+
+    False if the call is over before. Raises DidNotHappen if what plays has no end.
+    """
     if not talks_over:
         script.hears_all()
     script.waits(BREATH)
-    if script.run.finished:
-        return False
-    script.speaks(hypotheses, seconds)
-    return True
+    return not script.run.finished
 
 
 def in_time(made: Sequence[Made], until: float) -> list[Move]:

@@ -14,8 +14,8 @@ SURE: Final = 0.9
 """How sure it is what was said, unless a test says otherwise."""
 UNSURE: Final = 0.3
 """How sure it is what else it may have been."""
-_MOST: Final = 4
-"""Alternatives: a recogniser tells at most five things that may have been said."""
+MOST_ALTERNATIVES: Final = 4
+"""A recogniser tells at most five things that may have been said."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Said:
     text: str = setting(SpokenWords(), "the words that are heard")
     confidence: float = setting(Share(), "how sure it is that they were said", default=SURE)
     alternatives: tuple[Alternative, ...] = setting(
-        ListOf(OneAlternative(), 0, _MOST), "what else it may have been, likeliest first", default=()
+        ListOf(OneAlternative(), 0, MOST_ALTERNATIVES), "what else it may have been, likeliest first", default=()
     )
 
     @property

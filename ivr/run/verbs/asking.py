@@ -8,14 +8,16 @@ that of the last one the exit taken.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from datetime import date, time
+from typing import Final
 
 from ivr.flow.expression import Expression
 from ivr.flow.keys import Exact, KeyPatterns, NoMatch
 from ivr.flow.model import InputSettings, Prompt, SpokenChoice, Step
 from ivr.flow.nodes import questions
+from ivr.flow.nodes.kinds import DigitCount
 from ivr.flow.values import EvaluationError, as_number, as_type, as_yes_no
 from ivr.hearing import Hypothesis, Phrase, SpokenType, Wanted
 from ivr.run.actions import Log
@@ -36,11 +38,15 @@ from ivr.run.input import (
     TryOver,
     Understanding,
 )
-from ivr.run.spoken import OneOf, Value, phrases_of
+from ivr.run.spoken import OfType, OneOf, phrases_of
 from ivr.run.verbs.behaviour import Behaviour
+from ivr.understanding.values import Value
 
 DEAF: Final = 0.3
 """Seconds from the beginning of a prompt in which it may come back as an echo, before the line has learned of it."""
+
+
+_NOT_HEARD: Final = "the caller cannot be heard: {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,8 @@ class Asking(Activity):
         self._play_id: int | None = None
         self._heard_ms: int | None = None
         self._try_no = 1
-        self._hearing_lost: str | None = None
+        self._not_heard: str | None = None
+        """Why nobody listens in this try."""
 
     def start(self, now: float) -> Outcome | None:
         self.talk.seat_left = None
@@ -154,13 +161,8 @@ class Asking(Activity):
         heard = self._heard_ms
         if heard is None and self._play_id is not None:
             heard = self.talk.playing_for_ms()
-        return Row(
-            self._try_no,
-            secret=self._question.secret,
-            play_id=self._play_id,
-            heard_ms=heard,
-            error=self._hearing_lost,
-        )
+        row = Row(self._try_no, secret=self._question.secret, play_id=self._play_id, heard_ms=heard)
+        return self._with_faults(row)
 
     def answered(self, over: TryOver) -> str:
         """Use what was entered or said. Returns the name of the exit."""
@@ -185,9 +187,10 @@ class Asking(Activity):
                 case EndListening():
                     self.talk.stop_listening()
                 case HearingLost(reason, given_up):
+                    self._not_heard = reason
                     if given_up:
-                        raise StepError(f"the caller cannot be heard: {reason}")
-                    self._lost(reason)
+                        raise StepError(_NOT_HEARD.format(reason))
+                    self._log_not_heard(reason)
                 case TryOver() as over:
                     outcome = self._try_over(over)
                     if outcome is not None:
@@ -208,14 +211,17 @@ class Asking(Activity):
         if self._wanted is not None:
             self.talk.listen(replace(self._wanted, deaf_for=deaf_for))
 
-    def _lost(self, reason: str) -> None:
-        """Keys can still be pressed."""
-        self._hearing_lost = f"the caller cannot be heard: {reason}"
+    def _with_faults(self, row: Row) -> Row:
+        if self._not_heard is None:
+            return row
+        return replace(row, error=_NOT_HEARD.format(self._not_heard), detail={"not_heard": self._not_heard})
+
+    def _log_not_heard(self, reason: str) -> None:
         flow, block = self.talk.where()
         place = self.step.place
         number = self.talk.here.step if self.talk.here is not None else 0
         where = f"{flow} {block} step {number} ({place.file}:{place.line})"
-        text = f"{where}: {self._hearing_lost} → keys only   call {self.talk.facts.call_id}"
+        text = f"{where}: {_NOT_HEARD.format(reason)} → keys only   call {self.talk.facts.call_id}"
         self.talk.do(Log(text, str(place), error=True))
 
     def _try_over(self, over: TryOver) -> Outcome | None:
@@ -232,9 +238,9 @@ class Asking(Activity):
             over.barged_in,
             self._play_id,
             self._heard_ms if over.prompt_played or not self._question.prompt else 0,
-            error=self._hearing_lost,
         )
-        self._play_id = self._heard_ms = self._hearing_lost = None
+        row = self._with_faults(row)
+        self._play_id = self._heard_ms = self._not_heard = None
         self._try_no = over.try_no + 1
         if over.outcome == "matched":
             entered = over.keys if over.understood is None else over.understood.hypothesis.text
@@ -272,51 +278,76 @@ class Collect(Asking):
         settings: questions.Collect = step.settings
         self._check: Expression | None = settings.check
         self._into = settings.into
-        self._digits = settings.digits
+        self._type = settings.speech
+        self._digits = DIGITS_OF.get(settings.speech or "text", settings.digits)
         listening = None
         if settings.speech is not None:
             wanted = question.wanted(talk.language, type=settings.speech)
             today = talk.local_time().date()
-            listening = Listening(wanted, Value(settings.speech, talk.language, today, self._accepts))
-        keys = Digits(settings.digits.least, settings.digits.most, self._entered)
+            listening = Listening(wanted, OfType(settings.speech, talk.language, today, self._said))
+        keys = Digits(self._digits.least, self._digits.most, self._entered)
         super().__init__(talk, step, question, keys, listening)
 
     def answered(self, over: TryOver) -> str:
         if self._question.secret:
             self.talk.secret_variables.add(self._into)
         said = over.understood
-        self.talk.variables[self._into] = self._of_keys(over.keys) if said is None else self._of_speech(said.value)
+        value = entered(over.keys, self._type) if said is None else said.value
+        self.talk.variables[self._into] = self._held(value)
         return "next"
 
     def _entered(self, keys: str) -> bool:
-        return self._checked(self._of_keys, keys, {"input": keys})
+        value = entered(keys, self._type)
+        return value is not None and self._holds(value, {"input": keys})
 
-    def _accepts(self, value: object, said: Hypothesis) -> bool:
-        settings: questions.Collect = self.step.settings
-        if settings.speech == "digits" and not self._digits.least <= len(str(value)) <= self._digits.most:
+    def _said(self, value: Value, said: Hypothesis) -> bool:
+        if self._type == "digits" and not self._digits.least <= len(str(value)) <= self._digits.most:
             return False
         heard = {"heard.text": said.text, "heard.confidence": as_number(round(said.confidence, 3))}
-        return self._checked(self._of_speech, value, {"input": said.text, **heard})
+        return self._holds(value, {"input": said.text, **heard})
 
-    def _checked(self, made: Callable[[Any], object], answer: object, entered: Mapping[str, object]) -> bool:
+    def _holds(self, value: object, scope: Mapping[str, object]) -> bool:
+        """Whether the check does."""
         if self._check is None:
             return True
         try:
-            scope = {**self.talk.scope(), **entered, self._into: made(answer)}
-            return as_yes_no(self._check.evaluate(scope))
+            return as_yes_no(self._check.evaluate({**self.talk.scope(), **scope, self._into: self._held(value)}))
         except EvaluationError:
             if self._question.secret:
                 # The error would quote what was entered.
                 raise StepError("the check of a secret input cannot be computed") from None
             raise
 
-    def _of_keys(self, entered: str) -> object:
+    def _held(self, value: object) -> object:
+        """As the variable holds it."""
         variable = self.talk.flow.variables.get(self._into)
-        return as_number(entered) if variable and variable.type in ("number", "money") else entered
-
-    def _of_speech(self, value: object) -> object:
-        variable = self.talk.flow.variables.get(self._into)
+        if self._type in (None, "digits", "text"):
+            return as_number(value) if variable and variable.type in ("number", "money") else value
         return value if variable is None else as_type(value, variable.type)
+
+
+DIGITS_OF: Final[Mapping[SpokenType, DigitCount]] = {
+    "date": DigitCount(8, 8),
+    "time": DigitCount(4, 4),
+    "yes_no": DigitCount(1, 1),
+}
+"""How many keys a value takes that has a form of its own: 20260305, 2230, 1 for yes and 2 for no."""
+
+
+def entered(keys: str, type: SpokenType | None) -> object | None:
+    """Keys as a value of the type, None if they are none."""
+    try:
+        match type:
+            case "date":
+                return date.fromisoformat(f"{keys[:4]}-{keys[4:6]}-{keys[6:]}")
+            case "time":
+                return time.fromisoformat(f"{keys[:2]}:{keys[2:]}")
+            case "yes_no":
+                return {"1": True, "2": False}.get(keys)
+            case _:
+                return keys
+    except ValueError:
+        return None
 
 
 class Ask(Asking):
@@ -339,7 +370,7 @@ class Ask(Asking):
 def _one_of(question: Question, talk: Conversation, choices: Iterable[SpokenChoice]) -> Listening | None:
     """Listening for choices; none if they have no words in the language of the call."""
     phrases = phrases_of(choices, talk.language)
-    return Listening(question.wanted(talk.language, phrases), OneOf(phrases)) if phrases else None
+    return Listening(question.wanted(talk.language, phrases), OneOf(phrases, talk.language)) if phrases else None
 
 
 def menu(talk: Conversation, step: Step) -> Activity:
@@ -373,7 +404,7 @@ def ask(talk: Conversation, step: Step) -> Activity:
     else:
         phrases = phrases_of(settings.choices, talk.language)
         wanted = question.wanted(talk.language, phrases, "text", settings.hints)
-        listening = Listening(wanted, OneOf(phrases, otherwise=True))
+        listening = Listening(wanted, OneOf(phrases, talk.language, otherwise=True))
     return Ask(talk, step, question, None, listening)
 
 
