@@ -117,7 +117,7 @@ def test_what_is_heard_at_the_end_is_known_before_the_time_out_is_over() -> None
 
 def test_a_caller_who_says_more_is_heard_anew_and_whole() -> None:
     stage = Stage(streams=False)
-    stage.hears(0.5, "speak to", 0.4, "somebody else", 1.0)
+    stage.hears(0.5, "speak to", "somebody else", 1.0)
     first, last = stage.engine.finished
     assert last > first + 8000
     assert stage.kinds == [Kind.BEGAN, Kind.ENDED, Kind.HEARD]
@@ -126,7 +126,7 @@ def test_a_caller_who_says_more_is_heard_anew_and_whole() -> None:
 
 def test_nobody_waits_for_a_guess() -> None:
     stage = Stage(streams=False, idle=False)
-    stage.hears(0.5, "speak to", 0.3, "somebody else", 1.0)
+    stage.hears(0.5, "speak to", "somebody else", 1.0)
     assert len(stage.engine.finished) == 1
 
 
