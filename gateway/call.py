@@ -72,6 +72,8 @@ __all__ = [
     "LegRetrieved",
     "LegRinging",
     "LegRole",
+    "LegState",
+    "LegView",
     "ListenAddress",
     "MediaStarted",
     "OriginError",
@@ -154,6 +156,21 @@ class LegReport:
     audio_sent_ms: int = 0
     invitation: InvitationEnd | None = None
     """What became of the invitation of an RTC leg."""
+
+
+LegState = Literal["ringing", "answered", "connected", "held"]
+"""``connected``: the caller and it hear each other; ``held``: it has put the other on hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegView:
+    """A leg that is not over, for those who watch."""
+
+    name: str
+    """``caller``, or the name its owner dialled it under."""
+    state: LegState
+    report: LegReport
+    """As far as it goes; how it ended is not known yet."""
 
 
 # Events: what happened to the call. -----------------------------------------------------------------------
@@ -320,6 +337,9 @@ class Call(Protocol):
     @property
     def pstn(self) -> bool:
         """As :attr:`Arrival.pstn`."""
+
+    def legs(self) -> tuple[LegView, ...]:
+        """The caller, and who hears him, is being rung or has joined; as they are now."""
 
     def ringing(self) -> None:
         """Tell the caller that it rings (180). No effect once answered."""

@@ -48,6 +48,7 @@ from gateway.sip.transport import ClientTls, SipTransports
 from gateway.sip.uri import SipUri, with_headers
 from gateway.sip.websocket import SipWebSockets
 from gateway.sipparty import SipCallee, SipCaller
+from gateway.view import SeatView, TrunkView
 
 __all__ = ["Telephones", "TraceMessage"]
 
@@ -156,6 +157,33 @@ class Telephones:
             "ending": len(self._ending),
             **self._agent.sizes(),
         }
+
+    def seats(self) -> tuple[SeatView, ...]:
+        """Every seat of the site, with the telephones that are registered."""
+        registrar = self._agent.registrar
+        return tuple(
+            SeatView(
+                name,
+                seat.display_name,
+                tuple(
+                    f"{one.user_agent or 'a telephone'} at {one.hop.host}:{one.hop.port}"
+                    for one in registrar.bindings(name)
+                ),
+            )
+            for name, seat in self._config.seats.items()
+        )
+
+    def trunks(self) -> tuple[TrunkView, ...]:
+        return tuple(self._trunk(name, trunk.register) for name, trunk in self._config.trunks.items())
+
+    def _trunk(self, name: str, registers: bool) -> TrunkView:
+        if not registers:
+            return TrunkView(name, "none", None)
+        registration = self._agent.registrations.get(name)
+        if registration is None:
+            return TrunkView(name, "waiting", None)
+        state: Literal["registered", "failed", "waiting"] = "failed" if registration.failed else "waiting"
+        return TrunkView(name, "registered" if registration.registered else state, registration.status)
 
     def drain(self) -> None:
         """Take no more calls: 503 with Retry-After."""

@@ -19,6 +19,7 @@ from ivr.cli.run import run
 from ivr.cli.schema import schema
 from ivr.cli.sim import sim, try_call
 from ivr.cli.test import run_tests
+from ivr.cli.top import top
 
 app = typer.Typer(
     name="ivr",
@@ -39,6 +40,7 @@ app.command("format")(format_files)
 app.command()(sim)
 app.command("try")(try_call)
 app.command()(calls)
+app.command()(top)
 app.command()(graph)
 app.command()(replay)
 app.command()(when)
