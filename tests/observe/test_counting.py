@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -45,7 +46,7 @@ def test_a_call_is_counted_from_its_arrival_to_its_end() -> None:
     counted.happens(2000, "flow.step", flow="main", try_no=1, exit="no_match", input_mode="keys")
     counted.happens(2500, "flow.step", flow="main", try_no=2, exit="1", input_mode="speech")
     counted.happens(2600, "flow.step", flow="main", exit="next", error="the door is shut")
-    quality = {"rx_pkts": 50, "tx_pkts": 60, "lost_pkts": 2, "jitter_ms": 3.0, "audio_rx_ms": 0}
+    quality: dict[str, Any] = {"rx_pkts": 50, "tx_pkts": 60, "lost_pkts": 2, "jitter_ms": 3.0, "audio_rx_ms": 0}
     counted.happens(9000, "leg.ended", leg="c1-caller", hangup_by="remote")
     counted.happens(9000, "leg.ended", leg="c1-caller", kind="sip", role="caller", **quality)
     counted.happens(9000, "call.ended", ended_by="caller")
