@@ -25,6 +25,7 @@ from gateway.call import (
     Reception,
     Refusal,
     RtcListen,
+    SignallingLine,
     Target,
 )
 from gateway.certificates import CertificateFiles, Certificates
@@ -365,6 +366,12 @@ class Gateway:
         except Exception:
             log.exception("call %s: nobody could take it", call.call_id)
             call.reject(500)
+
+    def signalled(self, call_id: str, leg_id: str, lines: tuple[SignallingLine, ...]) -> None:
+        try:
+            self._reception.call_signalled(call_id, leg_id, lines)
+        except Exception:
+            log.exception("call %s: what was said about %s is lost", call_id, leg_id)
 
     def add(self, call: BridgedCall, party: Party) -> None:
         for leg in party.legs:

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Literal
@@ -27,6 +28,7 @@ from gateway.party import Party
 from gateway.peers import Peers
 from gateway.routing import Trunks, Ways, address_of_seat, ways_to_seat
 from gateway.rtc.peer import PeerEvent, PeerLost
+from gateway.signalling import SignallingLog
 from gateway.sip.agent import UserAgent
 from gateway.sip.events import (
     Event,
@@ -93,6 +95,8 @@ class Telephones:
         self._leaving: list[TrunkRegistration] | None = None
         """What is being taken back, once we stop."""
         self._said_goodbye = asyncio.Event()
+        self._signalling = SignallingLog(host.signalled)
+        self._telling: asyncio.TimerHandle | None = None
 
     # Life ---------------------------------------------------------------------------------------------
 
@@ -155,6 +159,7 @@ class Telephones:
             "parties": len(self._parties),
             "sources": len(self._door),
             "ending": len(self._ending),
+            "signalled": len(self._signalling),
             **self._agent.sizes(),
         }
 
@@ -210,6 +215,9 @@ class Telephones:
         for timer in self._ending.values():
             timer.cancel()
         self._ending.clear()
+        if self._telling is not None:
+            self._telling.cancel()
+        self._signalling.close()
         if self._timer is not None:
             self._timer.cancel()
         await self._transports.close()
@@ -226,7 +234,9 @@ class Telephones:
 
     def flush(self) -> None:
         """Send what is to be sent, and set the clock."""
+        sent_at = round(time.time() * 1000)
         for data, hop in self._agent.messages_to_send():
+            self._signalling.note("out", data, str(hop), sent_at)
             if data[:8] == b"SIP/2.0 " and data[8:9] in b"456" and not self._is_known(hop):
                 self._door.refused(hop.host, int(data[8:11]), self._loop.time())
             self._transports.send(data, hop)
@@ -245,6 +255,7 @@ class Telephones:
         now = self._loop.time()
         if not self._is_known(hop) and not self._door.reads(hop.host, data, now):
             return
+        self._signalling.note("in", data, str(hop), round(time.time() * 1000))
         self._agent.receive(data, hop, now)
         self._host.pump()
 
@@ -359,6 +370,7 @@ class Telephones:
             self.forget(party)
             return
         self._parties[session] = party
+        self._signalling.claim(party, call.call_id, party.leg_id, session.call_id)
         self._host.take(call, party)
 
     def _seat_at(self, account: str | None, hop: Hop) -> str | None:
@@ -419,6 +431,7 @@ class Telephones:
                 headers=headers,
             )
             self._parties[session] = party
+            self._signalling.claim(party, call.call_id, leg_id, session.call_id)
             ways_of[session] = uri, hop
             return session
 
@@ -457,6 +470,15 @@ class Telephones:
                 self._peers.close(leg.id)
                 if (timer := self._ending.pop(leg.id, None)) is not None:
                     timer.cancel()
+            self._tell_at(self._signalling.over(party, self._loop.time()))
+
+    def _tell_at(self, due: float | None) -> None:
+        if due is not None:
+            self._telling = self._loop.call_at(due, self._tell_signalling)
+
+    def _tell_signalling(self) -> None:
+        self._telling = None
+        self._tell_at(self._signalling.tell(self._loop.time()))
 
     def _ways(self, target: Target) -> Ways | LegFailed:
         if target.scheme == "tel":

@@ -25,6 +25,7 @@ from gateway.call import (
     RtcConfig,
     RtcListen,
     Seat,
+    SignallingLine,
     TlsConfig,
     Trunk,
 )
@@ -47,6 +48,7 @@ from ivr.outside import World
 from ivr.outside.plugins import Plugins
 from ivr.plugin import installed
 from ivr.records.database import open_database
+from ivr.records.events import RecordEvent
 from ivr.records.journal import CallJournal, take_over
 from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
@@ -279,6 +281,11 @@ class Service:
         # The first steps act on the call, which learns its owner when this returns.
         self._loop.call_soon(live.begin)
         return live
+
+    def call_signalled(self, call_id: str, leg_id: str, lines: tuple[SignallingLine, ...]) -> None:
+        told = [[line.at, line.direction, line.peer, line.text, line.number, line.sound] for line in lines]
+        at = round(time.time() * 1000)
+        self._journal.append(RecordEvent(at, "leg.signalling", call_id, f"{call_id}-{leg_id}", {"lines": told}))
 
     def _over(self, live: LiveCall) -> None:
         self._live.pop(live, None)

@@ -16,6 +16,7 @@ from rich.text import Text
 from ivr.cli.loading import errors
 from ivr.live.control import NoServer, ask
 from ivr.live.publisher import Refused
+from ivr.masking import masked, masked_in
 
 _STATES = {
     "ringing": ("ringing", "yellow"),
@@ -66,19 +67,10 @@ def _look(site: Path) -> dict[str, Any]:
 def _masked(now: dict[str, Any], full: bool) -> dict[str, Any]:
     if not full:
         for call in now["calls"]:
-            hidden = masked(call["caller"])
             for leg in call["legs"]:
-                if leg["role"] == "caller":
-                    leg["remote"] = leg["remote"].replace(call["caller"], hidden) if call["caller"] else leg["remote"]
-            call["caller"] = hidden
+                leg["remote"] = masked_in(leg["remote"], call["caller"])
+            call["caller"] = masked(call["caller"])
     return now
-
-
-def masked(number: str) -> str:
-    """A telephone number with its last three digits only; names are left as they are."""
-    if not number.lstrip("+").isdigit() or len(number) <= 4:
-        return number
-    return "•" * (len(number) - 3) + number[-3:]
 
 
 def _page(now: dict[str, Any], height: int | None) -> RenderableType:

@@ -67,6 +67,7 @@ from ivr.run.actions import (
 )
 from ivr.run.events import PlayFailed, RequestDone
 from ivr.run.flow_run import FlowRun
+from ivr.run.quality import mean_opinion_score
 from ivr.run.requests import Asked, NoReply, Reply
 from ivr.run.view import CallState, CallView
 
@@ -548,6 +549,7 @@ class LiveCall:
                 "lost_pkts": report.packets_lost,
                 "jitter_ms": round(report.jitter_ms, 2),
                 "rtt_ms": report.round_trip_ms,
+                "mos": mean_opinion_score(report),
                 "audio_rx_ms": report.audio_received_ms,
                 "audio_tx_ms": report.audio_sent_ms,
                 **more,
