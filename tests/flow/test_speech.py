@@ -170,6 +170,12 @@ def test_confirm_takes_the_usual_words_its_own_or_both() -> None:
     assert said(f"speech: yes, {own}") == {"yes": (*usual.yes, "go ahead", "do it"), "no": (*usual.no, "stop it")}
 
 
+def test_the_words_of_keys_can_be_left_aside() -> None:
+    for written, words in (("", ("sales",)), (", speech: yes", ("sales",)), (", speech: no", ())):
+        made = flow(f"menu: {{prompt: hello, keys: {{'1': {{say: sales, go: bye}}}}{written}}}")
+        assert tuple(form for choice in step(made, "menu").settings.speech for form in choice.spoken("en")) == words
+
+
 # What steps do in a flow. -------------------------------------------------------------------------------------
 
 
