@@ -57,19 +57,13 @@ class RecordEvent:
                       jitter_ms, rtt_ms, mos, audio_rx_ms, audio_tx_ms; kind, role, account, remote, sip_call_id if
                       better known by now; of an RTC leg, invitation (its id), invitation_state, invitation_error,
                       rtc_channel. May come twice: when the leg ends, and again with what was measured
-<<<<<<< HEAD
+    leg.signalling    lines: a list for each message of [at, "in" or "out", peer, words, CSeq, sound]; comes once, when
+                      the leg is over, and perhaps after call.ended; nothing derives from it
     flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode (keys or
                       speech), input (None if secret), confidence (of speech), barged_in, heard_ms, exit, next_block
                       (None unless another visit of a block begins), error, detail (what came of it outside; of speech
                       took_ms and, unless secret, speech_ms and alternatives: text, confidence, name of the choice where
                       the recogniser chose; not_heard: why nobody could listen; nothing derives from it)
-=======
-    leg.signalling    lines: a list for each message of [at, "in" or "out", peer, words, CSeq, sound]; comes once, when
-                      the leg is over, and perhaps after call.ended; nothing derives from it
-    flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode,
-                      input (None if secret), confidence, barged_in, heard_ms, exit, next_block (None unless another
-                      visit of a block begins), error, detail (what came of it outside; nothing derives from it)
->>>>>>> main
     offer.start       targets
     offer.end         outcome
     bridge.join       leg (or the event's leg_id)
