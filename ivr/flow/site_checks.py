@@ -70,7 +70,7 @@ def check_hearing(
                 message = f"this {step.verb} listens in {language}, but the site has no recogniser for it"
                 problems.append(Problem("E151", step.place, message, remedy(language), len(step.verb)))
             else:
-                help = "choose other words, or another recogniser for the language under recognition: of the site file"
+                help = "choose other words, or another recogniser under recognition: of the site file"
                 problems += [Problem("W354", step.place, one, help, len(step.verb)) for one in found]
     return flow_set.with_lines(problems)
 

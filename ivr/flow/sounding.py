@@ -20,6 +20,8 @@ _SYLLABLES: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]")
 """Scripts of which a character is a syllable."""
 _JAMO_ALIKE: Final = str.maketrans({"\u1162": "\u1166", "\u1164": "\u1168", "\u116b": "\u116c", "\u1170": "\u116c"})
 """Vowels that most people say alike (ae and e, yae and ye, wae, we and oe)."""
+_FIRST_JAMO: Final = 0x1100
+_PRIVATE: Final = 0xE000
 _SILENT: Final = "\u110b"
 """The letter that only shows that a syllable begins with its vowel."""
 
@@ -58,7 +60,9 @@ def alike(one: str, other: str, language: str) -> bool:
 def _letters(text: str) -> str:
     letters = unicodedata.normalize("NFD", text.replace(" ", ""))
     if _HANGUL.fullmatch(text):
-        return letters.replace(_SILENT, "").translate(_JAMO_ALIKE)
+        # The library counts the letters of a syllable as one; letters of nobody's script it does not put together.
+        sounds = letters.replace(_SILENT, "").translate(_JAMO_ALIKE)
+        return "".join(chr(ord(letter) - _FIRST_JAMO + _PRIVATE) for letter in sounds)
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 

@@ -121,8 +121,8 @@ def test_silence_and_wrong_keys(site: Path) -> None:
 def test_digits(site: Path) -> None:
     played = call()
     played.presses("3", after="Welcome to the demonstration line.")
-    played.presses("0123#", after="Enter some digits, and then the hash key.")
-    played.presses("1", after="Was that right? For yes, press 1. For no, press 2.")
+    played.presses("0123#", after="Say some digits. Or enter them, and then the hash key.")
+    played.presses("1", after="Was that right? Say yes or no. Or press 1 for yes, 2 for no.")
     played.hangs_up()
     text = recorded(played)
     assert "went another way" not in text

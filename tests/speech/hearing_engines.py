@@ -22,6 +22,7 @@ class Lengths:
     """
 
     version = "lengths 1"
+    streams = True
 
     def __init__(self, language: str, model: Path | None) -> None:
         if language == "xx":

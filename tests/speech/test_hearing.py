@@ -422,16 +422,21 @@ def test_a_site_listens_in_the_languages_that_are_in_use() -> None:
         hearing.use({"en": english})
         caller = Caller(hearing, wanted())
         pid = hearing.pids["en"]
-        # A language more, and one whose model is missing: nothing changes for who is listened to.
+        # A language more, and some whose model is missing: nothing changes for who is listened to.
         problems = await hearing.prepare({"en": english, "ko": korean, "xx": Engine(ENGINE), "zz": Engine(ENGINE)})
         assert problems.keys() == {"xx", "zz"}
         assert problems["xx"] == "there is no model for xx: write one down under recognition"
         assert "does not start" in problems["zz"]
-        hearing.use({"ko": korean})
-        assert hearing.pids.keys() == {"ko"}
+        await hearing.tidy_up()
+        assert hearing.pids == {"en": pid}
+        # Another engine for a language that is in use: who is listened to is heard to the end by the one before.
+        assert await hearing.prepare({"en": korean, "ko": korean}) == {}
+        hearing.use({"en": korean, "ko": korean})
         await hearing.tidy_up()
         await caller.says(pcm(SHORT))
         assert (await caller.is_heard()).hypotheses[0].text == "one"
+        assert hearing.pids.keys() == {"en", "ko"}
+        assert hearing.pids["en"] != pid
         await hearing.tidy_up()
         with pytest.raises(ProcessLookupError):
             os.kill(pid or 0, 0)

@@ -8,7 +8,7 @@ state      what ends it
 =========  =============================================================================================================
 quiet      a voiced window: *doubtful*. Nothing counts before ``deaf_for`` is over; it is learnt how loud the line is
 doubtful   250 ms voiced of half a second: the caller *speaks*, which may cut a prompt. Silence for ``speech_timeout``:
-           a short word if at least 120 ms were voiced, else a noise; either way *quiet* again
+           a short word if at least 120 ms were voiced, else a noise; either way *quiet* again. ``longest`` ends it too
 speaks     silence for ``speech_timeout``, or ``longest`` is reached: *over*
 over       nothing
 =========  =============================================================================================================
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from ivr.hearing import SpeechBegan
 from ivr.speech.recognition.key_tones import is_key_tone
 
-__all__ = ["EndpointEvent", "Endpointer", "Judge", "SpeechEnded", "SpeechSound"]
+__all__ = ["EndpointEvent", "Endpointer", "Judge", "SpeechEnded", "SpeechPaused", "SpeechSound"]
 
 WINDOW: Final = 256
 _WINDOW_MS: Final = 32
@@ -51,7 +51,7 @@ _SHORTEST: Final = 4
 _BEFORE: Final = 10
 """Windows from before the first voiced one that belong to the speech: it begins with what is hardly voiced."""
 _AFTER: Final = 6
-"""And after the last one."""
+"""And after the last one. When they are over, it may be that he has finished."""
 
 _FLOOR_OF: Final = 94
 """Windows that make the floor, 3 s."""
@@ -78,6 +78,11 @@ class SpeechSound:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechPaused:
+    """It has been silent for a while: if the caller says no more, all of his speech has been given out."""
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechEnded:
     """All of the speech has been given out. Times count from the start of listening."""
 
@@ -89,7 +94,7 @@ class SpeechEnded:
     """Where the sound that was given out begins."""
 
 
-EndpointEvent = SpeechBegan | SpeechSound | SpeechEnded
+EndpointEvent = SpeechBegan | SpeechSound | SpeechPaused | SpeechEnded
 
 
 class _Floor:
@@ -131,6 +136,7 @@ class Endpointer:
         self._first = self._last = 0
         """Voiced windows of what is being said."""
         self._kept_from = 0
+        self._paused = False
         self._recent: deque[bool] = deque(maxlen=_COUNTS_OF)
         self._voiced = 0
 
@@ -178,8 +184,8 @@ class Endpointer:
         elif self._state == "quiet":
             if len(self._kept) > _BEFORE:
                 self._kept.popleft()
-        elif self._at - self._last >= self._timeout:
-            yield from self._ends()
+        else:
+            yield from self._is_silent(self._at - self._last)
         if self._state in ("speaks", "doubtful") and self._at - self._first >= self._longest:
             yield from self._ends()
 
@@ -191,6 +197,7 @@ class Endpointer:
             self._voiced = 0
         self._voiced += 1
         self._last = self._at
+        self._paused = False
         if self._state == "doubtful" and sum(self._recent) >= _COUNTS:
             self._state = "speaks"
             yield SpeechBegan(self._first * _WINDOW_MS)
@@ -198,12 +205,20 @@ class Endpointer:
             yield SpeechSound(b"".join(self._kept))
             self._kept.clear()
 
+    def _is_silent(self, windows: int) -> Iterator[EndpointEvent]:
+        if windows == _AFTER and (self._state == "speaks" or self._voiced >= _SHORTEST):
+            self._paused = True
+            yield SpeechSound(b"".join(self._kept))
+            yield SpeechPaused()
+            self._kept.clear()
+        if windows >= self._timeout:
+            yield from self._ends()
+
     def _ends(self) -> Iterator[EndpointEvent]:
         counts = self._state == "speaks"
         if counts or self._voiced >= _SHORTEST:
-            silent = self._at - self._last
-            keep = len(self._kept) - max(0, silent - _AFTER)
-            yield SpeechSound(b"".join(list(self._kept)[:keep]))
+            if not self._paused and self._kept:
+                yield SpeechSound(b"".join(self._kept))
             yield SpeechEnded(
                 self._first * _WINDOW_MS, self._last * _WINDOW_MS, counts, max(0, self._kept_from * _WINDOW_MS)
             )

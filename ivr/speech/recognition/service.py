@@ -58,12 +58,12 @@ class Hearing:
         return problems
 
     def use(self, engines: Mapping[str, Engine]) -> None:
-        """From now on listen in these languages, each with its engine, which has been prepared."""
-        self._by_language = {
-            language: self._processes[language, engine]
-            for language, engine in engines.items()
-            if (language, engine) in self._processes
-        }
+        """From now on listen in these languages, each with its engine, which has been prepared.
+
+        Others go on as they are: calls that began before may still listen in them.
+        """
+        for language, engine in engines.items():
+            self._by_language[language] = self._processes[language, engine]
 
     async def tidy_up(self) -> None:
         """End processes that are not in use and listen to nobody."""

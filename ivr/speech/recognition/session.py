@@ -2,6 +2,9 @@
 
 Where speech begins and ends is found by the thread that reads (:meth:`Session.feed`), so that a prompt is cut without
 waiting for anybody's recognition; recognising is the work of other threads (:meth:`Session.work`), one at a time.
+
+An engine that does all its work at the end begins it when the caller pauses, if no other caller's work waits: when the
+time-out is over and he has said no more, what he said is known already.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ivr.hearing import Hypothesis, Recognition, SpeechBegan, Wanted
-from ivr.speech.recognition.endpointer import Endpointer, Judge, SpeechEnded, SpeechSound
+from ivr.speech.recognition.endpointer import Endpointer, EndpointEvent, Judge, SpeechEnded, SpeechPaused, SpeechSound
 from ivr.speech.recognition.port import Recogniser, RecognitionError, Utterance
 from ivr.speech.recognition.wire import Body, Kind
 
@@ -29,7 +32,7 @@ _HYPOTHESES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    what: SpeechSound | SpeechEnded
+    what: EndpointEvent
     since: float
 
 
@@ -44,18 +47,24 @@ class Session:
         judge: Judge,
         tell: Callable[[Kind, Body], None],
         ready: Callable[[Session], None],
+        idle: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``ready`` is told when there is work, and again only when that has been done."""
+        """``ready`` is told when there is work, and again only when that has been done. ``idle``: no work waits."""
         self._wanted = wanted
         self._recogniser = recogniser
         self._tell = tell
         self._ready = ready
+        self._idle = idle
         self._clock = clock
         self._endpointer = Endpointer(
             judge, deaf_for=wanted.deaf_for, speech_timeout=wanted.speech_timeout, longest=wanted.longest
         )
         self._utterance: Utterance | None = None
+        self._sound: list[bytes] = []
+        """Of the utterance, for an engine that hears it at the end."""
+        self._early: Sequence[Hypothesis] | None = None
+        """What he said if he says no more."""
         self._lock = threading.Lock()
         self._work: deque[_Work] = deque()
         self._at_work = False
@@ -118,19 +127,32 @@ class Session:
             self._ready(self)
 
     def _do(self, work: _Work) -> None:
-        if isinstance(work.what, SpeechSound):
-            if self._utterance is None:
-                self._utterance = self._recogniser.utterance(self._wanted)
-            self._utterance.feed(work.what.pcm)
-            return
-        ended, utterance = work.what, self._utterance
-        assert utterance is not None
-        self._utterance = None
-        hypotheses = _from_the_start(utterance.finish()[:_HYPOTHESES], ended.sound_from_ms)
-        # Of a short noise that means nothing nobody need know.
-        if ended.counts or hypotheses:
-            took = round((self._clock() - work.since) * 1000)
-            self._ends(Kind.HEARD, Recognition(hypotheses, ended.began_ms, ended.ended_ms, took))
+        match work.what:
+            case SpeechSound(pcm) if self._recogniser.streams:
+                if self._utterance is None:
+                    self._utterance = self._recogniser.utterance(self._wanted)
+                self._utterance.feed(pcm)
+            case SpeechSound(pcm):
+                self._sound.append(pcm)
+                self._early = None
+            case SpeechPaused() if not self._recogniser.streams and self._idle():
+                self._early = self._finished()
+            case SpeechEnded() as ended:
+                hypotheses = self._finished() if self._early is None else self._early
+                self._utterance, self._early = None, None
+                self._sound.clear()
+                # Of a short noise that means nothing nobody need know.
+                if ended.counts or hypotheses:
+                    heard = _from_the_start(hypotheses[:_HYPOTHESES], ended.sound_from_ms)
+                    took = round((self._clock() - work.since) * 1000)
+                    self._ends(Kind.HEARD, Recognition(heard, ended.began_ms, ended.ended_ms, took))
+
+    def _finished(self) -> Sequence[Hypothesis]:
+        utterance = self._utterance
+        if utterance is None:
+            utterance = self._recogniser.utterance(self._wanted)
+            utterance.feed(b"".join(self._sound))
+        return utterance.finish()
 
     def _fails(self, reason: str) -> None:
         self._ends(Kind.FAILED, reason)

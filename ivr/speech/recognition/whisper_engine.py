@@ -21,6 +21,8 @@ _WINDOWS = (400, 600, 1000, 1500)
 
 
 class WhisperRecogniser:
+    streams = False
+
     def __init__(self, language: str, model: Path | None = None) -> None:
         if model is None:
             try:

@@ -87,6 +87,7 @@ class _Listening:
                     judge=voice,
                     tell=lambda kind, body: self._replies.send(kind, number, body),
                     ready=self._ready.put,
+                    idle=self._ready.empty,
                 )
                 self._sessions[number] = session, voice
             case Kind.CLOSE:
