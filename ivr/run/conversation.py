@@ -344,7 +344,7 @@ class Conversation:
         if here is None:
             return
         best = row.heard.best if row.heard is not None else None
-        said = row.keys if row.heard is None else best and best.text
+        spoken = None if best is None else best.text
         detail = row.detail
         if row.heard is not None:
             detail = {**(detail or {}), **row.heard.detail(secret=row.secret)}
@@ -359,7 +359,7 @@ class Conversation:
             self.now,
             try_no=row.try_no,
             input_mode="speech" if row.heard is not None else None if row.keys is None else "keys",
-            input=None if row.secret else said,
+            input=None if row.secret else row.keys if row.heard is None else spoken,
             confidence=None if best is None else round(best.confidence, 3),
             barged_in=row.barged_in,
             heard_ms=row.heard_ms,

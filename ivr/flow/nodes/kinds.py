@@ -10,6 +10,7 @@ from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.keys import KeyPatternError, KeyPatterns, parse_pattern
 from ivr.flow.kinds import NAME, Name, bad_name
 from ivr.flow.model import Place, Prompt, Recording, Speech
+from ivr.flow.nodes.words import Words
 from ivr.flow.problem import Problem
 from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
@@ -201,7 +202,7 @@ class KeyChoices:
     def schema(self) -> Schema:
         go = {
             "type": "object",
-            "properties": {"say": {}, "do": {"type": ["array", "object", "string"]}, "go": text_schema()},
+            "properties": {"say": Words().schema(), "do": {"type": ["array", "object", "string"]}, "go": text_schema()},
             "required": ["go"],
             "additionalProperties": False,
         }

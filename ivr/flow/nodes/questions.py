@@ -17,9 +17,10 @@ from ivr.flow.keys import KeyPatterns
 from ivr.flow.kinds import Duration, ListOf, Name, OneOf, Share, Whole, YesNo
 from ivr.flow.model import InputSettings, Prompt, SpokenChoice
 from ivr.flow.nodes.kinds import Condition, DigitCount, Digits, KeyChoices, OneKey, OnePrompt
-from ivr.flow.nodes.spoken import FORMS_LIMIT, Intents, Phrase, SpokenKeys, SpokenYesNo
+from ivr.flow.nodes.spoken import Intents, SpokenKeys, SpokenYesNo
 from ivr.flow.nodes.steps import DoneFirst, KeySteps
 from ivr.flow.nodes.verb import Exit, Fills, Verb
+from ivr.flow.nodes.words import FORMS_LIMIT, Phrase
 from ivr.flow.settings import Kind, Reader, Schema, setting, settings_group
 from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.flow.values import YES_NO

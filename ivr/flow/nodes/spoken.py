@@ -1,111 +1,43 @@
-"""How flows write what callers may say: words on keys, intents, yes and no. What is listened for is fixed at load."""
+"""What callers may say in place of keys, as flows write it: words of keys, intents, yes and no."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from ivr.flow.kinds import LANGUAGE, NAME, ListOf, YesNo, bad_name
+from ivr.flow.kinds import NAME, YesNo, bad_name
 from ivr.flow.model import SpokenChoice
 from ivr.flow.nodes.kinds import KEYS_LIMIT
+from ivr.flow.nodes.words import Forms, Words
 from ivr.flow.problem import listed
-from ivr.flow.settings import Kind, Reader, Schema, scalar, text_schema
+from ivr.flow.settings import Kind, Reader, Schema, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
 from ivr.understanding import yes_no
 
-Forms = Mapping[str, tuple[str, ...]]
-"""Ways to say one thing, by language; those under the empty string are said in every language."""
-
-PHRASE_LIMIT: Final = 200
-"""Characters of one phrase."""
-FORMS_LIMIT: Final = 50
-"""Ways to say one thing, in one language."""
 _NOTHING: Final[Forms] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Words:
-    """Words or phrases: one, a list, or either by language. Gives :data:`Forms`."""
-
-    dsl: ClassVar[str] = "text"
-
-    def read(self, node: Node, reader: Reader) -> Forms | None:
-        if not isinstance(node, MappingNode):
-            phrases = _PHRASES.read(node, reader)
-            return None if phrases is None else MappingProxyType({"": phrases})
-        found: dict[str, tuple[str, ...]] = {}
-        complete = True
-        for key, value in node.entries:
-            if not re.fullmatch(LANGUAGE, key.text):
-                help = "write the words, or {en: [words], ko: [words]}"
-                reader.problem("E024", key, f"'{key.text[:40]}' is not a language", help)
-                complete = False
-            elif (phrases := _PHRASES.read(value, reader)) is None:
-                complete = False
-            else:
-                found[key.text] = phrases
-        if not node.entries:
-            reader.problem("E020", node, "the words are missing", f"write {self.describe()}")
-            return None
-        return MappingProxyType(found) if complete else None
-
-    def schema(self) -> Schema:
-        by_language = {
-            "type": "object",
-            "minProperties": 1,
-            "propertyNames": {"pattern": f"^(?:{LANGUAGE})$"},
-            "additionalProperties": _PHRASES.schema(),
-        }
-        return {"anyOf": [_PHRASES.schema(), by_language]}
-
-    def describe(self) -> str:
-        return "words, a list of them, or {en: [words], ko: [words]}"
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """One way to say something."""
-
-    dsl: ClassVar[str] = "text"
-
-    def read(self, node: Node, reader: Reader) -> str | None:
-        text = scalar(node, reader, self.describe)
-        if text is None:
-            return None
-        phrase = " ".join(unicodedata.normalize("NFC", text.text).split())
-        if len(phrase) > PHRASE_LIMIT:
-            reader.problem("E190", text, "nobody says all of this", f"at most {PHRASE_LIMIT} characters")
-        elif "{" in phrase or "}" in phrase:
-            reader.problem("E190", text, "words to listen for have no {variable} in them", "write the words themselves")
-        elif not any(character.isalnum() for character in phrase) or not phrase.isprintable():
-            reader.problem("E190", text, "this cannot be said", "write a word or a few, as they are spoken")
-        else:
-            return phrase
-        return None
-
-    def schema(self) -> Schema:
-        return text_schema()
-
-    def describe(self) -> str:
-        return "a word or a few"
-
-
-_PHRASES: Final = ListOf(Phrase(), 1, FORMS_LIMIT)
-
-
 class SpokenKeys:
-    """Reads ``say`` of the keys of a menu; no setting of its own."""
+    """Reads ``say`` of the keys of a menu."""
 
-    names: Mapping[str, tuple[Kind[Any], str]] = MappingProxyType({})
+    names: Mapping[str, tuple[Kind[Any], str]] = MappingProxyType(
+        {"speech": (YesNo(), "whether the words of keys count; unless it is written, they do")}
+    )
 
     def read_from(self, node: MappingNode, reader: Reader) -> tuple[SpokenChoice, ...] | None:
         read = [(key, Words().read(value, reader)) for key, value in self._with_words(node.get("keys"))]
         good = tuple(SpokenChoice(key.text, forms, key.place) for key, forms in read if forms is not None)
-        return good if len(good) == len(read) else None
+        written = node.get("speech")
+        listens = True if written is None else YesNo().read(written, reader)
+        if len(good) < len(read) or listens is None:
+            return None
+        if written is not None and listens and not good:
+            help = "give keys words: '1': {say: [words], go: block_name}"
+            reader.problem("E115", written, "speech is yes, but no key has words", help)
+            return None
+        return good if listens else ()
 
     def _with_words(self, keys: Node | None) -> Iterator[tuple[ScalarNode, Node]]:
         for key, value in keys.entries if isinstance(keys, MappingNode) else ():

@@ -75,7 +75,8 @@ class Said:
     @property
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """Best first."""
-        return tuple(Hypothesis(one.text, one.confidence) for one in (self, *self.alternatives))
+        best = Hypothesis(self.text, self.confidence)
+        return (best, *(Hypothesis(one.text, one.confidence) for one in self.alternatives))
 
 
 @dataclass(frozen=True)
