@@ -17,9 +17,11 @@ VariableType = Literal["text", "digits", "number", "money", "date", "time", "yes
 
 
 def added(default: Any, usual: Callable[[Any], object] | None = None) -> Any:
-    """A field that earlier versions of the program did not have. While it has its usual value - the default, unless a
-    function of the record says otherwise - it does not count for the digest of a flow: flows that say nothing of it keep
-    theirs, and get no new version."""
+    """A field that earlier versions of the program did not have.
+
+    While it has its usual value - the default, unless a function of the record says otherwise - it does not count for
+    the digest of a flow: flows that say nothing of it keep theirs, and get no new version.
+    """
     return field(default=default, metadata={"usual": usual or (lambda _: default)})
 
 
