@@ -256,6 +256,12 @@ def test_phrases_within_a_text(said: str, name: str | None) -> None:
     assert (found.name if found else None) == name
 
 
+def test_who_speaks_does_not_miss_hearing_something(call: Script) -> None:
+    call.says("sales", seconds=9.0)
+    # From the end of the speech to the next prompt.
+    assert call.longest_silence()[1] == pytest.approx(0.7 + 0.2)
+
+
 # Secrets. ----------------------------------------------------------------------------------------------------
 
 
