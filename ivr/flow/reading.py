@@ -323,7 +323,8 @@ def _settings_node(verb: Verb, word: ScalarNode, value: Node | None, reader: Rea
     if isinstance(value, MappingNode) and not verb.whole and not _is_prompt(value, verb):
         return MappingNode(value.entries, word.place, word.length)
     if verb.short is None:
-        help = f"write - {verb.name}" if not verb.exits or not verb.later else f"write {verb.example.splitlines()[0]}"
+        needs = any(one.required for _, one in settings_of(verb.settings))
+        help = f"write {verb.example.splitlines()[0]}" if needs else f"write - {verb.name}"
         reader.problem("E013", value, f"{verb.name} takes no single value", help)
         return None
     return MappingNode(((ScalarNode(verb.short, word.place), value),), word.place, word.length)

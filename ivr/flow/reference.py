@@ -85,8 +85,8 @@ letters and punctuation mean nothing, and `2` is the same as `two`. In the DSL: 
 `key 1 en "sales" ko "판매" -> sales`, `intent sales "new bicycle" -> sales`.
 
 Words are listened for in the language of the call, by the recogniser that the site has for it. A menu listens if one of
-its keys has words, unless it says `speech: no`; `collect` if `speech` says for what; `confirm` if `speech` is `yes`, for the usual words of the
-language, and for those of `yes_words` and `no_words`; `ask` always.
+its keys has words, unless it says `speech: no`; `collect` if `speech` says for what; `confirm` if `speech` is `yes`,
+for the usual words of the language, and for those of `yes_words` and `no_words`; `ask` always.
 """
 
 _SPOKEN: Final[Mapping[SpokenType, tuple[str, str]]] = MappingProxyType(

@@ -33,7 +33,8 @@ class _Said(NamedTuple):
 def check_speech(draft: Draft) -> None:
     """Add what is wrong to the draft's problems."""
     told_language = draft.says_languages
-    languages = languages_of_steps(draft)
+    listening = any(listens(step.settings) for _, step in draft.steps())
+    languages = languages_of_steps(draft) if listening else {}
     for _, step in draft.steps():
         if step.settings is None:
             continue
@@ -47,7 +48,7 @@ def check_speech(draft: Draft) -> None:
             draft.problem("W316", step, message, f"add languages: [{draft.languages[0]}] at the top")
             told_language = True
         _secret(draft, step)
-        _choices(draft, step, choices_of(step.settings), languages[id(step)])
+        _choices(draft, step, choices_of(step.settings), languages.get(id(step), draft.languages))
 
 
 def _ask(draft: Draft, step: DraftStep, ask: Ask) -> None:

@@ -10,11 +10,11 @@ from typing import Literal
 
 from gateway.call import Clip
 from ivr.flow.draft import normal
-from ivr.flow.listening import wanted_of
 from ivr.flow.model import Flow
 from ivr.flow.nodes.dialling import Ring
 from ivr.flow.nodes.opening import Hours
 from ivr.flow.nodes.outside import Lookup
+from ivr.flow.spoken_languages import heard_by
 from ivr.hearing import Wanted
 from ivr.run.environment import Environment
 from ivr.run.preparation import sounds_of
@@ -73,7 +73,7 @@ class Needs:
     """Its own: flows of one digest need the same."""
     sounds: tuple[PromptItem, ...]
     heard: tuple[Wanted, ...]
-    """What its steps listen for, in each of its languages."""
+    """What its steps listen for, in each language that a call can have there."""
     groups: frozenset[str]
     tables: frozenset[str]
     calendars: frozenset[str]
@@ -86,14 +86,7 @@ def needs_of(flow: Flow) -> Needs:
     return Needs(
         flow.digest,
         tuple(sounds_of([flow])),
-        tuple(
-            dict.fromkeys(
-                wanted
-                for one in settings
-                for language in flow.languages or ("en",)
-                if (wanted := wanted_of(one, language)) is not None
-            )
-        ),
+        heard_by(flow),
         frozenset(one.group for one in settings if isinstance(one, Ring)),
         frozenset(one.table for one in settings if isinstance(one, Lookup)),
         frozenset(one.calendar for one in settings if isinstance(one, Hours)),

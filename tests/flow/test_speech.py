@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,13 +12,16 @@ from hypothesis import strategies as st
 
 from ivr.flow.conversion import convert, format_dsl
 from ivr.flow.listening import wanted_of
-from ivr.flow.loader import FlowSet, load_text
+from ivr.flow.loader import FlowSet, load_flows, load_text
 from ivr.flow.model import Step
 from ivr.flow.nodes.questions import Ask, Confirm, Menu
 from ivr.flow.site_checks import check_hearing
 from ivr.flow.sounding import alike, is_short, spoken, words_of
+from ivr.flow.spoken_languages import heard_by
 from ivr.hearing import Phrase, Wanted
 from ivr.understanding.yes_no import YES_NO
+
+ROOT = Path(__file__).parents[2]
 
 IN_YAML = """\
 flow: main
@@ -247,6 +251,15 @@ def test_a_fault_can_come_in_any_language_that_was_spoken() -> None:
             "  bye: [hangup]\n"
         )
         assert heard_in(made) == languages
+
+
+def test_the_languages_of_a_flow_are_those_of_its_file() -> None:
+    made = load_text(IN_YAML)
+    assert made.ok
+    by_step = {wanted for one in made.written for code in one.heard_in if (wanted := wanted_of(one.settings, code))}
+    assert set(heard_by(made.flows["main"])) == by_step
+    assert {wanted.language for wanted in by_step} == {"en", "ko"}
+    assert {one.language for one in heard_by(load_flows([ROOT / "flows"]).flows["company"])} == {"en"}
 
 
 def test_a_step_that_only_some_languages_come_to_needs_no_words_in_the_others() -> None:

@@ -34,7 +34,7 @@ class SpokenKeys:
         if len(good) < len(read) or listens is None:
             return None
         if written is not None and listens and not good:
-            help = "write words for keys: {say: [words], go: block_name}"
+            help = "give keys words: '1': {say: [words], go: block_name}"
             reader.problem("E115", written, "speech is yes, but no key has words", help)
             return None
         return good if listens else ()
