@@ -35,8 +35,8 @@ from ivr.collector import at_rest
 from ivr.live.candidate import Candidate, CandidateMaker, Wanted
 from ivr.live.control import Control, socket_path
 from ivr.live.files import FileWatcher
-from ivr.live.publisher import Publisher, Refused
 from ivr.live.listening import Listening
+from ivr.live.publisher import Publisher, Refused
 from ivr.live.release import Release
 from ivr.live.status import Holding, status
 from ivr.live.worker import LoadingProcess
@@ -63,7 +63,7 @@ from ivr.site import Direct, Site, SqlTable, Way, refusal, way_to
 from ivr.site.environment import target_of
 from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import DEFAULT_MUSIC, Progress, PromptLibrary
-from ivr.speech.recognition.service import Engine, Hearing
+from ivr.speech.recognition.service import Hearing
 from ivr.speech.recordings import RecordingLibrary
 from ivr.speech.voice import Voice
 from ivr.speech.worker import SpeechWorker
@@ -119,7 +119,7 @@ class Service:
             },
             rates={language: voice.rate for language, voice in site.voices.items() if voice.voice is None},
         )
-        self._listening = Listening(Hearing(), _recogniser)
+        self._listening = Listening(Hearing())
         self._loading = LoadingProcess()
         self._publisher = Publisher(
             site=site,
@@ -179,6 +179,11 @@ class Service:
     @property
     def calls(self) -> int:
         return len(self._live)
+
+    @property
+    def hearing(self) -> Mapping[str, int | None]:
+        """The processes that listen to callers, by language; None for one that is being started again."""
+        return self._listening.pids
 
     def look(self) -> Now:
         """What it looks like now, to those who watch."""
@@ -406,11 +411,6 @@ class Service:
             guests=rtc.guests,
             clients=_Clients(lambda: self.release.site),
         )
-
-
-def _recogniser(site: Site, language: str) -> Engine | None:
-    """What listens in a language."""
-    return Engine("whisper") if language == "en" else None
 
 
 class _Clients(Mapping[str, Client]):

@@ -86,6 +86,7 @@ CODES: Final[Mapping[str, str]] = {
     "E208": "A number leads straight to a flow that needs values which only a call step can give it.",
     "E209": "A certificate, its key or a list of authorities cannot be used.",
     "E210": "Encryption is required where its keys would travel for everybody to read.",
+    "E211": "An engine to hear with that is not there, or a folder that is no model of it.",
     "E221": "The key that tokens of clients are signed with is too short.",
     "E222": "A rule of accounts that is not well-formed.",
     "E223": "A pattern of what a client may call that is not well-formed.",

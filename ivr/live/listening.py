@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from ivr.flow.loader import shown
 from ivr.hearing import Ear, EarEvent, Wanted
 from ivr.site import Site
+from ivr.speech.recognition.choice import EngineChoice, choice_for, remedy
 from ivr.speech.recognition.port import RecognitionError
-from ivr.speech.recognition.service import Engine, Hearing, Progress
+from ivr.speech.recognition.service import Hearing, Progress
 
 __all__ = ["Listening"]
 
@@ -19,11 +20,9 @@ log = logging.getLogger("ivr.live")
 class Listening:
     """Owns the processes that listen. What calls get changes with :meth:`use` only."""
 
-    def __init__(self, hearing: Hearing, engine_for: Callable[[Site, str], Engine | None]) -> None:
-        """``engine_for``: what listens in a language; None if nothing does."""
+    def __init__(self, hearing: Hearing) -> None:
         self._hearing = hearing
-        self._engine_for = engine_for
-        self._prepared: Mapping[str, Engine] = {}
+        self._prepared: Mapping[str, EngineChoice] = {}
         self._told: set[str] = set()
 
     async def prepare(self, site: Site, several: Sequence[Wanted], progress: Progress | None = None) -> tuple[str, ...]:
@@ -32,14 +31,12 @@ class Listening:
         for one in several:
             by_language.setdefault(one.language, []).append(one)
         file = shown(site.file)
-        engines: dict[str, Engine] = {}
+        engines: dict[str, EngineChoice] = {}
         problems = []
         for language in sorted(by_language):
-            engine = self._engine_for(site, language)
+            engine = choice_for(language, site.recognition)
             if engine is None:
-                problems.append(
-                    f"{file}: flows listen in {language}, and no recogniser is given for it under recognition:"
-                )
+                problems.append(f"{file}: flows listen in {language}, and nothing hears it: {remedy(language)}")
             else:
                 engines[language] = engine
         if not problems:
@@ -61,7 +58,7 @@ class Listening:
         """What was prepared in vain, or has been replaced, is unloaded."""
         await self._hearing.tidy_up()
 
-    async def _warn(self, engines: Mapping[str, Engine], by_language: Mapping[str, Sequence[Wanted]]) -> None:
+    async def _warn(self, engines: Mapping[str, EngineChoice], by_language: Mapping[str, Sequence[Wanted]]) -> None:
         """Nothing goes wrong if a word is not heard that has others beside it: it is told, and no more."""
         for language, engine in engines.items():
             try:
@@ -77,6 +74,11 @@ class Listening:
     def listen(self, wanted: Wanted, tell: Callable[[EarEvent], None]) -> Ear:
         """As :class:`ivr.hearing.Ears` has it."""
         return self._hearing.listen(wanted, tell)
+
+    @property
+    def pids(self) -> Mapping[str, int | None]:
+        """The processes, by language; None for one that is being started again."""
+        return self._hearing.pids
 
     @property
     def callers(self) -> int:

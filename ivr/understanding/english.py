@@ -82,7 +82,7 @@ _MINOR: Final = {
     "satang": 100, "kurush": 100, "baisa": 1000, "baisas": 1000, "jiao": 10,
 }  # fmt: skip
 """What a unit of money is divided into; a dinar has 1000 fils, a dirham 100."""
-_SLANG: Final = frozenset({("bucks",), ("buck",), ("quid",), ("pounds", "sterling"), ("kroner",), ("kronor",)})
+_SLANG: Final = frozenset({("bucks",), ("buck",), ("quid",), ("pounds", "sterling"), ("taiwan", "dollar"), ("taiwan", "dollars")})
 
 _TOKEN: Final = re.compile(r"[0-9]+(?:st|nd|rd|th)\b|[0-9]+(?:[.:][0-9]+)*|[*#+%$€£¥₩]|[^\W\d_]+")
 _THOUSANDS: Final = re.compile(r"\b[0-9]{1,3}(?:,[0-9]{3})+\b")

@@ -40,6 +40,9 @@ def numerals(text: str, language: str) -> str:
     """The text with numerals where there were words for numbers."""
     base = language.partition("-")[0]
     said = plain(text)
+    if base == "de":
+        # The library knows "ein" only, and "eine" would stay behind.
+        said = re.sub(r"\beine (?=milli)", "", said)
     if base in _TEXT2NUM:
         return str(text_to_num.alpha2digit(said.replace("-", " ") if base == "fr" else said, base, threshold=0))
     words = _number_words(language)

@@ -31,11 +31,11 @@ def hears(
     line: Line, *, chunk: int = 1600, deaf_for: float = 0.0, speech_timeout: float = 0.6, longest: float = 15.0
 ) -> list[EndpointEvent]:
     """All that is told of the line, which is fed in chunks of so many bytes."""
-    voice = _POOL.take()
+    voice = _POOL.stream()
     endpointer = Endpointer(voice, deaf_for=deaf_for, speech_timeout=speech_timeout, longest=longest)
     pcm = (np.clip(line, -1, 1) * 32767).astype(np.int16).tobytes()
     told = [event for at in range(0, len(pcm), chunk) for event in endpointer.feed(pcm[at : at + chunk])]
-    _POOL.give_back(voice)
+    voice.close()
     return told
 
 
@@ -113,14 +113,14 @@ def test_a_short_word_is_an_utterance(word: str, voice: Voice) -> None:
 def test_speech_begins_before_it_is_over_and_ends_after_the_silence() -> None:
     said = speech(SENTENCE)
     whole = line(0.5, said, 3.0)
-    voice = _POOL.take()
+    voice = _POOL.stream()
     endpointer = Endpointer(voice, deaf_for=0, speech_timeout=0.5, longest=15)
     pcm = (whole * 32767).astype(np.int16).tobytes()
     came: dict[type, float] = {}
     for at in range(0, len(pcm), 320):
         for event in endpointer.feed(pcm[at : at + 320]):
             came.setdefault(type(event), at / 16000 + 0.02)
-    _POOL.give_back(voice)
+    voice.close()
     assert came[SpeechBegan] == pytest.approx(0.5 + 0.25, abs=0.25)
     assert came[SpeechEnded] == pytest.approx(0.5 + len(said) / RATE + 0.5, abs=0.2)
     assert endpointer.over
@@ -297,20 +297,20 @@ def test_pieces_of_any_size_make_no_difference(sizes: list[int]) -> None:
             yield pcm[at : at + size]
             at, turn = at + size, turn + 1
 
-    voice = _POOL.take()
+    voice = _POOL.stream()
     endpointer = Endpointer(voice, deaf_for=0.1, speech_timeout=0.6, longest=15)
     told = [event for piece in cut() for event in endpointer.feed(piece)]
-    _POOL.give_back(voice)
+    voice.close()
     assert told == hears(whole, deaf_for=0.1)
 
 
 @settings(deadline=None, max_examples=30)
 @given(pcm=st.binary(max_size=20_000), longest=st.floats(0.0, 3.0), timeout=st.floats(0.0, 2.0))
 def test_any_bytes(pcm: bytes, longest: float, timeout: float) -> None:
-    voice = _POOL.take()
+    voice = _POOL.stream()
     endpointer = Endpointer(voice, deaf_for=0, speech_timeout=timeout, longest=longest)
     told = list(endpointer.feed(pcm * 3))
-    _POOL.give_back(voice)
+    voice.close()
     assert sum(isinstance(event, SpeechBegan) for event in told) <= 1
     for event in told:
         if isinstance(event, SpeechEnded):

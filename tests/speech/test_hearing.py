@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ import pytest
 
 from ivr.hearing import Ear, EarEvent, NotHeard, Phrase, Recognition, SpeechBegan, Wanted, Word
 from ivr.speech.recognition import worker
+from ivr.speech.recognition.choice import EngineChoice
 from ivr.speech.recognition.port import RecognitionError
-from ivr.speech.recognition.service import Engine, Hearing
+from ivr.speech.recognition.service import Hearing
 from ivr.speech.recognition.worker import HearingProcess
 from tests.peers.patience import SLACK
 from tests.peers.speakers import says
@@ -111,7 +113,7 @@ class Room:
 def listening() -> Iterator[Callable[[Story], None]]:
     """Acts stories in one process, of those that leave it as it was."""
     with asyncio.Runner() as runner:
-        process = HearingProcess(ENGINE, "en")
+        process = HearingProcess("en", EngineChoice(ENGINE))
         runner.run(process.start())
 
         async def act(story: Story) -> None:
@@ -131,7 +133,7 @@ def acted(story: Story, **settings: Any) -> None:
         loop = asyncio.get_running_loop()
         troubles: list[dict[str, Any]] = []
         loop.set_exception_handler(lambda _, context: troubles.append(context))
-        process = HearingProcess(ENGINE, "en", **settings)
+        process = HearingProcess("en", EngineChoice(ENGINE), **settings)
         assert await process.start() == "lengths 1"
         pid = process.pid
         try:
@@ -413,7 +415,7 @@ def test_whoever_is_listened_to_is_told_of_the_end() -> None:
 def test_a_site_listens_in_the_languages_that_are_in_use() -> None:
     async def act() -> None:
         hearing = Hearing()
-        english, korean = Engine(ENGINE), Engine(ENGINE, "some folder")
+        english, korean = EngineChoice(ENGINE), EngineChoice(ENGINE, Path("some folder"))
         steps: list[tuple[int, int]] = []
         assert await hearing.prepare({"en": english}, lambda *step: steps.append(step)) == {}
         assert steps == [(0, 1), (1, 1)]
@@ -423,7 +425,9 @@ def test_a_site_listens_in_the_languages_that_are_in_use() -> None:
         caller = Caller(hearing, wanted())
         pid = hearing.pids["en"]
         # A language more, and some whose model is missing: nothing changes for who is listened to.
-        problems = await hearing.prepare({"en": english, "ko": korean, "xx": Engine(ENGINE), "zz": Engine(ENGINE)})
+        problems = await hearing.prepare(
+            {"en": english, "ko": korean, "xx": EngineChoice(ENGINE), "zz": EngineChoice(ENGINE)}
+        )
         assert problems.keys() == {"xx", "zz"}
         assert problems["xx"] == "there is no model for xx: write one down under recognition"
         assert "does not start" in problems["zz"]
@@ -449,7 +453,7 @@ def test_a_site_listens_in_the_languages_that_are_in_use() -> None:
 
 def test_no_process_without_its_model() -> None:
     async def act() -> None:
-        process = HearingProcess(ENGINE, "xx")
+        process = HearingProcess("xx", EngineChoice(ENGINE))
         with pytest.raises(RecognitionError, match="there is no model for xx"):
             await process.start()
         assert process.pid is None

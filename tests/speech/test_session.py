@@ -11,12 +11,12 @@ import pytest
 
 from ivr.hearing import Hypothesis, Phrase, Recognition, Wanted
 from ivr.speech.recognition.session import Session
-from ivr.speech.recognition.voice import Voice
+from ivr.speech.recognition.voice import VoicePool
 from ivr.speech.recognition.wire import Body, Kind
 from tests.peers.speakers import says
 
 WANTED = Wanted("en", (Phrase("1", ("sales",)),), speech_timeout=0.7)
-_VOICE = Voice()
+_POOL = VoicePool(1)
 
 
 class Engine:
@@ -59,11 +59,10 @@ class Stage:
         self.ready: deque[Session] = deque()
         self.works = works
         self.now = 0.0
-        _VOICE.forget()
         self.session = Session(
             WANTED,
             recogniser=self.engine,
-            judge=_VOICE,
+            judge=_POOL.stream(),
             tell=lambda kind, body: self.told.append((kind, body)),
             ready=self.ready.append,
             idle=lambda: idle,
@@ -118,7 +117,7 @@ def test_what_is_heard_at_the_end_is_known_before_the_time_out_is_over() -> None
 
 def test_a_caller_who_says_more_is_heard_anew_and_whole() -> None:
     stage = Stage(streams=False)
-    stage.hears(0.5, "speak to", 0.25, "somebody else", 1.0)
+    stage.hears(0.5, "speak to", "somebody else", 1.0)
     first, last = stage.engine.finished
     assert last > first + 8000
     assert stage.kinds == [Kind.BEGAN, Kind.ENDED, Kind.HEARD]
@@ -127,7 +126,7 @@ def test_a_caller_who_says_more_is_heard_anew_and_whole() -> None:
 
 def test_nobody_waits_for_a_guess() -> None:
     stage = Stage(streams=False, idle=False)
-    stage.hears(0.5, "speak to", 0.3, "somebody else", 1.0)
+    stage.hears(0.5, "speak to", "somebody else", 1.0)
     assert len(stage.engine.finished) == 1
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from ivr.speech.voice import nearest_code
 
-__all__ = ["OFFICIAL_VOSK", "PACKAGES", "EngineChoice", "Package", "choice_for", "model_fault", "package_folder", "remedy"]
+__all__ = ["OFFICIAL_VOSK", "PACKAGES", "EngineChoice", "Package", "choice_for", "folder_of", "model_fault", "package_folder", "remedy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,14 @@ def package_folder(package: Package) -> Path | None:
     spec = importlib.util.find_spec(package.module)
     folders = () if spec is None else spec.submodule_search_locations or ()
     return next((path for folder in folders if (path := Path(folder) / package.folder).is_dir()), None)
+
+
+def folder_of(language: str, choice: EngineChoice) -> Path | None:
+    """Where a choice's model lies; None if it is not known here."""
+    package = nearest_code(language, PACKAGES)
+    if choice.model is not None or package is None or package.engine != choice.engine:
+        return choice.model
+    return package_folder(package)
 
 
 def model_fault(engine: str, model: Path) -> tuple[str, str] | None:

@@ -36,6 +36,7 @@ from ivr.speech.recognition.key_tones import is_key_tone
 __all__ = ["EndpointEvent", "Endpointer", "Judge", "SpeechEnded", "SpeechPaused", "SpeechSound"]
 
 WINDOW: Final = 256
+"""Samples at 8,000 Hz that are judged at once."""
 _WINDOW_MS: Final = 32
 _BYTES: Final = 2 * WINDOW
 _SILENCE: Final = bytes(_BYTES)

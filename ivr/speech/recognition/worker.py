@@ -17,6 +17,7 @@ from itertools import count
 from typing import Final
 
 from ivr.hearing import Ear, EarEvent, NotHeard, Recognition, SpeechBegan, Wanted
+from ivr.speech.recognition.choice import EngineChoice
 from ivr.speech.recognition.port import RecognitionError
 from ivr.speech.recognition.wire import HEAD, Body, Kind, frame, unpacked
 
@@ -63,9 +64,10 @@ class _Session:
 class HearingProcess:
     """Owns one process and the callers it listens to. Belongs to one event loop; :meth:`close` it."""
 
-    def __init__(self, engine: str, language: str, model: str | None = None, *, most: int = MOST_SESSIONS) -> None:
-        self._arguments = [engine, language, *([] if model is None else [model])]
-        self._name = f"{language} ({engine})"
+    def __init__(self, language: str, choice: EngineChoice, *, most: int = MOST_SESSIONS) -> None:
+        """``most``: callers listened to at once; more are told that there is no capacity."""
+        self._arguments = [choice.engine, language, *([] if choice.model is None else [str(choice.model)])]
+        self._name = f"{language} ({choice.engine})"
         self._most = most
         self._numbers = count(1)
         self._sessions: dict[int, _Session] = {}

@@ -80,7 +80,7 @@ class _Listening:
             case Kind.OPEN:
                 wanted = unpacked(body)
                 assert isinstance(wanted, Wanted)
-                voice = self._voices.take()
+                voice = self._voices.stream()
                 session = Session(
                     wanted,
                     recogniser=self._recogniser,
@@ -94,7 +94,7 @@ class _Listening:
                 if number in self._sessions:
                     session, voice = self._sessions.pop(number)
                     session.close()
-                    self._voices.give_back(voice)
+                    voice.close()
             case Kind.CHECK:
                 several = unpacked(body)
                 assert isinstance(several, tuple)
