@@ -88,6 +88,18 @@ def test_where_nobody_listens_words_mean_nothing() -> None:
     assert any("nobody listens" in line for line in call.lines)
 
 
+def test_over_music_without_end_nothing_is_said() -> None:
+    call = Simulation(
+        flow("blocks:\n  welcome:\n    - play: {prompt: song, loop: yes}\n    - hangup\n"), A_CALLER, Environment()
+    )
+    for line in ("/say hello", "/mumble"):
+        with pytest.raises(NotUnderstood, match="what plays has no end"):
+            call.do(line)
+    call.do("/slow")
+    assert call.do("/say hello") == []
+    assert call.lines[-1].endswith('the caller says "hello": nobody listens')
+
+
 PLAYED = (
     ("new order", "I want to buy a bicycle", "1235", "yes"),
     ("/mumble", "/wait 3s", "/say operator 0.2", "/deaf", "/wait 1s", "/deaf", "", "sales", "rain"),
