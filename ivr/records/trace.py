@@ -318,7 +318,9 @@ class _Telling:
         if mode is None:
             return None
         if mode == "speech":
-            heard = f'"{entered}"' if entered is not None else "words that are secret"
+            unclear = "alternatives" in (data.get("detail") or {})
+            nothing = "that nobody understood" if unclear else "that is secret"
+            heard = f'"{entered}"' if entered is not None else nothing
             sure = f" {data['confidence']:.2f}" if data.get("confidence") is not None else ""
             return f"speech {heard}{sure}"
         keys = f"key{'s' if entered is None or len(entered) != 1 else ''}"

@@ -285,9 +285,9 @@ class _Driver:
         """What was said then, as whoever listens now has to understand it: by its words."""
         wanted = listen.wanted
         best = said[0] if said else None
-        if best is not None and best.name is not None and wanted.type is None:
+        if best is not None and best.name is not None:
             # One who chooses among words hears nothing but those: what he would make of others is not known.
-            known = matches(best.text, wanted.phrases, wanted.language)
+            known = matches(best.text, wanted.phrases, wanted.language) if wanted.type is None else []
             if not known or known[0].share < 1:
                 reason = f"block {block} listens for other words than it did when '{best.text}' was heard there"
                 raise _Stopped("unknown", reason)

@@ -310,6 +310,7 @@ class Script:
         self.silences: list[tuple[float, float]] = []
         """When the caller, his call taken, heard nothing: from, until. One that still lasts is not among them."""
         self._silent_from: float | None = None
+        self._speaks = False
         self.voice = Voice()
         """The caller's, and whoever listens to it."""
         self.keys_sent = ""
@@ -339,7 +340,9 @@ class Script:
 
     def waits(self, seconds: float) -> None:
         """Let time pass."""
-        until = self.now + seconds
+        self._waits_until(self.now + seconds)
+
+    def _waits_until(self, until: float) -> None:
         while (due := self._due()) is not None and due <= until:
             self._step(due)
         self.now = until
@@ -403,7 +406,13 @@ class Script:
             self._tell(f"the caller says {what}: {why}")
         for at, event in coming:
             self._comes(at, event)
-        self.waits(coming[-1][0] - self.now if coming else length)
+        ends = self.now + length
+        self._speaks = True
+        self._note_silence()
+        self._waits_until(ends)
+        self._speaks = False
+        self._note_silence()
+        self._waits_until(max([ends, *(at for at, _ in coming)]))
 
     def cannot_be_heard(self, *, fails: bool = True) -> None:
         """From now on nobody can listen; or somebody can again."""
@@ -518,11 +527,12 @@ class Script:
                 self.left_at = len(self.actions)
             self._tell_event(event)
             self._do(self.run.handle(event, self.now))
-        self._listen()
+        self._note_silence()
 
-    def _listen(self) -> None:
+    def _note_silence(self) -> None:
+        """Who speaks himself does not miss hearing something."""
         talks = any(seat.talking for seat in self._seats.values())
-        hears = self.playing or self.ringback or bool(self._referred) or talks
+        hears = self.playing or self.ringback or bool(self._referred) or talks or self._speaks
         silent = self.run.answered and not self.run.finished and not hears
         if silent and self._silent_from is None:
             self._silent_from = self.now

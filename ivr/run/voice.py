@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ivr.hearing import Hypothesis, Recognition
+from ivr.hearing import Hypothesis, Recognition, Wanted
 from ivr.run.actions import Listen
 from ivr.run.events import HearingFailed, SpeechHeard, SpeechStarted
 
@@ -38,9 +38,9 @@ class Voice:
         return self._listen is not None
 
     @property
-    def wanted(self) -> Listen | None:
+    def wanted(self) -> Wanted | None:
         """What is listened for."""
-        return self._listen
+        return None if self._listen is None else self._listen.wanted
 
     def listen(self, listen: Listen, now: float) -> None:
         self._listen, self._since = listen, now

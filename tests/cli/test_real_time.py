@@ -30,7 +30,7 @@ from tests.peers.patience import until
 from tests.peers.process import unavailable
 from tests.peers.server import program
 from tests.peers.sound import Sound, write_tone
-from tests.run.flows import GROUPS, OFFICE, flow
+from tests.run.flows import GROUPS, OFFICE, SHOP, flow
 
 
 class FakeCard:
@@ -53,10 +53,12 @@ class FakeCard:
 class Stage:
     """A call, a clock that the test moves, and the card."""
 
-    def __init__(self, open_loudspeaker: Callable[[], Loudspeaker] | None = None, *, slow: bool = True) -> None:
+    def __init__(
+        self, open_loudspeaker: Callable[[], Loudspeaker] | None = None, *, slow: bool = True, text: str = OFFICE
+    ) -> None:
         self.now = 100.0
         self.card = FakeCard()
-        seconds = {"welcome": 4.0, "main_menu": 6.0}
+        seconds = {"welcome": 4.0, "main_menu": 6.0, "what_is_it_about": 3.0}
 
         def clip(item: PlayItem) -> Clip | None:
             name = item.name if isinstance(item, PlayRecording) else item.text
@@ -71,7 +73,7 @@ class Stage:
                 return clip(item)
 
         environment = Environment(groups=GROUPS)
-        self.call = Simulation(flow(OFFICE), A_CALLER, environment, seconds_of=seconds_of, slow=slow)
+        self.call = Simulation(flow(text), A_CALLER, environment, seconds_of=seconds_of, slow=slow)
         self.real_time = RealTime(self.call, Sounds(), open_loudspeaker or (lambda: self.card), lambda: self.now)
         self.real_time.catch_up()
 
@@ -102,6 +104,17 @@ def test_prompts_are_heard_one_after_the_other_and_a_key_cuts_them() -> None:
     assert stage.hears() == ["play 5.0 s for ever"]
     stage.types("a")
     assert stage.hears() == ["stop"]
+
+
+def test_a_word_cuts_them_too() -> None:
+    stage = Stage(text=SHOP)
+    assert stage.hears() == ["play 6.0 s"]
+    stage.passes(2.0)
+    stage.types("sales")
+    assert stage.hears() == ["play 3.0 s"]
+    stage.types("it rains")
+    assert stage.hears() == ["stop"]
+    assert stage.call.script.path == ("welcome", "sales", "bye")
 
 
 def test_what_comes_to_its_end_is_not_cut_off() -> None:

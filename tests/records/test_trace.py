@@ -51,6 +51,21 @@ def test_a_call_is_told_in_order(engine: Engine) -> None:
     assert call.ladders[0].messages[0].text == "INVITE sip:1000@x;from=••••••••456"
 
 
+def test_what_was_said_is_told_as_far_as_it_may_be(engine: Engine) -> None:
+    call = Script("c1").at(0, "call.arrived", **arrived())
+    spoken = {"verb": "menu", "input_mode": "speech", "line": 4, "step": 1}
+    likely = {"took_ms": 90, "alternatives": [{"text": "sales", "confidence": 0.82}]}
+    call.step(1, "menu", 0, 1, **spoken, try_no=1, detail={"took_ms": 90, "alternatives": []}, exit="no_match")
+    call.step(2, "menu", 1, 2, **spoken, try_no=2, detail={"took_ms": 90}, confidence=0.9, exit="no_match")
+    call.step(3, "menu", 2, 3, **spoken, try_no=3, detail=likely, confidence=0.82, input="sales", exit="1")
+    write(engine, call.events)
+    assert told(traced(engine, "c1")) == [
+        "0 ivr main:4 menu try 1: speech that nobody understood no_match",
+        "1 ivr main:4 menu try 2: speech that is secret 0.90 no_match",
+        '2 ivr main:4 menu try 3: speech "sales" 0.82 1',
+    ]
+
+
 def test_whole_numbers_only_where_they_are_asked_for(engine: Engine) -> None:
     write(engine, [*typical_call("c1"), *signalled().events])
     assert "4930123456" not in repr(traced(engine, "c1"))

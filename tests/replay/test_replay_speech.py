@@ -108,6 +108,14 @@ def test_what_a_recogniser_would_choose_now_is_not_known() -> None:
     assert (found.outcome, found.reason) == ("unknown", reason)
 
 
+def test_what_else_he_may_have_said_is_not_known_where_anything_can_be_said_now() -> None:
+    old = SHOP[SHOP.index("    - menu:") : SHOP.index("  sales:")]
+    new = (
+        "    - ask: {prompt: what, intents: {sales: {say: new order, go: sales}}, into: said, next: bye, failed: bye}\n"
+    )
+    assert verdict(RECORDED["chosen"], old, new).outcome == "unknown"
+
+
 def test_free_words_are_looked_at_again() -> None:
     found = verdict(RECORDED["free"], "hire: {say: [hire, rent], go: bye}", "hire: {say: [rain, it rains], go: number}")
     assert found.change == Change("sample", "sales", "ask, said", "bye", "number")

@@ -31,7 +31,7 @@ def told(call: Simulation) -> list[str]:
 def test_what_is_listened_for_is_shown() -> None:
     assert shop().prompt == 'listening: 1 2 0 5 "sales" "order" "operator"'
     assert shop("sales").prompt == 'listening: "buy a bicycle" "hire" anything'
-    assert shop("order").prompt == "listening: 4..4 digits spoken digits"
+    assert shop("order").prompt == "listening: 4..4 digits digits (said)"
 
 
 def test_a_word_is_said_and_what_came_of_it_is_shown() -> None:
@@ -86,6 +86,18 @@ def test_where_nobody_listens_words_mean_nothing() -> None:
         call.do("operator")
     assert call.do("/say operator") == []
     assert any("nobody listens" in line for line in call.lines)
+
+
+def test_over_music_without_end_nothing_is_said() -> None:
+    call = Simulation(
+        flow("blocks:\n  welcome:\n    - play: {prompt: song, loop: yes}\n    - hangup\n"), A_CALLER, Environment()
+    )
+    for line in ("/say hello", "/mumble"):
+        with pytest.raises(NotUnderstood, match="what plays has no end"):
+            call.do(line)
+    call.do("/slow")
+    assert call.do("/say hello") == []
+    assert call.lines[-1].endswith('the caller says "hello": nobody listens')
 
 
 PLAYED = (

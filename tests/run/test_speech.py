@@ -131,22 +131,16 @@ def test_what_listening_is_told_about(shop: Flow) -> None:
     )
 
 
-def test_intents_and_anything_else(call: Script) -> None:
+@pytest.mark.parametrize(
+    ("words", "exit", "block"), [("I want to buy a bicycle", "buy", "number"), ("the weather is fine", "next", "bye")]
+)
+def test_intents_and_anything_else(words: str, exit: str, block: str, call: Script) -> None:
     call.says("sales")
     call.waits(0.3)
-    call.says("I want to buy a bicycle")
-    assert call.path == ("welcome", "sales", "number")
-    assert call.run.variables["said"] == "I want to buy a bicycle"
-    assert spoken(call)[1].exit == "buy"
-
-
-def test_anything_else_goes_on(call: Script) -> None:
-    call.says("sales")
-    call.waits(0.3)
-    call.says("the weather is fine")
-    assert call.path == ("welcome", "sales", "bye")
-    assert call.run.variables["said"] == "the weather is fine"
-    assert spoken(call)[1].exit == "next"
+    call.says(words)
+    assert call.path == ("welcome", "sales", block)
+    assert call.run.variables["said"] == words
+    assert spoken(call)[1].exit == exit
 
 
 def test_keys_pressed_while_only_words_help_are_for_the_next_step(call: Script) -> None:
@@ -187,6 +181,7 @@ def test_no_is_no(call: Script) -> None:
         ("yes_no", "sure", "no", "2", False),
         ("money", "sum", "twelve dollars and fifty cents", None, Decimal("12.5")),
         ("number", "n", "two hundred and fifty", "250", Decimal(250)),
+        ("number", "undeclared", "two hundred and fifty", "250", Decimal(250)),
     ],
 )
 def test_values_are_of_their_type_said_or_pressed(
@@ -254,6 +249,12 @@ def test_phrases_within_a_text(said: str, name: str | None) -> None:
     )
     found = phrase_in(said, phrases, "en")
     assert (found.name if found else None) == name
+
+
+def test_who_speaks_does_not_miss_hearing_something(call: Script) -> None:
+    call.says("sales", seconds=9.0)
+    # From the end of the speech to the next prompt.
+    assert call.longest_silence()[1] == pytest.approx(0.7 + 0.2)
 
 
 # Secrets. ----------------------------------------------------------------------------------------------------

@@ -259,6 +259,8 @@ class Simulation:
         began = self._script.now
         if make(self._script, move) is not None:
             self._moves.append(Made(began, self._script.now, move))
+        elif isinstance(move, Saying | Mumbling) and not self._script.run.finished:
+            raise NotUnderstood("what plays has no end, and nobody listens meanwhile: nothing was said")
 
     def _say(self, text: str) -> None:
         self._make(Saying(said_of(text), self._talks_over))

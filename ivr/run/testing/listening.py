@@ -7,17 +7,9 @@ from typing import Final
 
 from ivr.flow.model import SpokenChoice, Step
 from ivr.flow.nodes import questions
+from ivr.flow.values import TYPE_WORDS
 from ivr.hearing import SpokenType, Wanted
 
-_A_VALUE: Final[dict[SpokenType, str]] = {
-    "digits": "digits",
-    "number": "a number",
-    "money": "an amount of money",
-    "date": "a date",
-    "time": "a time of day",
-    "yes_no": "yes or no",
-    "text": "anything",
-}
 _FOR_EXAMPLE: Final[dict[SpokenType, tuple[str, ...]]] = {
     "digits": ("1", "1 2 3 4", "1 2 3 4 5 6 7 8"),
     "number": ("1", "12", "250"),
@@ -28,6 +20,7 @@ _FOR_EXAMPLE: Final[dict[SpokenType, tuple[str, ...]]] = {
     "text": ("what is this about",),
 }
 """Values as a recogniser may write them."""
+_ANYTHING: Final = "anything"
 OUT_OF_PLACE: Final = ("well", "how much is the fish")
 """What no flow listens for."""
 
@@ -80,9 +73,9 @@ def _words(step: Step | None, language: str) -> tuple[str, ...]:
         case questions.Menu(speech=choices) | questions.Confirm(speech=choices):
             return _shown(choices, language)
         case questions.Collect(speech=str() as kind):
-            return (f"spoken {_A_VALUE[kind]}",)
+            return (f"{_ANYTHING if kind == 'text' else TYPE_WORDS[kind]} (said)",)
         case questions.Ask(choices=choices, into=into):
-            return (*_shown(choices, language), *(() if into is None else ("anything",)))
+            return (*_shown(choices, language), *(() if into is None else (_ANYTHING,)))
         case _:
             return ()
 

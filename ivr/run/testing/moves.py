@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from ivr.run.script import Deed, Script
+from ivr.run.script import Deed, DidNotHappen, Script
 from ivr.run.testing.speech import Said
 
 KEY_GAP: Final = 0.2
@@ -71,7 +71,10 @@ class Made:
 
 
 def make(script: Script, move: Move) -> Move | None:
-    """Make a move. Returns what was made of it: fewer keys if the call was over before the last, None for nothing."""
+    """Make a move. Returns what was made of it: fewer keys if the call was over before the last, None for nothing.
+
+    Nothing is said that has to wait for the end of what has none.
+    """
     match move:
         case Pressing(keys):
             pressed = ""
@@ -83,11 +86,11 @@ def make(script: Script, move: Move) -> Move | None:
                 pressed += key
             return Pressing(pressed) if pressed else None
         case Saying(said, talks_over):
-            if not takes_breath(script, talks_over=talks_over):
+            if not _can_speak(script, talks_over=talks_over):
                 return None
             script.speaks(said.hypotheses)
         case Mumbling(seconds, talks_over):
-            if not takes_breath(script, talks_over=talks_over):
+            if not _can_speak(script, talks_over=talks_over):
                 return None
             script.speaks((), seconds)
         case HearingFails(fails):
@@ -115,6 +118,13 @@ def takes_breath(script: Script, *, talks_over: bool) -> bool:
         script.hears_all()
     script.waits(BREATH)
     return not script.run.finished
+
+
+def _can_speak(script: Script, *, talks_over: bool) -> bool:
+    try:
+        return takes_breath(script, talks_over=talks_over)
+    except DidNotHappen:
+        return False
 
 
 def in_time(made: Sequence[Made], until: float) -> list[Move]:

@@ -211,8 +211,8 @@ class _Wanderer:
             return SeatDoing(dice.choice(script.asked_parties), dice.choice(_ASKED_DEEDS))
         if script.talking and dice.random() < 0.5:
             return SeatDoing(script.talking[0], "hangup")
-        if (listen := script.voice.wanted) is not None and dice.random() < 0.4:
-            return self._speaks(listen.wanted)
+        if script.voice.wanted is not None and dice.random() < 0.4:
+            return self._speaks(script.voice.wanted)
         wanted = sorted(key_patterns(script.run.step))
         roll = dice.random()
         if wanted and roll < 0.6:

@@ -344,9 +344,11 @@ def entered(keys: str, type: SpokenType | None) -> object | None:
                 return time.fromisoformat(f"{keys[:2]}:{keys[2:]}")
             case "yes_no":
                 return {"1": True, "2": False}.get(keys)
+            case "number" | "money":
+                return as_number(keys)
             case _:
                 return keys
-    except ValueError:
+    except (ValueError, EvaluationError):
         return None
 
 
