@@ -302,7 +302,8 @@ def lines(callers: int, speech_timeout: float, with_it: Run, without: Run) -> It
         + ", ".join(f"{name} {count}" for name, count in with_it.exits.items())
     )
     yield (
-        f"last word to next prompt: p50 [bold]{times['p50']:.0f}[/], p90 {times['p90']:.0f}, p99 {times['p99']:.0f} ms; "
+        f"last word to next prompt: p50 [bold]{times['p50']:.0f}[/], p90 {times['p90']:.0f}, "
+        f"p99 {times['p99']:.0f} ms; "
         f"of it the time-out {speech_timeout * 1000:.0f} ms and recognition p50 {took['p50']:.0f}, "
         f"p99 {took['p99']:.0f} ms (a key without listening: p50 {without.end_to_prompt_ms['p50']:.0f} ms)"
     )

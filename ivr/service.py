@@ -181,6 +181,11 @@ class Service:
         return len(self._live)
 
     @property
+    def listened_to(self) -> int:
+        """Callers to whom somebody listens now."""
+        return self._listening.callers
+
+    @property
     def hearing(self) -> Mapping[str, int | None]:
         """The processes that listen to callers, by language; None for one that is being started again."""
         return self._listening.pids
@@ -206,7 +211,7 @@ class Service:
             "flows_running": len(self._live),
             "tasks": len(asyncio.all_tasks()),
             "events_waiting": self._writer.statistics.queued,
-            "listened_to": self._listening.callers,
+            "listened_to": self.listened_to,
             **self._counters.sizes(),
             **(self._gateway.sizes() if self._gateway else {}),
         }

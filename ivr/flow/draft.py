@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -135,6 +135,9 @@ def _block(block: DraftBlock) -> Block:
     return Block(block.name.text, block.title, steps, block.name.place, before)
 
 
+Usual = Callable[[Any], object]
+"""From a record to the value of one of its fields with which the record means what it meant without the field."""
+
 _PLAIN = frozenset({str, int, bool, type(None)})
 
 
@@ -157,8 +160,10 @@ def _normal_text(value: Any, known: dict[int, str]) -> str:
         text = known.get(id(value))
         if text is None:
             text = f'{{"":"{kind.__name__}"'
-            for name, before in names:
+            for name, before, usual in names:
                 part = getattr(value, name)
+                if usual is not None and part == usual(value):
+                    continue
                 text += before + (_quoted(part) if type(part) is str else _normal_text(part, known))
             known[id(value)] = text = text + "}"
         return text
@@ -176,10 +181,10 @@ _quoted: Final = encode_basestring
 
 
 @lru_cache(maxsize=500)
-def _in_text(kind: Any) -> tuple[tuple[str, str], ...] | None:
+def _in_text(kind: Any) -> tuple[tuple[str, str, Usual | None], ...] | None:
     """The fields of :func:`_compared` in order, with what is written before each."""
-    names = _compared(kind)
-    return None if names is None else tuple((name, f',"{name}":') for name in sorted(names))
+    compared = _compared(kind)
+    return None if compared is None else tuple((name, f',"{name}":', usual) for name, usual in sorted(compared))
 
 
 def normal(value: object) -> object:
@@ -189,8 +194,10 @@ def normal(value: object) -> object:
         return value
     if (names := _compared(kind)) is not None:
         found: dict[str, object] = {"": kind.__name__}
-        for name in names:
+        for name, usual in names:
             part = getattr(value, name)
+            if usual is not None and part == usual(value):
+                continue
             found[name] = part if type(part) in _PLAIN else normal(part)
         return found
     if isinstance(value, Mapping):
@@ -203,12 +210,14 @@ def normal(value: object) -> object:
 
 
 @lru_cache(maxsize=500)
-def _compared(kind: type[Any]) -> tuple[str, ...] | None:
-    """The fields of a dataclass that a caller could notice; None for what is none."""
+def _compared(kind: type[Any]) -> tuple[tuple[str, Usual | None], ...] | None:
+    """The fields of a dataclass that a caller could notice, and of those that were :func:`added` what they usually are;
+    None for what is none."""
     if not dataclasses.is_dataclass(kind):
         return None
     fields = (one for one in dataclasses.fields(kind) if one.compare)
-    return tuple(one.name for one in fields if one.name not in ("title", "digest", "renamed_from"))
+    left_out = ("title", "digest", "renamed_from")
+    return tuple((one.name, one.metadata.get("usual")) for one in fields if one.name not in left_out)
 
 
 _EMPTY = frozenset({"str", "int", "bool", "float", "None", "Place", "InputSettings", "KeyPatterns",

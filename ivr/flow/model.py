@@ -6,7 +6,7 @@ float, keys are characters, texts are templates already parsed (:mod:`ivr.flow.t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from ivr.flow.template import Template
 
 VariableType = Literal["text", "digits", "number", "money", "date", "time", "yes_no", "list", "json"]
+
+
+def added(default: Any, usual: Callable[[Any], object] | None = None) -> Any:
+    """A field that earlier versions of the program did not have.
+
+    While it has its usual value - the default, unless a function of the record says otherwise - it does not count for
+    the digest of a flow: flows that say nothing of it keep theirs, and get no new version.
+    """
+    return field(default=default, metadata={"usual": usual or (lambda _: default)})
 
 
 class Place(NamedTuple):
@@ -72,12 +81,12 @@ class InputSettings:
     barge_in: bool = True
     finish_key: str | None = "#"
     type_ahead: Literal["keep", "clear"] = "keep"
-    barge_in_speech: bool = True
+    barge_in_speech: bool = added(True, lambda settings: settings.barge_in)
     """Whether speech cuts the prompt, where the step listens; ``barge_in`` is about keys."""
-    speech_timeout: float = 0.7
+    speech_timeout: float = added(0.7)
     """Silence after which a caller counts as having finished speaking."""
-    longest_speech: float = 15.0
-    min_confidence: float = 0.5
+    longest_speech: float = added(15.0)
+    min_confidence: float = added(0.5)
     """Below it what was heard counts as not understood."""
 
 

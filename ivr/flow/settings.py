@@ -136,18 +136,26 @@ def setting(
     default: Any = MISSING,
     name: str | None = None,
     inherits: bool = False,
+    added: bool = False,
     repr: bool = True,
 ) -> Any:
-    """A dataclass field that is read from a file. Without ``default`` the operator must write it."""
-    metadata = {"kind": kind, "doc": doc, "name": name, "inherits": inherits}
+    """A dataclass field that is read from a file. Without ``default`` the operator must write it.
+
+    ``added``: earlier versions of the program did not have it, see :func:`ivr.flow.model.added`.
+    """
+    metadata = {"kind": kind, "doc": doc, "name": name, "inherits": inherits, "usual": _usual(default, added)}
     if isinstance(default, dict | list):
         raise TypeError("a default is shared: give a tuple or a mapping proxy")
     return dataclasses.field(default=default, metadata=metadata, repr=repr)
 
 
-def settings_group(group: Group[Any], default: Any) -> Any:
-    """A dataclass field made of several settings."""
-    return dataclasses.field(default=default, metadata={"group": group})
+def settings_group(group: Group[Any], default: Any, *, added: bool = False) -> Any:
+    """A dataclass field made of several settings; ``added`` as for :func:`setting`."""
+    return dataclasses.field(default=default, metadata={"group": group, "usual": _usual(default, added)})
+
+
+def _usual(default: Any, added: bool) -> Callable[[Any], object] | None:
+    return (lambda _: default) if added else None
 
 
 def groups_of(record: type[Any]) -> tuple[tuple[str, Group[Any]], ...]:

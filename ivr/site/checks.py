@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from ivr.flow.menu_length import check_menus
 from ivr.flow.model import Place
 from ivr.flow.outside_checks import Outdoors, PluginTerms, check_outside
 from ivr.flow.problem import Problem, did_you_mean, in_order, listed, with_lines
-from ivr.flow.site_checks import check_prompts, check_targets
+from ivr.flow.site_checks import check_hearing, check_prompts, check_targets
+from ivr.hearing import Wanted
 from ivr.plugin import installed
 from ivr.site.model import Site
+from ivr.speech.recognition.choice import choice_for, remedy
 
 
 def check_site(
@@ -22,11 +24,13 @@ def check_site(
     fault: Callable[[Path], str | None] = lambda _: None,
     length: Callable[[Path], float | None] = lambda _: None,
     doubt: Callable[[Path], tuple[str, str] | None] = lambda _: None,
+    complaints: Callable[[Wanted], Sequence[str]] = lambda _: (),
 ) -> tuple[Problem, ...]:
     """What is wrong between the site and its flows; what is wrong within each is known from loading them.
 
     ``fault`` tells why a recording cannot be played, None if it can; ``length`` the seconds of a recording, None if
-    they cannot be told; ``doubt`` what callers may not like in one, and the remedy.
+    they cannot be told; ``doubt`` what callers may not like in one, and the remedy; ``complaints`` what the recogniser
+    of a language cannot hear.
     """
     # One recording is named in many places, and each answer takes a look at the disk.
     recording, fault, length, doubt = cache(site.recording), cache(fault), cache(length), cache(doubt)
@@ -44,7 +48,12 @@ def check_site(
     prompts = check_prompts(flow_set, recording, shown(site.prompts), fault, doubt)
     menus = check_menus(flow_set, recording, length, lambda language: site.voice(language).rate)
     outside = check_outside(flow_set, outdoors_of(site))
-    return in_order([*own, *unreached, *targets, *prompts, *menus, *outside])
+
+    def cannot_hear(wanted: Wanted) -> Sequence[str] | None:
+        return None if choice_for(wanted.language, site.recognition) is None else complaints(wanted)
+
+    hearing = check_hearing(flow_set, cannot_hear, remedy)
+    return in_order([*own, *unreached, *targets, *prompts, *menus, *outside, *hearing])
 
 
 def outdoors_of(site: Site) -> Outdoors:

@@ -376,3 +376,29 @@ def test_any_words_are_read_or_refused_and_the_other_spelling_says_the_same(word
     made = load_text(text)
     if made.ok:
         assert convert(text, "main.yaml").text is not None
+
+
+# What was there before. -------------------------------------------------------------------------------------------
+
+
+def test_a_flow_that_does_not_listen_has_the_digest_it_had() -> None:
+    """Or every flow would get a new version for nothing when the program is a newer one."""
+    text = """\
+flow: main
+start: first
+on_error: bye
+input: {timeout: 4s, barge_in: no}
+blocks:
+  first:
+    - menu: {prompt: hello, keys: {'1': bye}}
+  more:
+    - collect: {into: order, prompt: hello, barge_in: yes}
+    - confirm: {prompt: hello, barge_in: no, no: first}
+    - goto: bye
+  bye: [hangup]
+"""
+    had = "9dcf5f9e3ac4f40e32cdc939ccbaede762a677f1a171caf5f8f78d31ccb01f13"
+    assert load_text(text).flows["main"].digest == had
+    for changed in ("{timeout: 4s, barge_in: keys}", "{timeout: 4s, barge_in: no, min_confidence: 0.6}"):
+        assert load_text(text.replace("{timeout: 4s, barge_in: no}", changed)).flows["main"].digest != had
+    assert load_text(text.replace("'1': bye", "'1': {say: bye, go: bye}")).flows["main"].digest != had

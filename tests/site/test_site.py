@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ivr.run.hunt import RingStep
 from ivr.site import Listen, NumberRule, PortRange, Site, SiteLoaded, check_site, load_site
 from ivr.site.environment import environment_of, surroundings_of
 from ivr.site.numbers import ambiguous, most_exact, parse_number
+from ivr.speech.recognition.choice import EngineChoice
 
 ROOT = Path(__file__).parents[2]
 BROKEN = Path(__file__).parent / "broken"
@@ -288,6 +290,23 @@ def test_the_sample_has_neither_errors_nor_warnings(monkeypatch: pytest.MonkeyPa
     assert found.site is not None
     flows = load_flows(found.site.flows)
     assert [*found.problems, *flows.problems, *check_site(found.site, flows)] == []
+
+
+def test_a_language_that_nothing_hears_is_told_and_a_recogniser_for_it_is_enough(tmp_path: Path) -> None:
+    flow = "flow: main\nlanguages: [sw]\nstart: a\non_error: a\nblocks:\n  a:\n"
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows/main.yaml").write_text(
+        f"{flow}    - confirm: {{prompt: {{say: x}}, yes_words: ndiyo, no_words: hapana, no: a}}\n    - hangup\n"
+    )
+    (tmp_path / "site.yaml").write_text("sip: {listen: 'udp:127.0.0.1:5070'}\nflows: flows\nnumbers: {'1000': main}\n")
+    site = load_site(tmp_path / "site.yaml", {}).site
+    assert site is not None
+    flows = load_flows(site.flows)
+    assert [one.code for one in check_site(site, flows)] == ["E151"]
+    heard = replace(site, recognition={"sw": EngineChoice("vosk")})
+    assert check_site(heard, flows) == ()
+    (found,) = check_site(heard, flows, complaints=lambda wanted: [f"{len(wanted.phrases)} words are not known"])
+    assert (found.code, found.message) == ("W354", "2 words are not known")
 
 
 def test_hosts_as_people_write_them(tmp_path: Path) -> None:

