@@ -192,7 +192,7 @@ NOISE = [encode_pcmu(np.random.default_rng(number).normal(0, 20, FRAME).astype(n
 
 def spoken(text: str, voice: str) -> list[bytes]:
     """Packets of it; an empty one where it ends."""
-    samples = says(text, voice).samples  # type: ignore[arg-type]
+    samples = says(text, voice).samples
     loud = np.flatnonzero(np.abs(samples) > 0.03 * np.abs(samples).max())
     samples = samples[loud[0] : loud[-1] + 1]
     pcm = (np.pad(samples, (0, -len(samples) % FRAME)) * 32767).astype(np.int16)
