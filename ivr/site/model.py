@@ -190,6 +190,14 @@ class Webhook:
     place: Place = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class MonitoringSettings:
+    """Where other programs watch the server."""
+
+    host: str
+    port: int
+
+
 @dataclass(frozen=True)
 class Site:
     """Everything in the site file."""
@@ -219,6 +227,8 @@ class Site:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     recognition: Mapping[str, EngineChoice] = field(default_factory=dict)
     """What hears a language, by its code; see :func:`~ivr.speech.recognition.choice.choice_for` for the others."""
+    monitoring: MonitoringSettings | None = None
+    """None: nobody watches."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All of them by name: flows use some in headers."""
     country: str = ""
