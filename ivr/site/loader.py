@@ -315,9 +315,7 @@ class _Loading:
             records=self._records(),
             voices=MappingProxyType(self._voices()),
             recognition=MappingProxyType(
-                self._each(
-                    "recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader)
-                )
+                self._each("recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader))
             ),
             numbers=numbers,
             seats=MappingProxyType(seats),
