@@ -35,8 +35,6 @@ _MOST_HYPOTHESES: Final = 5
 class VoskRecogniser:
     """One model, loaded once; an utterance has a recogniser of its own, so threads share nothing that changes."""
 
-    streams = True
-
     def __init__(self, language: str, model: Path | None = None) -> None:
         """Raises RecognitionError if there is no model or it does not load."""
         model = folder_of(language, EngineChoice("vosk", model))

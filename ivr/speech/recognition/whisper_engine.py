@@ -114,8 +114,6 @@ class _Scored:
 class WhisperRecogniser:
     """One model, loaded once. Its own threads compute, as many as there are cores; any thread may ask."""
 
-    streams = False
-
     def __init__(self, language: str, model: Path | None = None) -> None:
         """Raises RecognitionError if there is no model of the language or it does not load."""
         folder = folder_of(language, EngineChoice("whisper", model))
