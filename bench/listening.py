@@ -112,7 +112,7 @@ class Caller:
         self._thinks = 15
         """Packets of silence after the prompt."""
         self._prompted = False
-        self._grid: float | None = None
+        self._grid = 0.0
         self._last = 0
         loop.add_reader(self.socket, self._heard)
         offer = make_offer(
@@ -177,13 +177,12 @@ class Caller:
 
     def _time(self, sequence: int, at: float) -> None:
         """How long after the moment at which it was due, by the packets before, a packet has come."""
-        if self._grid is not None and sequence == (self._last + 1) & 0xFFFF:
-            due = self._grid + 0.02
-            self.lateness.append(at - due)
-            # The grid creeps after clocks that differ, and is never moved by a packet that is late.
-            self._grid = min(due + 0.00001, at) if at < due else due + 0.00001
-        else:
-            self._grid = at
+        late = at - self._grid - 0.02
+        if sequence == (self._last + 1) & 0xFFFF:
+            self.lateness.append(late)
+        # Clocks differ a little, and one packet that is late does not make those after it early; but where a whole
+        # packet was left out all that follow are as much later, and not late for that.
+        self._grid = at if late < 0 or late > 0.01 else self._grid + 0.02001
         self._last = sequence
 
 
