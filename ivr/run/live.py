@@ -145,7 +145,7 @@ class LiveCall:
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._play_id: int | None = None
         self._stopped: int | None = None
-        """The play that the flow has stopped last."""
+        """The play that the flow has stopped last; None: none since the caller began to speak."""
         self._listen: Listen | None = None
         """What the caller is listened to for."""
         self._ear: Ear | None = None
@@ -450,9 +450,9 @@ class LiveCall:
         if self._listen is not listen or self._over:
             return
         if isinstance(event, SpeechBegan):
-            play_id = self._play_id
+            self._stopped = None
             self._hand_on(SpeechStarted(listen.listen_id))
-            self._barged_in = play_id is not None and self._stopped == play_id
+            self._barged_in = self._stopped is not None
             return
         self._stop_listening()
         self._record_speech(event)
