@@ -192,7 +192,7 @@ NOISE = [encode_pcmu(np.random.default_rng(number).normal(0, 20, FRAME).astype(n
 
 def spoken(text: str, voice: str) -> list[bytes]:
     """Packets of it; an empty one where it ends."""
-    samples = says(text, voice).samples  # type: ignore[arg-type]
+    samples = says(text, voice).samples
     loud = np.flatnonzero(np.abs(samples) > 0.03 * np.abs(samples).max())
     samples = samples[loud[0] : loud[-1] + 1]
     pcm = (np.pad(samples, (0, -len(samples) % FRAME)) * 32767).astype(np.int16)
@@ -245,8 +245,11 @@ def hearing_processes(server: int) -> list[int]:
     return found
 
 
-def run(callers: int, seconds: float, *, listens: bool, speech_timeout: float) -> Run:
-    with serving(flow(listens, speech_timeout), max_calls=callers + 20, prompt_s=0.6) as subject:
+def run(callers: int, seconds: float, *, engine: str | None, speech_timeout: float) -> Run:
+    """``engine`` None: nothing listens."""
+    listens = engine is not None
+    recognition = f"recognition: {{en: '{engine}'}}\n" if listens else ""
+    with serving(flow(listens, speech_timeout), max_calls=callers + 20, prompt_s=0.6, more=recognition) as subject:
         pids = hearing_processes(subject.process.pid)
         before: list[float] = []
 
@@ -325,12 +328,13 @@ def bench(
     callers: Annotated[int, typer.Option(help="Who speak, all at once.")] = 20,
     seconds: Annotated[float, typer.Option(help="For so long.")] = 30,
     speech_timeout: Annotated[float, typer.Option(help="Silence after which a caller has finished, seconds.")] = 0.5,
+    engine: Annotated[str, typer.Option(help="What recognises English.")] = "whisper",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
-    without = run(callers, seconds, listens=False, speech_timeout=speech_timeout)
-    with_it = run(callers, seconds, listens=True, speech_timeout=speech_timeout)
+    without = run(callers, seconds, engine=None, speech_timeout=speech_timeout)
+    with_it = run(callers, seconds, engine=engine, speech_timeout=speech_timeout)
     if as_json:
-        report = {"callers": callers, "speech_timeout": speech_timeout, "with": asdict(with_it)}
+        report = {"callers": callers, "engine": engine, "speech_timeout": speech_timeout, "with": asdict(with_it)}
         print(json.dumps({**report, "without": asdict(without), "load": os.getloadavg()[0]}, indent=2))
     else:
         console = Console(soft_wrap=True)

@@ -106,8 +106,8 @@ class Subject:
 
 
 @contextlib.contextmanager
-def serving(flow: str, *, max_calls: int = 2000, prompt_s: float = 20.0) -> Iterator[Subject]:
-    """The server with one flow on number 1000, until the end of the block."""
+def serving(flow: str, *, max_calls: int = 2000, prompt_s: float = 20.0, more: str = "") -> Iterator[Subject]:
+    """The server with one flow on number 1000, until the end of the block. ``more`` stands in the site file too."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "flows").mkdir()
@@ -119,7 +119,7 @@ def serving(flow: str, *, max_calls: int = 2000, prompt_s: float = 20.0) -> Iter
             f"media: {{address: 127.0.0.1, ports: {MEDIA_PORTS[0]}-{MEDIA_PORTS[1]}, port_rest: 4s}}\n"
             "flows: flows\nprompts: prompts\nrecords: sqlite:///var/records.db\n"
             "numbers: {'1000': main}\n"
-            f"limits: {{calls: {max_calls}, calls_per_second: 1000, drain: 1s}}\n"
+            f"limits: {{calls: {max_calls}, calls_per_second: 1000, drain: 1s}}\n{more}"
         )
         program = [sys.executable, "-m", "ivr", "run", "--site", "site.yaml"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}

@@ -457,7 +457,6 @@ class LiveCall:
         self._stop_listening()
         self._record_speech(event)
         if isinstance(event, NotHeard):
-            log.warning("call %s: the caller is not heard: %s", self.call.call_id, event.reason)
             self._hand_on(HearingFailed(listen.listen_id, event.reason))
         else:
             self._hand_on(SpeechHeard(listen.listen_id, event))

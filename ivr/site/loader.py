@@ -217,8 +217,8 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "rtc": RtcPart,
         "clients.'USER'": ClientPart,
         "speech.voices.LANGUAGE": _Voice,
-        "monitoring": MonitoringPart,
         "recognition.LANGUAGE": RecognitionPart,
+        "monitoring": MonitoringPart,
         "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
         "limits": _Limits,
         "calendars.NAME": CalendarSettings,
@@ -315,9 +315,7 @@ class _Loading:
             records=self._records(),
             voices=MappingProxyType(self._voices()),
             recognition=MappingProxyType(
-                self._each(
-                    "recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader)
-                )
+                self._each("recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader))
             ),
             numbers=numbers,
             seats=MappingProxyType(seats),

@@ -225,10 +225,10 @@ class Site:
     tables: Mapping[str, Table | SqlTable] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
-    monitoring: MonitoringSettings | None = None
-    """None: nobody watches."""
     recognition: Mapping[str, EngineChoice] = field(default_factory=dict)
     """What hears a language, by its code; see :func:`~ivr.speech.recognition.choice.choice_for` for the others."""
+    monitoring: MonitoringSettings | None = None
+    """None: nobody watches."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All of them by name: flows use some in headers."""
     country: str = ""

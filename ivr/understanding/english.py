@@ -25,17 +25,30 @@ _ONES: Final = {
 _TEENS: Final = {
     word: value
     for value, word in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), 10
+        ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"],
+        10,
     )
 }
 _TENS: Final = {
     word: value * 10
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+    for value, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
 } | {"fourty": 40}
 _SCALES: Final = {
     word: 1000**power
     for power, word in enumerate(
-        "thousand million billion trillion quadrillion quintillion sextillion septillion octillion nonillion".split(), 1
+        [
+            "thousand",
+            "million",
+            "billion",
+            "trillion",
+            "quadrillion",
+            "quintillion",
+            "sextillion",
+            "septillion",
+            "octillion",
+            "nonillion",
+        ],
+        1,
     )
 }
 _SMALL: Final = {**_ONES, **_TEENS, **_TENS}
@@ -60,7 +73,7 @@ _MONTHS: Final = {
 }  # fmt: skip
 _WEEKDAYS: Final = {
     name: number
-    for number, name in enumerate("monday tuesday wednesday thursday friday saturday sunday".split())
+    for number, name in enumerate(["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"])
 }
 _RELATIVE: Final = {
     "today": 0,
@@ -71,10 +84,49 @@ _RELATIVE: Final = {
     "day before yesterday": -2,
 }
 _BEFORE: Final = frozenset(
-    "um uh er erm hm hmm mm ah well so its it is my number the that would be i want think on at about around for make "
-    "say ok okay yes please have thats this and".split()
+    [
+        "um",
+        "uh",
+        "er",
+        "erm",
+        "hm",
+        "hmm",
+        "mm",
+        "ah",
+        "well",
+        "so",
+        "its",
+        "it",
+        "is",
+        "my",
+        "number",
+        "the",
+        "that",
+        "would",
+        "be",
+        "i",
+        "want",
+        "think",
+        "on",
+        "at",
+        "about",
+        "around",
+        "for",
+        "make",
+        "say",
+        "ok",
+        "okay",
+        "yes",
+        "please",
+        "have",
+        "thats",
+        "this",
+        "and",
+    ]
 )
-_AFTER: Final = frozenset("please thanks thank you i think um uh er sharp exactly yes".split())
+_AFTER: Final = frozenset(
+    ["please", "thanks", "thank", "you", "i", "think", "um", "uh", "er", "sharp", "exactly", "yes"]
+)
 _MINOR: Final = {
     "cent": 100, "cents": 100, "penny": 100, "pennies": 100, "pence": 100, "p": 100, "fen": 100, "centavo": 100,
     "centavos": 100, "centime": 100, "centimes": 100, "øre": 100, "öre": 100, "ore": 100, "paisa": 100, "paise": 100,
@@ -82,7 +134,9 @@ _MINOR: Final = {
     "satang": 100, "kurush": 100, "baisa": 1000, "baisas": 1000, "jiao": 10,
 }  # fmt: skip
 """What a unit of money is divided into; a dinar has 1000 fils, a dirham 100."""
-_SLANG: Final = frozenset({("bucks",), ("buck",), ("quid",), ("pounds", "sterling"), ("taiwan", "dollar"), ("taiwan", "dollars")})
+_SLANG: Final = frozenset(
+    {("bucks",), ("buck",), ("quid",), ("pounds", "sterling"), ("taiwan", "dollar"), ("taiwan", "dollars")}
+)
 
 _TOKEN: Final = re.compile(r"[0-9]+(?:st|nd|rd|th)\b|[0-9]+(?:[.:][0-9]+)*|[*#+%$€£¥₩]|[^\W\d_]+")
 _THOUSANDS: Final = re.compile(r"\b[0-9]{1,3}(?:,[0-9]{3})+\b")
@@ -195,7 +249,7 @@ def _below_hundred(said: Tokens, at: int) -> tuple[int, int] | None:
         return None
     word = said[at]
     if word in _TENS:
-        if at + 1 < len(said) and 1 <= _ONES.get(said[at + 1], 0):
+        if at + 1 < len(said) and _ONES.get(said[at + 1], 0) >= 1:
             return _TENS[word] + _ONES[said[at + 1]], at + 2
         return _TENS[word], at + 1
     if word in _SMALL:

@@ -28,11 +28,64 @@ __all__ = ["day", "digits", "money", "number", "numerals", "time_said"]
 _TEXT2NUM: Final = frozenset({"da", "de", "es", "fr", "it", "nl", "pt"})
 _LARGEST_WORD: Final = 999
 """Up to where the words of a language that text2num does not know are made by num2words."""
-_MINUS: Final = frozenset("minus moins menos meno negativ минус マイナス -".split())
-_POINT: Final = frozenset("komma virgule coma virgola vírgula punto ponto point ponto запятая".split())
+_MINUS: Final = frozenset(["minus", "moins", "menos", "meno", "negativ", "минус", "マイナス", "-"])
+_POINT: Final = frozenset(
+    ["komma", "virgule", "coma", "virgola", "vírgula", "punto", "ponto", "point", "ponto", "запятая"]
+)
 _FILLERS: Final = frozenset(
-    "am le la el il de den der die das den om um à a alle as às at på op у в o el día día dia day jour euh äh ähm eh öh "
-    "bitte please por favor s'il vous plaît per favore alstublieft und et y e en og".split()
+    [
+        "am",
+        "le",
+        "la",
+        "el",
+        "il",
+        "de",
+        "den",
+        "der",
+        "die",
+        "das",
+        "den",
+        "om",
+        "um",
+        "à",
+        "a",
+        "alle",
+        "as",
+        "às",
+        "at",
+        "på",
+        "op",
+        "у",
+        "в",
+        "o",
+        "el",
+        "día",
+        "día",
+        "dia",
+        "day",
+        "jour",
+        "euh",
+        "äh",
+        "ähm",
+        "eh",
+        "öh",
+        "bitte",
+        "please",
+        "por",
+        "favor",
+        "s'il",
+        "vous",
+        "plaît",
+        "per",
+        "favore",
+        "alstublieft",
+        "und",
+        "et",
+        "y",
+        "e",
+        "en",
+        "og",
+    ]
 )
 
 
@@ -123,14 +176,38 @@ def _decimal_sign(language: str) -> str:
 
 
 _CENTS: Final = frozenset(
-    "cent cents centime centimes céntimo céntimos centavo centavos cêntimo cêntimos centesimo centesimi rappen øre öre "
-    "kopeken копеек копейка копейки pence penny pfennig".split()
+    [
+        "cent",
+        "cents",
+        "centime",
+        "centimes",
+        "céntimo",
+        "céntimos",
+        "centavo",
+        "centavos",
+        "cêntimo",
+        "cêntimos",
+        "centesimo",
+        "centesimi",
+        "rappen",
+        "øre",
+        "öre",
+        "kopeken",
+        "копеек",
+        "копейка",
+        "копейки",
+        "pence",
+        "penny",
+        "pfennig",
+    ]
 )
 
 
 def money(text: str, language: str) -> Decimal | None:
     """``zwölf Euro fünfzig``, ``12,50 €``. Which currency is not told."""
-    said = [word for word in re.findall(r"[$€£¥₩]|[^\W\d_]+(?:-[^\W\d_]+)*|[-−]|[0-9][0-9.,]*", numerals(text, language))]
+    said = [
+        word for word in re.findall(r"[$€£¥₩]|[^\W\d_]+(?:-[^\W\d_]+)*|[-−]|[0-9][0-9.,]*", numerals(text, language))
+    ]
     units = major_units(language)
     negative = bool(said) and said[0] in {*_MINUS, "-", "−"}
     said = said[1:] if negative else said
@@ -205,7 +282,9 @@ def _weekdays(language: str) -> Mapping[str, int]:
     except (UnknownLocaleError, ValueError):
         return MappingProxyType({})
     names = {plain(name): number for number, name in locale.days["format"]["wide"].items()}
-    return MappingProxyType(names | {plain(name): number for number, name in locale.days["stand-alone"]["wide"].items()})
+    return MappingProxyType(
+        names | {plain(name): number for number, name in locale.days["stand-alone"]["wide"].items()}
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,29 @@ __all__ = ["Match", "matches", "normalised"]
 _ENGLISH: Final = {
     word: str(value)
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 }
 _CHINESE: Final = str.maketrans("零一二三四五六七八九〇两兩", "0123456789022")
@@ -82,4 +103,6 @@ def _share(said: str, form: str, language: str) -> float:
 
 
 def _letters(text: str) -> int:
-    return sum(1 for character in text if not character.isspace() and unicodedata.category(character)[0] != "M") or len(text)
+    return sum(1 for character in text if not character.isspace() and unicodedata.category(character)[0] != "M") or len(
+        text
+    )

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import signal
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -363,15 +362,13 @@ def test_no_more_are_listened_to_than_there_is_capacity_for() -> None:
 def test_a_flood_of_sound_never_keeps_the_loop_waiting() -> None:
     async def story(room: Room) -> None:
         os.kill(room.pid, signal.SIGSTOP)
-        caller, longest = room.caller(), 0.0
+        caller = room.caller()
         second = b"\0" * 16_000
         for _ in range(60):
-            began = time.perf_counter()
+            # Waits for ever if it waits at all.
             caller.ear.feed(second)
-            longest = max(longest, time.perf_counter() - began)
             await asyncio.sleep(0)
         assert "cannot keep up" in await caller.is_not_heard()
-        assert longest < 0.5
         os.kill(room.pid, signal.SIGCONT)
         await _until(lambda: not _unread(room.process))
         other = room.caller()

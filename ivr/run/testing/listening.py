@@ -9,7 +9,9 @@ from ivr.flow.model import SpokenChoice, Step
 from ivr.flow.nodes import questions
 from ivr.flow.values import TYPE_WORDS
 from ivr.hearing import SpokenType, Wanted
+from ivr.run.verbs.asking import digits_of
 
+_ANYTHING: Final = "anything"
 _FOR_EXAMPLE: Final[dict[SpokenType, tuple[str, ...]]] = {
     "digits": ("1", "1 2 3 4", "1 2 3 4 5 6 7 8"),
     "number": ("1", "12", "250"),
@@ -20,7 +22,6 @@ _FOR_EXAMPLE: Final[dict[SpokenType, tuple[str, ...]]] = {
     "text": ("what is this about",),
 }
 """Values as a recogniser may write them."""
-_ANYTHING: Final = "anything"
 OUT_OF_PLACE: Final = ("well", "how much is the fish")
 """What no flow listens for."""
 
@@ -32,8 +33,8 @@ def key_patterns(step: Step | None) -> frozenset[str]:
             return frozenset(keys.patterns)
         case questions.Confirm(yes_key=yes, no_key=no):
             return frozenset({yes, no})
-        case questions.Collect(digits=digits, input=input):
-            finish = input.finish_key or ""
+        case questions.Collect(input=input) as collect:
+            digits, finish = digits_of(collect), input.finish_key or ""
             return frozenset(
                 "X" * length + (finish if length < digits.most else "")
                 for length in {digits.least, digits.most, (digits.least + digits.most) // 2}
@@ -60,7 +61,8 @@ def sayings(wanted: Wanted) -> tuple[str, ...]:
 
 def _keys(step: Step | None) -> tuple[str, ...]:
     match step.settings if step is not None else None:
-        case questions.Collect(digits=digits):
+        case questions.Collect() as collect:
+            digits = digits_of(collect)
             return (f"{digits.least}..{digits.most} digits",)
         case questions.Menu(keys=keys):
             return keys.patterns

@@ -279,7 +279,7 @@ class Collect(Asking):
         self._check: Expression | None = settings.check
         self._into = settings.into
         self._type = settings.speech
-        self._digits = DIGITS_OF.get(settings.speech or "text", settings.digits)
+        self._digits = digits_of(settings)
         listening = None
         if settings.speech is not None:
             wanted = question.wanted(talk.language, type=settings.speech)
@@ -326,12 +326,17 @@ class Collect(Asking):
         return value if variable is None else as_type(value, variable.type)
 
 
-DIGITS_OF: Final[Mapping[SpokenType, DigitCount]] = {
+_DIGITS: Final[Mapping[SpokenType, DigitCount]] = {
     "date": DigitCount(8, 8),
     "time": DigitCount(4, 4),
     "yes_no": DigitCount(1, 1),
 }
 """How many keys a value takes that has a form of its own: 20260305, 2230, 1 for yes and 2 for no."""
+
+
+def digits_of(settings: questions.Collect) -> DigitCount:
+    """How many keys are waited for."""
+    return _DIGITS.get(settings.speech or "text", settings.digits)
 
 
 def entered(keys: str, type: SpokenType | None) -> object | None:

@@ -35,8 +35,6 @@ _MOST_HYPOTHESES: Final = 5
 class VoskRecogniser:
     """One model, loaded once; an utterance has a recogniser of its own, so threads share nothing that changes."""
 
-    streams = True
-
     def __init__(self, language: str, model: Path | None = None) -> None:
         """Raises RecognitionError if there is no model or it does not load."""
         model = folder_of(language, EngineChoice("vosk", model))
@@ -49,10 +47,15 @@ class VoskRecogniser:
         try:
             self._model = vosk.Model(model_path=str(model))
         except Exception as error:
-            raise RecognitionError(f"vosk cannot load {model}: the files are incomplete or damaged ({error})") from error
+            raise RecognitionError(
+                f"vosk cannot load {model}: the files are incomplete or damaged ({error})"
+            ) from error
         self._language = language
         self._folder = model
         self._takes_grammars = not (model / "graph" / "HCLG.fst").is_file()
+
+    streams: Final = True
+    """Whether it recognises while it is fed."""
 
     @property
     def version(self) -> str:
@@ -103,7 +106,7 @@ class VoskRecogniser:
         else:
             recogniser = vosk.KaldiRecognizer(self._model, _SAMPLE_RATE, json.dumps(words, ensure_ascii=False))
         recogniser.SetWords(True)
-        return _VoskUtterance(recogniser, phrases, self._language)
+        return _VoskUtterance(recogniser, phrases, self._language, freely=wanted.type is not None)
 
     def _hears(self, form: str) -> bool:
         words = self._words(form)
@@ -111,7 +114,7 @@ class VoskRecogniser:
 
     def _grammar(self, wanted: Wanted, phrases: Sequence[Phrase]) -> list[str] | None:
         """What may be said, never empty; None: anything."""
-        if not self._takes_grammars or wanted.type == "text":
+        if not self._takes_grammars or wanted.type == "text" or (phrases and wanted.type is not None):
             return None
         if phrases:
             said = [" ".join(self._words(form)) for phrase in phrases for form in phrase.forms]
@@ -182,8 +185,10 @@ def _model_name(folder: Path) -> str:
 class _VoskUtterance:
     """Hears while it is spoken. The library ends an utterance where it hears a pause; its parts are put together."""
 
-    def __init__(self, recogniser: Any, phrases: Sequence[Phrase], language: str) -> None:
+    def __init__(self, recogniser: Any, phrases: Sequence[Phrase], language: str, *, freely: bool) -> None:
+        """``freely``: whether it may be none of the phrases."""
         self._recogniser = recogniser
+        self._freely = freely
         self._phrases = phrases
         self._language = language
         self._words: list[Word] = []
@@ -207,19 +212,20 @@ class _VoskUtterance:
         words = tuple(word for word in self._words if word.text != _UNKNOWN)
         if not words:
             return ()
-        if not self._phrases:
+        found = self._phrase_hypotheses()
+        if self._freely:
             confidence = _mean(words) * len(words) / len(self._words)
-            return (Hypothesis(" ".join(word.text for word in words), confidence, words=words),)
-        return self._phrase_hypotheses()
+            found.append(Hypothesis(" ".join(word.text for word in words), confidence, words=words))
+        return sorted(found, key=lambda one: -one.confidence)[:_MOST_HYPOTHESES]
 
-    def _phrase_hypotheses(self) -> Sequence[Hypothesis]:
+    def _phrase_hypotheses(self) -> list[Hypothesis]:
         """What of the phrases is in it. What else was heard speaks against each of them."""
         said = " ".join("∅" if word.text == _UNKNOWN else word.text for word in self._words)
         confidence = _mean(self._words)
-        return tuple(
+        return [
             Hypothesis(one.form, confidence * one.share, one.phrase.name, tuple(self._words))
             for one in matches(said, self._phrases, self._language)[:_MOST_HYPOTHESES]
-        )
+        ]
 
     def _take(self, result: str) -> None:
         for word in json.loads(result).get("result", ()):

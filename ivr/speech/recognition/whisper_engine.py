@@ -13,8 +13,10 @@ import math
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +32,9 @@ from ivr.speech.level import LINE_RATE
 from ivr.speech.recognition.choice import PACKAGES, EngineChoice, folder_of, model_fault, package_folder, remedy
 from ivr.speech.recognition.log_mel import FRAMES_PER_SECOND, SAMPLE_RATE, log_mel
 from ivr.speech.recognition.port import RecognitionError
-from ivr.speech.recognition.spelling import spellings
+from ivr.speech.recognition.spelling import alike, sounds_alike, spellings, syllables, without_repeats
+from ivr.understanding.phrases import normalised
+from ivr.understanding.values import meaning
 
 __all__ = ["WhisperRecogniser"]
 
@@ -51,6 +55,39 @@ _TOKENS_PER_SECOND: Final = 6
 """Nobody speaks faster for long; a decoder in a short window likes to say everything twice."""
 
 
+_HALF: Final = 0.5
+"""How much of a phrase's probability without sound is taken off."""
+_FARTHEST: Final = 12.0
+"""Beyond it the difference between two phrases says nothing more."""
+_ALONE: Final = 6.0
+"""The difference where there is one phrase only."""
+_FREE_BIAS: Final = 2.0
+_FREE_LIKELIHOOD: Final = 2.5
+"""Of what is said freely: half as sure as not if its words have a mean probability of 0.45."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Of a logistic regression: what speaks for a phrase."""
+
+    bias: float
+    likelihood: float
+    """Its mean logarithm a token."""
+    gain: float
+    """What the sound adds to it, a token."""
+    margin: float
+    """Of the score over the next best phrase's."""
+    written: float
+    """How alike it is to what the decoder writes itself."""
+    sounds: float
+    """The same by consonants."""
+    pace: float
+    """How far, as a logarithm, the seconds of speech are from what its syllables take."""
+
+
+_CONFIDENCE: Final = _Weights(0.351, 0.529, 0.468, 0.289, 2.423, 1.223, -3.521)
+
+
 @dataclass(frozen=True, slots=True)
 class _Form:
     """One way to say a phrase, and the ways to write it that are scored."""
@@ -60,10 +97,22 @@ class _Form:
     spelt: tuple[tuple[int, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A form in the spelling that fits best."""
+
+    form: _Form
+    likelihood: float
+    unheard: float
+    tokens: int
+
+    @property
+    def score(self) -> float:
+        return self.likelihood - _HALF * self.unheard
+
+
 class WhisperRecogniser:
     """One model, loaded once. Its own threads compute, as many as there are cores; any thread may ask."""
-
-    streams = False
 
     def __init__(self, language: str, model: Path | None = None) -> None:
         """Raises RecognitionError if there is no model of the language or it does not load."""
@@ -83,7 +132,6 @@ class WhisperRecogniser:
         self._start = self._prompt(language, folder)
         self._language = language
         self._folder = folder
-        self._silence: dict[int, Any] = {}
         self._unheard: OrderedDict[tuple[int, ...], float] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -100,6 +148,9 @@ class WhisperRecogniser:
         if spoken is None:
             raise RecognitionError(f"the model in {folder} does not know the language {language!r}")
         return [start, spoken, self._tokens.token_to_id("<|transcribe|>")]
+
+    streams: Final = False
+    """Whether it recognises while it is fed."""
 
     @property
     def version(self) -> str:
@@ -134,24 +185,70 @@ class WhisperRecogniser:
 
     # What follows is called by utterances, from their threads.
 
-    def choose(self, sound: NDArray[np.float32], forms: Sequence[_Form]) -> Sequence[Hypothesis]:
-        """The phrases by how well they fit, best first."""
+    def hear(self, sound: NDArray[np.float32], wanted: Wanted, forms: Sequence[_Form]) -> Sequence[Hypothesis]:
+        """What was said, best first; ``sound`` at :data:`~ivr.speech.recognition.log_mel.SAMPLE_RATE`."""
         encoded, frames = self._encode(sound)
         free, ids = self._decode(encoded, len(sound) / SAMPLE_RATE)
-        if len(forms) > _MOST_FORMS:
-            forms = _most_alike(free, forms)[:_MOST_FORMS]
-        spelt = [(form, ids) for form in forms for ids in form.spelt]
-        heard = self._likelihood(encoded, frames, [*(ids for _, ids in spelt), ids])
-        unheard = self._likelihood_unheard([*(ids for _, ids in spelt), ids])
-        scored = [
-            _Scored(form, likelihood, silent, len(ids))
-            for (form, ids), likelihood, silent in zip(spelt, heard[:-1], unheard[:-1], strict=True)
-        ]
-        rival = _Scored(_Form("", free, ()), heard[-1], unheard[-1], len(ids))
-        return _ranked(scored, rival)
+        found = self._choose(encoded, frames, free, forms, _spoken_seconds(sound)) if forms else []
+        if wanted.type is not None:
+            found += self._freely(encoded, frames, free, ids, wanted.type)
+        return sorted(found, key=lambda one: -one.confidence)[:_MOST_HYPOTHESES]
 
-    def transcribe(self, sound: NDArray[np.float32], wanted: Wanted) -> Sequence[Hypothesis]:
-        raise NotImplementedError
+    def _choose(self, encoded: Any, frames: int, free: str, forms: Sequence[_Form], seconds: float) -> list[Hypothesis]:
+        """The phrases by how well they fit."""
+        written = without_repeats(free, self._language)
+        if len(forms) > _MOST_FORMS:
+            forms = sorted(forms, key=lambda one: -alike(normalised(one.text, self._language), written))[:_MOST_FORMS]
+        spelt = [(form, ids) for form in forms for ids in form.spelt]
+        texts = [ids for _, ids in spelt]
+        heard = self._likelihood(encoded, frames, texts)
+        unheard = self._likelihood_unheard(texts)
+        best: dict[str, _Scored] = {}
+        for (form, ids), likelihood, silent in zip(spelt, heard, unheard, strict=True):
+            scored = _Scored(form, likelihood, silent, len(ids))
+            if form.name not in best or best[form.name].score < scored.score:
+                best[form.name] = scored
+        return [
+            Hypothesis(one.form.text, self._confidence(one, best, written, seconds), name) for name, one in best.items()
+        ]
+
+    def _confidence(self, one: _Scored, best: Mapping[str, _Scored], written: str, seconds: float) -> float:
+        """That this phrase was said, and none of the others, nor anything else."""
+        others = [other.score for name, other in best.items() if name != one.form.name]
+        margin = one.score - max(others) if others else _ALONE
+        text = normalised(one.form.text, self._language)
+        pace = abs(math.log(max(seconds, 0.05) / (0.18 + 0.17 * syllables(one.form.text))))
+        return _sigmoid(
+            _CONFIDENCE.bias
+            + _CONFIDENCE.likelihood * one.likelihood / one.tokens
+            + _CONFIDENCE.gain * (one.likelihood - one.unheard) / one.tokens
+            + _CONFIDENCE.margin * max(-_FARTHEST, min(margin, _FARTHEST))
+            + _CONFIDENCE.written * alike(text, written)
+            + _CONFIDENCE.sounds * sounds_alike(text, written)
+            + _CONFIDENCE.pace * pace
+        )
+
+    def _freely(self, encoded: Any, frames: int, free: str, ids: tuple[int, ...], type: SpokenType) -> list[Hypothesis]:
+        """What the decoder writes itself; of a type, of the likeliest texts those first that mean something."""
+        texts = [(free, ids)]
+        if type != "text":
+            texts += self._several(encoded, len(ids))
+        seen: dict[str, Hypothesis] = {}
+        likelihoods = self._likelihood(encoded, frames, [ids for _, ids in texts])
+        for (text, ids), likelihood in zip(texts, likelihoods, strict=True):
+            if any(character.isalnum() for character in text):
+                confidence = _sigmoid(_FREE_BIAS + _FREE_LIKELIHOOD * likelihood / len(ids))
+                means = type == "text" or meaning(text, type, self._language, date.today()) is not None
+                seen.setdefault(text, Hypothesis(text, confidence if means else confidence * 0.3))
+        return list(seen.values())
+
+    def _several(self, encoded: Any, tokens: int) -> list[tuple[str, tuple[int, ...]]]:
+        prompt = [*self._start, self._tokens.token_to_id("<|notimestamps|>")]
+        result = self._model.generate(
+            encoded, [prompt], beam_size=5, num_hypotheses=5, max_length=2 * (len(prompt) + tokens + 4)
+        )[0]
+        found = [tuple(ids) for ids in result.sequences_ids if ids]
+        return [(self._tokens.decode(list(ids)).strip(), ids) for ids in found]
 
     def _encode(self, sound: NDArray[np.float32]) -> tuple[Any, int]:
         needed = len(sound) * FRAMES_PER_SECOND // SAMPLE_RATE + _SILENCE_BEHIND
@@ -178,6 +275,11 @@ class WhisperRecogniser:
                 found.append(float(np.log(np.maximum(result.text_token_probs, 1e-12)).sum()))
         return found
 
+    @cached_property
+    def _near_silence(self) -> tuple[Any, int]:
+        noise = np.random.default_rng(1).normal(0, 0.001, 3 * SAMPLE_RATE)
+        return self._encode(noise.astype(np.float32))
+
     def _likelihood_unheard(self, texts: Sequence[tuple[int, ...]]) -> list[float]:
         """The same, given next to silence."""
         with self._lock:
@@ -192,3 +294,38 @@ class WhisperRecogniser:
                 while len(self._unheard) > _REMEMBERED:
                     self._unheard.popitem(last=False)
         return [known[ids] for ids in texts]
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-max(-30.0, min(value, 30.0))))
+
+
+def _spoken_seconds(sound: NDArray[np.float32]) -> float:
+    """From the first to the last 20 ms that are loud for this sound."""
+    block = SAMPLE_RATE // 50
+    whole = sound[: len(sound) // block * block].reshape(-1, block)
+    levels = np.sqrt(np.mean(whole * whole, axis=1))
+    loud = np.flatnonzero(levels > 0.1 * levels.max(initial=0))
+    return float(loud[-1] - loud[0] + 1) / 50 if len(loud) else 0.0
+
+
+class _WhisperUtterance:
+    """Keeps the sound until all is said."""
+
+    def __init__(self, recogniser: WhisperRecogniser, wanted: Wanted, forms: tuple[_Form, ...]) -> None:
+        self._recogniser = recogniser
+        self._wanted = wanted
+        self._forms = forms
+        self._heard = bytearray()
+
+    def feed(self, pcm: bytes) -> str | None:
+        room = round(_LONGEST * LINE_RATE) * 2 - len(self._heard)
+        self._heard += pcm[: max(0, room)]
+        return None
+
+    def finish(self) -> Sequence[Hypothesis]:
+        line = np.frombuffer(bytes(self._heard), np.int16).astype(np.float32) / np.float32(32768)
+        if len(line) < LINE_RATE // 50 or not line.any():
+            return ()
+        sound: NDArray[np.float32] = soxr.resample(line, LINE_RATE, SAMPLE_RATE)
+        return self._recogniser.hear(sound, self._wanted, self._forms)
