@@ -65,13 +65,13 @@ def test_the_site_of_tests_is_the_nearest_above(site: Path, monkeypatch: pytest.
 
 def test_a_failure_shows_both_files_and_what_happened(site: Path) -> None:
     flow = site / "flows/main.yaml"
-    flow.write_text(flow.read_text().replace("'1': sales", "'1': support"))
+    flow.write_text(flow.read_text().replace("say: sales, go: sales", "say: sales, go: support"))
     result = ivr("test", MAIN)
     assert result.exit_code == 1
     assert "flows/main.test.yaml:17:9: failed: sales answers\n  waited for: 2001 rings\n" in result.stdout
     assert re.search(r"in the flow, the call was at flows/main\.yaml:\d+:7\n", result.stdout)
     assert re.search(r"and then, instead:\n +\d\.\d  support +♪ One moment, I am calling support\.\n", result.stdout)
-    assert re.search(r"main: 19 passed, 6 failed \(0\.\d s\)  blocks .*\n$", result.stdout)
+    assert re.search(r"main: 21 passed, 6 failed \(0\.\d s\)  blocks .*\n$", result.stdout)
 
 
 def test_mistakes_in_tests_are_shown_like_mistakes_in_flows(site: Path) -> None:
@@ -137,7 +137,7 @@ def test_names_are_listed(site: Path) -> None:
 
 def test_the_first_failure_stops(site: Path) -> None:
     flow = site / "flows/main.yaml"
-    flow.write_text(flow.read_text().replace("'1': sales", "'1': support"))
+    flow.write_text(flow.read_text().replace("say: sales, go: sales", "say: sales, go: support"))
     stopped = ivr("test", MAIN, "-x")
     assert stopped.exit_code == 1
     assert stopped.stdout.splitlines()[-1].startswith("main: 0 passed, 1 failed")
@@ -145,14 +145,14 @@ def test_the_first_failure_stops(site: Path) -> None:
 
 def test_programs_get_json_and_junit(site: Path) -> None:
     flow = site / "flows/main.yaml"
-    flow.write_text(flow.read_text().replace("'1': sales", "'1': support"))
+    flow.write_text(flow.read_text().replace("say: sales, go: sales", "say: sales, go: support"))
     found = json.loads(ivr("test", MAIN, "--json", "--junit", "out.xml").stdout)[0]
-    assert (found["flow"], found["passed"], len(found["tests"])) == ("main", False, 25)
+    assert (found["flow"], found["passed"], len(found["tests"])) == ("main", False, 27)
     assert found["tests"][0]["failure"]["message"] == "waited for: 2001 rings"
     assert found["coverage"]["blocks"][1] == 11
     suite = ElementTree.parse(site / "out.xml").getroot()[0]
     # Six tests, and both kinds of coverage, which the tests that failed took with them.
-    assert (suite.get("tests"), suite.get("failures")) == ("27", "8")
+    assert (suite.get("tests"), suite.get("failures")) == ("29", "8")
 
 
 def test_broken_properties_and_thin_coverage_are_failures(site: Path) -> None:
@@ -168,10 +168,10 @@ def test_broken_properties_and_thin_coverage_are_failures(site: Path) -> None:
         in result.stdout
     )
     assert "failed: the tests go through 29 of 30 exits, 97%: 100% is asked for\n" in result.stdout
-    assert "24 passed (0." in result.stdout
+    assert "26 passed (0." in result.stdout
     assert "1 property broken" in result.stdout
     suite = ElementTree.parse(site / "out.xml").getroot()[0]
-    assert (suite.get("tests"), suite.get("failures")) == ("26", "2")
+    assert (suite.get("tests"), suite.get("failures")) == ("28", "2")
 
 
 def test_mocks_of_the_tests_answer_random_callers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
