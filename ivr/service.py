@@ -203,6 +203,7 @@ class Service:
             records=self._writer.statistics,
             complaints=self.complaints,
             sizes=self.sizes(),
+            hearing={language: pid is not None for language, pid in self.hearing.items()},
         )
 
     def sizes(self) -> dict[str, int]:

@@ -72,6 +72,12 @@ class _Look:
         for presence in _PRESENCES:
             clients.add_metric([presence], sum(client.presence == presence for client in gateway.clients))
         yield clients
+        hearing = GaugeMetricFamily(
+            "ivr_hearing", "Whether somebody listens to callers in a language.", labels=["language"]
+        )
+        for language, heard in self._now.hearing.items():
+            hearing.add_metric([language], heard)
+        yield hearing
 
     def _records(self) -> Iterator[Metric]:
         records = self._now.records

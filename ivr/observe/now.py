@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from gateway.view import GatewayView
@@ -45,6 +45,8 @@ class Now:
     """What keeps the flows on disk from being live."""
     sizes: Mapping[str, int]
     """How much is remembered, by what."""
+    hearing: Mapping[str, bool] = field(default_factory=dict)
+    """Whether somebody listens, by the languages in which flows do."""
 
     @property
     def ready(self) -> bool:
@@ -68,6 +70,7 @@ class Now:
             "clients": [asdict(client) for client in self.gateway.clients],
             "media": asdict(self.gateway.media),
             "records": asdict(self.records),
+            "hearing": dict(self.hearing),
             "alarms": [asdict(alarm) for alarm in alarms_of(self, before)],
         }
 
@@ -115,6 +118,10 @@ def alarms_of(now: Now, before: Now | None = None) -> Sequence[Alarm]:
             said = f"it says {trunk.status}" if trunk.status is not None else "it does not answer"
             text = f"trunk {trunk.name} does not take our registration ({said}): no calls come from there"
             found.append(Alarm("trunk_not_registered", "critical", text))
+    for language, heard in now.hearing.items():
+        if not heard:
+            text = f"nobody listens to callers in {language}, who can only press keys: the log says why"
+            found.append(Alarm("hearing_down", "critical", text))
     if len(now.calls) >= now.most_calls:
         text = f"{len(now.calls)} calls, as many as are allowed: further ones are turned away (limits: calls:)"
         found.append(Alarm("calls_at_limit", "critical", text))

@@ -27,6 +27,7 @@ def test_a_quiet_server_has_no_alarm_and_is_ready() -> None:
         ({"failing": True, "last_error": "disk full", "queued": 12}, "records_failing", "disk full; 12 events"),
         ({"trunks": (TrunkView("carrier", "failed", 403),)}, "trunk_not_registered", "carrier"),
         ({"trunks": (TrunkView("carrier", "failed", None),)}, "trunk_not_registered", "does not answer"),
+        ({"hearing": {"en": True, "ko": False}}, "hearing_down", "callers in ko"),
         ({"calls": (CALL,) * 10}, "calls_at_limit", "limits: calls:"),
         ({"complaints": ("flows/main.yaml:1:1: error",)}, "flows_broken", "1 mistake and"),
         ({"complaints": ("a", "b")}, "flows_broken", "2 mistakes"),

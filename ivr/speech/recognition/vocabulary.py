@@ -72,55 +72,15 @@ _WORDS: Final[Mapping[str, Mapping[SpokenType, str]]] = MappingProxyType(
 
 FILLERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
-        "ko": tuple(
-            [
-                "그런데",
-                "그래서",
-                "저기",
-                "잠깐만",
-                "어디",
-                "누구",
-                "언제",
-                "우리",
-                "여기",
-                "거기",
-                "진짜",
-                "그냥",
-                "오늘",
-                "지금",
-                "하지만",
-                "그리고",
-                "있어요",
-                "없어요",
-                "합니다",
-                "했어요",
-                "가요",
-                "주세요",
-                "무엇",
-                "어떻게",
-                "시간",
-                "학교",
-                "회사",
-                "친구",
-                "전화",
-                "문제",
-                "생각",
-                "이거",
-                "저거",
-                "많이",
-                "빨리",
-                "날씨",
-                "좋아요",
-                "싫어요",
-                "몰라요",
-                "감사합니다",
-                "죄송합니다",
-                "여보세요",
-            ]
+        "ko": (
+            "그런데", "그래서", "잠깐만", "하지만", "그리고", "있어요", "없어요", "합니다", "했어요", "주세요", "어떻게", "좋아요",
+            "싫어요", "몰라요", "감사합니다", "죄송합니다", "여보세요",
         )
     }
-)
-"""By language: usual words that stand for all that is none of the phrases, where models have no word for it."""
+)  # fmt: skip
+"""By language: usual words that stand for all that is none of the phrases, where models have no word for it.
+
+Long ones: of short ones any phrase can be made."""
 
 
 @lru_cache(maxsize=64)
