@@ -74,6 +74,7 @@ QUIET = Now(
     records=WriterStatistics(queued=0, written=5, dropped=0, rejected=0, last_error=None, failing=False),
     complaints=(),
     sizes={"tasks": 7},
+    hearing={"en": True},
 )
 
 
