@@ -51,7 +51,7 @@ class FlowFile:
 
 def check_file(source: Source, mark: bytes = b"") -> FlowFile:
     """Everything that is wrong with a file, and its flow if nothing is."""
-    found, hidden = leaks(source.root) if source.root is not None else ([], [])
+    found, hidden = leaks(source.root, source.lines) if source.root is not None else ([], [])
     lines = blotted(source.lines, hidden)
     problems = [*(replace(problem, line="") for problem in source.problems), *found]
     draft, flow = read_flow(source), None
