@@ -63,8 +63,8 @@ def leaks(root: Node, lines: Sequence[str]) -> tuple[list[Problem], list[tuple[P
 
 
 def _may_leak(lines: Sequence[str]) -> bool:
-    """Whether one of the patterns can fit at all. Most files have nothing of the kind, and to ask the whole file takes a
-    twentieth of the time of asking each word. Words stand in the file as they are but for escapes, and for a text of
+    """Whether one of the patterns can fit at all. Most files have nothing of the kind, and to ask the whole file takes
+    a twentieth of the time of asking each word. A word stands in the file as it is, but for escapes and for a text of
     several lines, which has one space between them."""
     text = "\n".join(lines)
     small = text.casefold()

@@ -58,9 +58,7 @@ class FlowSet:
         return in_order(with_lines(problems, self.sources))
 
 
-def load_flows(
-    paths: Iterable[Path], before: FlowSet | None = None, kept: KeptFlows | None = None
-) -> FlowSet:
+def load_flows(paths: Iterable[Path], before: FlowSet | None = None, kept: KeptFlows | None = None) -> FlowSet:
     """Flows from files and folders (every ``*.yaml`` and ``*.flow`` in them; tests, hidden files and what is no flow
     aside). Never raises for what is in the files.
 

@@ -85,7 +85,7 @@ def parse_template(text: str, locate: Callable[[int], Place] = _nowhere) -> tupl
 
 
 @dataclass(frozen=True, slots=True)
-class _Further:
+class Further:
     """Finds the places of a part of a text."""
 
     locate: Callable[[int], Place]
@@ -147,7 +147,7 @@ class _Reader:
         if not inside.strip():
             self._problem("E136", start, "nothing stands between the braces", "write a name: {order}", end + 1 - start)
             return end + 1
-        expression = parse_expression(inside, _Further(self._locate, start + 1))
+        expression = parse_expression(inside, Further(self._locate, start + 1))
         if isinstance(expression, Problem):
             self.problems.append(expression)
             return end + 1
