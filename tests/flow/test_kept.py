@@ -117,8 +117,10 @@ def test_an_edited_file_alone_is_checked_again(tmp_path: Path, state: Path, chec
 
 
 def test_what_holds_between_files_is_told_all_the_same(tmp_path: Path, state: Path, checks: list[str]) -> None:
-    caller = "flow: caller\nstart: a\nblocks:\n  a:\n    - call: {flow: main, failed: b}\n  b: [hangup]\n"
-    folder = written(tmp_path / "flows")
+    caller = (
+        "flow: caller\nstart: a\nblocks:\n  a:\n    - call: {flow: main, failed: b}\n    - hangup\n  b:\n    - hangup\n"
+    )
+    folder = written(tmp_path / "flows", FLOW.replace("hangup", "return"))
     written(folder, caller, "caller.yaml")
     assert load(folder, state).ok
     (folder / "main.yaml").unlink()
