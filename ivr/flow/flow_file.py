@@ -69,7 +69,7 @@ def _checked(draft: Draft, source: Source) -> tuple[WrittenStep, ...]:
     written: tuple[WrittenStep, ...] = ()
     broken = has_errors(source.problems)
     if source.complete:
-        written = tuple(_written(draft))
+        written = written_in(draft)
         check_flow(draft, complete=not broken)
     else:
         draft.problems = source.trusted(draft.problems)
@@ -80,9 +80,11 @@ def _checked(draft: Draft, source: Source) -> tuple[WrittenStep, ...]:
     return written
 
 
-def _written(draft: Draft) -> list[WrittenStep]:
-    return [
+def written_in(draft: Draft) -> tuple[WrittenStep, ...]:
+    """The steps that could be read."""
+    steps = [
         WrittenStep(step.verb.name, step.settings, step.place, draft.languages, step.wires, step.contents)
         for _, step in draft.steps()
         if step.settings is not None
     ]
+    return tuple(steps)

@@ -14,7 +14,7 @@ from ivr.flow import kept as module
 from ivr.flow import loader
 from ivr.flow.draft import make_flow
 from ivr.flow.expression import Expression
-from ivr.flow.flow_file import FlowFile, WrittenStep, check_file
+from ivr.flow.flow_file import FlowFile, WrittenStep, check_file, written_in
 from ivr.flow.kept import KeptFlows
 from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.nodes import VERBS, Verb
@@ -50,7 +50,7 @@ def load(folder: Path, state: Path) -> FlowSet:
     return load_flows([folder], kept=kept)
 
 
-def written(folder: Path, text: str = FLOW, name: str = "main.yaml") -> Path:
+def saved(folder: Path, text: str = FLOW, name: str = "main.yaml") -> Path:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text, encoding="utf-8")
     return folder
@@ -91,10 +91,7 @@ def test_the_example_of_every_verb_is_kept(verb: Verb) -> None:
     draft = read_flow(parse_source(f"flow: main\nstart: first\nblocks:\n  first:\n{steps}", "main.yaml"))
     # Where it leads to is not there: only what the step itself says is of interest.
     assert draft is not None
-    written = tuple(
-        WrittenStep(step.verb.name, step.settings, step.place, draft.languages, step.wires, step.contents)
-        for _, step in draft.steps()
-    )
+    written = written_in(draft)
     made = FlowFile("main.yaml", (steps,), tuple(draft.problems), draft, make_flow(draft), written, b"mark")
     content = module._packed(made)
     assert content is not None
@@ -106,10 +103,10 @@ def test_the_example_of_every_verb_is_kept(verb: Verb) -> None:
 
 
 def test_an_edited_file_alone_is_checked_again(tmp_path: Path, state: Path, checks: list[str]) -> None:
-    folder = written(tmp_path / "flows")
-    written(folder, FLOW.replace("main", "other"), "other.yaml")
+    folder = saved(tmp_path / "flows")
+    saved(folder, FLOW.replace("main", "other"), "other.yaml")
     load(folder, state)
-    written(folder, FLOW.replace("called", "dialled"))
+    saved(folder, FLOW.replace("called", "dialled"))
     del checks[:]
     found = load(folder, state)
     assert checks == ["main.yaml"]
@@ -117,11 +114,9 @@ def test_an_edited_file_alone_is_checked_again(tmp_path: Path, state: Path, chec
 
 
 def test_what_holds_between_files_is_told_all_the_same(tmp_path: Path, state: Path, checks: list[str]) -> None:
-    caller = (
-        "flow: caller\nstart: a\nblocks:\n  a:\n    - call: {flow: main, failed: b}\n    - hangup\n  b:\n    - hangup\n"
-    )
-    folder = written(tmp_path / "flows", FLOW.replace("hangup", "return"))
-    written(folder, caller, "caller.yaml")
+    call = "call: {flow: main, failed: b}\n    - hangup\n  b: [hangup]"
+    folder = saved(tmp_path / "flows", FLOW.replace("hangup", "return"))
+    saved(folder, FLOW.replace("main", "caller").replace("hangup", call), "caller.yaml")
     assert load(folder, state).ok
     (folder / "main.yaml").unlink()
     del checks[:]
@@ -132,14 +127,14 @@ def test_what_holds_between_files_is_told_all_the_same(tmp_path: Path, state: Pa
 
 
 def test_files_with_errors_are_not_kept(tmp_path: Path, state: Path) -> None:
-    load(written(tmp_path / "flows", FLOW.replace("hangup", "hangpu")), state)
+    load(saved(tmp_path / "flows", FLOW.replace("hangup", "hangpu")), state)
     assert list((state / "flows").iterdir()) == []
 
 
 def test_another_program_finds_nothing(
     tmp_path: Path, state: Path, checks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = written(tmp_path / "flows")
+    folder = saved(tmp_path / "flows")
     load(folder, state)
     monkeypatch.setattr(module, "_program", lambda: b"edited")
     load(folder, state)
@@ -156,7 +151,7 @@ def test_an_edited_module_makes_another_program(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_damaged_file_is_made_again(tmp_path: Path, state: Path, checks: list[str]) -> None:
-    folder = written(tmp_path / "flows")
+    folder = saved(tmp_path / "flows")
     whole = load(folder, state)
     content = only_file(state).read_bytes()
     damaged = [content[:size] for size in (0, 10, 32, 33, len(content) - 1)]
@@ -179,7 +174,7 @@ def test_what_somebody_else_made_runs_nothing(
     made: object, tmp_path: Path, state: Path, checks: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = written(tmp_path / "flows")
+    folder = saved(tmp_path / "flows")
     load(folder, state)
     foreign = pickle.dumps(made)
     only_file(state).write_bytes(hashlib.sha256(foreign).digest() + foreign)
@@ -189,11 +184,11 @@ def test_what_somebody_else_made_runs_nothing(
 
 
 def test_a_file_kept_of_another_is_not_taken_for_it(tmp_path: Path, state: Path, checks: list[str]) -> None:
-    folder = written(tmp_path / "flows")
+    folder = saved(tmp_path / "flows")
     load(folder, state)
     path = only_file(state)
     first = path.read_bytes()
-    written(folder, FLOW.replace("called", "dialled"))
+    saved(folder, FLOW.replace("called", "dialled"))
     path.unlink()
     load(folder, state)
     only_file(state).write_bytes(first)
@@ -201,7 +196,7 @@ def test_a_file_kept_of_another_is_not_taken_for_it(tmp_path: Path, state: Path,
 
 
 def test_a_file_that_others_may_write_is_not_read(tmp_path: Path, state: Path, checks: list[str]) -> None:
-    folder = written(tmp_path / "flows")
+    folder = saved(tmp_path / "flows")
     load(folder, state)
     only_file(state).chmod(0o620)
     load(folder, state)
@@ -210,7 +205,7 @@ def test_a_file_that_others_may_write_is_not_read(tmp_path: Path, state: Path, c
 
 
 def test_a_pipe_or_a_link_in_its_place_is_not_waited_for(tmp_path: Path, state: Path, checks: list[str]) -> None:
-    folder = written(tmp_path / "flows")
+    folder = saved(tmp_path / "flows")
     load(folder, state)
     path = only_file(state)
     path.rename(tmp_path / "elsewhere")
@@ -224,7 +219,7 @@ def test_a_pipe_or_a_link_in_its_place_is_not_waited_for(tmp_path: Path, state: 
 
 
 def test_a_full_disk_costs_nothing_but_time(tmp_path: Path, state: Path, checks: list[str]) -> None:
-    folder = written(tmp_path / "flows")
+    folder = saved(tmp_path / "flows")
     kept = KeptFlows.within(state)
     assert kept is not None
     (state / "flows").rmdir()
@@ -250,5 +245,5 @@ def test_the_folder_is_bounded(tmp_path: Path, state: Path) -> None:
     for number in range(40):
         kept = KeptFlows.within(state, bound=20_000)
         assert kept is not None
-        load_flows([written(folder, FLOW.replace("called", f"called {number}"))], kept=kept)
+        load_flows([saved(folder, FLOW.replace("called", f"called {number}"))], kept=kept)
     assert sum(one.stat().st_size for one in (state / "flows").iterdir()) <= 20_000
