@@ -18,7 +18,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import date, time
 from decimal import Decimal
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType, MethodType
@@ -44,7 +44,8 @@ _PACKAGES: Final = ("PyYAML", "lark", "babel", "phonenumbers")
 
 
 class KeptFlows:
-    """A folder of checked files. Nothing here raises: what cannot be kept, or found, is checked again."""
+    """A folder of checked files. Nothing here raises for what is on disk: what cannot be kept, or found, is checked
+    again."""
 
     def __init__(self, folder: BoundedFolder) -> None:
         self._folder = folder
@@ -58,7 +59,8 @@ class KeptFlows:
             if state.stat().st_uid != os.geteuid():
                 return None
             folder.mkdir(mode=0o700, exist_ok=True)
-        except OSError:
+            _program()
+        except (OSError, PackageNotFoundError):
             return None
         return cls(BoundedFolder(folder, ".kept", bound, "checked flows"))
 
@@ -101,13 +103,18 @@ def _program() -> bytes:
 def _own(path: Path) -> bytes | None:
     """The content of a file that nobody else could have written."""
     try:
-        # What waits for a writer would be waited for.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as stream:
-            status = os.fstat(stream.fileno())
-            ours = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-            return stream.read(_FILE_LIMIT) if ours and stat.S_ISREG(status.st_mode) else None
+        # A pipe would be waited for.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        status = os.fstat(file)
+        ours = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        return os.read(file, min(status.st_size, _FILE_LIMIT)) if ours and stat.S_ISREG(status.st_mode) else None
+    except OSError:
+        return None
+    finally:
+        os.close(file)
 
 
 def _packed(made: FlowFile) -> bytes | None:
@@ -131,7 +138,8 @@ def _unpacked(content: bytes) -> FlowFile | None:
     # A stranger's can be wrong in any way.
     with contextlib.suppress(Exception):
         found = _Unpickler(io.BytesIO(content)).load()
-        return replace(found, flow=make_flow(found.draft), written=written_in(found.draft))
+        if isinstance(found, FlowFile) and found.draft is not None:
+            return replace(found, flow=make_flow(found.draft), written=written_in(found.draft))
     return None
 
 
@@ -157,7 +165,8 @@ def _read_only(mapping: dict[Any, Any]) -> MappingProxyType[Any, Any]:
 
 
 def _verb(name: str) -> Verb:
-    return VERBS[name]
+    found: Verb = VERBS[name]
+    return found
 
 
 def _places_of(node: ScalarNode) -> Callable[[int], Place]:
@@ -177,8 +186,13 @@ class _Ways(dict[type[Any], Callable[[Any], tuple[Any, ...]]]):
         if not _is_data(kind):
             raise KeyError(kind)
         names = [one.name for one in fields(kind) if one.init] if is_dataclass(kind) else kind._fields
-        parts = attrgetter(*names) if len(names) > 1 else lambda made: tuple(getattr(made, name) for name in names)
-        way = self[kind] = lambda made: (kind, parts(made))
+        # A getter of one name gives no tuple.
+        get: Callable[[Any], Any] = attrgetter(*names) if names else lambda _: ()
+
+        def way(made: Any) -> tuple[Any, ...]:
+            return kind, (get(made),) if len(names) == 1 else get(made)
+
+        self[kind] = way
         return way
 
 

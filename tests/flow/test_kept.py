@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import pickle
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import ivr
 from ivr.flow import kept as module
 from ivr.flow import loader
 from ivr.flow.draft import make_flow
@@ -102,6 +104,23 @@ def test_the_example_of_every_verb_is_kept(verb: Verb) -> None:
     assert places(there.written) == places(written)
 
 
+def test_what_comes_back_leaves_nothing_to_the_collector(state: Path) -> None:
+    load(Path("flows"), state)
+    gc.collect()
+    was = gc.isenabled()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        load(Path("flows"), state)
+        gc.collect()
+        left = [one for one in gc.garbage if type(one).__module__.startswith("ivr.")]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        (gc.enable if was else gc.disable)()
+    assert left == []
+
+
 def test_an_edited_file_alone_is_checked_again(tmp_path: Path, state: Path, checks: list[str]) -> None:
     folder = saved(tmp_path / "flows")
     saved(folder, FLOW.replace("main", "other"), "other.yaml")
@@ -143,7 +162,7 @@ def test_another_program_finds_nothing(
 
 def test_an_edited_module_makes_another_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("1")
-    monkeypatch.setattr(module.ivr, "__path__", [str(tmp_path)])
+    monkeypatch.setattr(ivr, "__path__", [str(tmp_path)])
     before = module._program.__wrapped__()
     assert module._program.__wrapped__() == before
     (tmp_path / "code.py").write_text("1 + 1")
@@ -204,7 +223,9 @@ def test_a_file_that_others_may_write_is_not_read(tmp_path: Path, state: Path, c
     assert only_file(state).stat().st_mode & 0o777 == 0o600
 
 
-def test_a_pipe_or_a_link_in_its_place_is_not_waited_for(tmp_path: Path, state: Path, checks: list[str]) -> None:
+def test_a_pipe_a_link_or_a_folder_in_its_place_is_as_good_as_none(
+    tmp_path: Path, state: Path, checks: list[str]
+) -> None:
     folder = saved(tmp_path / "flows")
     load(folder, state)
     path = only_file(state)
@@ -216,6 +237,10 @@ def test_a_pipe_or_a_link_in_its_place_is_not_waited_for(tmp_path: Path, state: 
     assert load(folder, state).ok
     assert checks == ["main.yaml"] * 3
     assert path.is_file()
+    path.unlink()
+    path.mkdir()
+    assert load(folder, state).ok
+    assert checks == ["main.yaml"] * 4
 
 
 def test_a_full_disk_costs_nothing_but_time(tmp_path: Path, state: Path, checks: list[str]) -> None:

@@ -76,7 +76,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 def begin_anew(folder: Path) -> None:
-    for name in ("flows", "prompts"):
+    for name in ("flows", "prompts", "var"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "flows" / "more").mkdir(parents=True)
     (folder / "prompts").mkdir()
@@ -152,6 +152,19 @@ def test_only_what_changed_is_read_again(running: Site, monkeypatch: pytest.Monk
     (folder / "flows" / "two.yaml").write_text(FLOWS[4] + "# more\n")
     assert maker.make(Wanted(running)).complaints == ()
     assert read == ["two.yaml"]
+
+
+def test_what_was_kept_at_an_earlier_start_is_not_read_again(running: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = running.file.parent
+    begin_anew(folder)
+    first = CandidateMaker().make(Wanted(running))
+    (folder / "var").mkdir()
+    CandidateMaker().make(Wanted(running))
+    monkeypatch.setattr(loader, "_parse", None)
+    found = CandidateMaker().make(Wanted(running))
+    assert list(same(found, first)) == []
+    # Whoever comes next keeps nothing.
+    shutil.rmtree(folder / "var")
 
 
 def test_a_sound_within_early_counts(running: Site) -> None:
