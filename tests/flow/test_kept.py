@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import pickle
@@ -22,6 +21,7 @@ from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.nodes import VERBS, Verb
 from ivr.flow.reading import read_flow
 from ivr.flow.source import Source, parse_source
+from tests.garbage import left_by
 
 FLOW = "flow: main\nstart: a\nblocks:\n  a:\n    - say: 'You called {call.did:digits}.'\n    - hangup\n"
 
@@ -106,19 +106,7 @@ def test_the_example_of_every_verb_is_kept(verb: Verb) -> None:
 
 def test_what_comes_back_leaves_nothing_to_the_collector(state: Path) -> None:
     load(Path("flows"), state)
-    gc.collect()
-    was = gc.isenabled()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        load(Path("flows"), state)
-        gc.collect()
-        left = [one for one in gc.garbage if type(one).__module__.startswith("ivr.")]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        (gc.enable if was else gc.disable)()
-    assert left == []
+    assert left_by(lambda: load(Path("flows"), state)) == []
 
 
 def test_an_edited_file_alone_is_checked_again(tmp_path: Path, state: Path, checks: list[str]) -> None:

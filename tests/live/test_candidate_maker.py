@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from ivr.flow.loader import shown
 from ivr.flow.source import Source, parse_source
 from ivr.live.candidate import Candidate, CandidateMaker, Pin, Wanted, unpacked
 from ivr.site import Site, load_site
+from tests.garbage import left_by
 from tests.peers.sound import write_tone
 
 HEAD = "sip: {listen: ['udp:127.0.0.1:5060']}\nnumbers: {'1000': main}\n"
@@ -186,19 +186,12 @@ def test_a_candidate_leaves_nothing_to_the_collector(running: Site) -> None:
     begin_anew(running.file.parent)
     maker = CandidateMaker()
     maker.make(Wanted(running))
-    gc.collect()
-    was = gc.isenabled()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
+
+    def change() -> None:
+        nonlocal maker
         # What goes in the place of what was read before goes too.
         (running.file.parent / "flows" / "two.yaml").write_text(FLOWS[4] + "# more\n")
         maker.make(Wanted(running))
         maker = CandidateMaker()
-        gc.collect()
-        left = [one for one in gc.garbage if type(one).__module__.startswith("ivr.")]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        (gc.enable if was else gc.disable)()
-    assert left == []
+
+    assert left_by(change) == []
