@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ivr.cli.loading import errors, program, site_or_exit
+from ivr.cli.loading import errors, flows_of, program, site_or_exit
 from ivr.cli.prompts_import import import_files
-from ivr.flow.loader import FlowSet, load_flows, shown
+from ivr.flow.loader import FlowSet, shown
 from ivr.flow.problem import did_you_mean
 from ivr.prompts.catalogue import Prompt, prompts_of, recordings_of
 from ivr.prompts.faults import Finding, faults_in, missing
@@ -199,7 +199,7 @@ def play(
 def _read(path: Path) -> tuple[Site, FlowSet]:
     """The site and its flows, broken or not: prompts can be looked after before flows are whole."""
     site = site_or_exit(path)
-    flow_set = load_flows(site.flows)
+    flow_set = flows_of(site)
     if not flow_set.ok:
         errors.print(f"There are mistakes in flows, whose prompts may not all be known: {program} check {path}")
     return site, flow_set

@@ -84,6 +84,17 @@ def parse_template(text: str, locate: Callable[[int], Place] = _nowhere) -> tupl
     return Template(text, tuple(reader.parts)), reader.problems
 
 
+@dataclass(frozen=True, slots=True)
+class Further:
+    """Finds the places of a part of a text."""
+
+    locate: Callable[[int], Place]
+    begins: int
+
+    def __call__(self, offset: int) -> Place:
+        return self.locate(self.begins + offset)
+
+
 class _Reader:
     def __init__(self, text: str, locate: Callable[[int], Place]) -> None:
         self.parts: list[str | Hole] = []
@@ -136,9 +147,7 @@ class _Reader:
         if not inside.strip():
             self._problem("E136", start, "nothing stands between the braces", "write a name: {order}", end + 1 - start)
             return end + 1
-        locate = self._locate
-        # Not of self: an expression that leads back to what made it would be freed by nobody but the collector.
-        expression = parse_expression(inside, lambda offset: locate(start + 1 + offset))
+        expression = parse_expression(inside, Further(self._locate, start + 1))
         if isinstance(expression, Problem):
             self.problems.append(expression)
             return end + 1

@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.call import Clip
 from ivr import hearing
+from ivr.flow.kept import KeptFlows
 from ivr.flow.loader import FlowSet, flow_files, load_sources, shown
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order
@@ -146,7 +147,7 @@ class CandidateMaker:
         files = {name: table for name, table in loaded.site.tables.items() if isinstance(table, Table)}
         site = replace(site, tables={**databases, **files})
         texts, on_disk, author, problems = _read(site, wanted)
-        flow_set = self._flow_set = load_sources(texts, problems, self._flow_set)
+        flow_set = self._flow_set = load_sources(texts, problems, self._flow_set, KeptFlows.within(site.state))
         found = [*loaded.problems, *flow_set.problems, *check_site(site, flow_set, fault)]
         if has_errors(found):
             return Candidate(in_order(found), site, on_disk=on_disk, restart_for=restart_for, author=author)
