@@ -39,7 +39,7 @@ _BOUND: Final = 512 * 2**20
 """Bytes of the folder. A flow of 50 blocks takes 60,000."""
 _FILE_LIMIT: Final = 64 * 2**20
 """Bytes of one file: the largest flow there may be takes a tenth."""
-_PACKAGES: Final = ("PyYAML", "lark", "babel", "phonenumbers")
+_PACKAGES: Final = ("PyYAML", "lark", "babel", "phonenumbers", "jellyfish")
 """Other people's code that has a say in what a flow is."""
 
 
