@@ -7,18 +7,15 @@ A text that crashes the engine or takes too long costs that text and a new proce
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
 import struct
-import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.call import Clip
+from ivr.speech import child
 from ivr.speech import voice as errors
 from ivr.speech.voice import SpeechBusy, SpeechError, SpeechTimeout, Voice
 
@@ -163,17 +160,7 @@ class SpeechWorker:
         if self._process is not None and self._process.returncode is None:
             return self._process
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # no modules from whatever folder the program was started in
-                "-m",
-                "ivr.speech.worker_process",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                # A terminal's interrupt is for the program, which closes this process in its own time.
-                start_new_session=True,
-                env=_environment(),
-            )
+            self._process = await child.start("ivr.speech.worker_process")
             async with asyncio.timeout(_START_LIMIT):
                 await _read(self._process)
         except (OSError, EOFError, TimeoutError) as error:
@@ -183,29 +170,12 @@ class SpeechWorker:
     async def _end_process(self) -> int | None:
         """Kill and reap; the exit status, negative for a signal."""
         process, self._process = self._process, None
-        if process is None:
-            return None
-        if process.returncode is None:
-            # Process.kill() would reap a process that is dead already, and its status be lost.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-        return await asyncio.shield(process.wait())
+        return None if process is None else await child.kill_and_reap(process)
 
 
 def _fail(job: _Job, error: SpeechError) -> None:
     if not job.reply.done():
         job.reply.set_exception(error)
-
-
-def _environment() -> dict[str, str]:
-    return {
-        **os.environ,
-        # The same modules as here, however this program came by them.
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        # numpy's thread pool would take memory and a core for arrays of no size.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
 
 
 async def _exchange(process: asyncio.subprocess.Process, request: Mapping[str, object]) -> tuple[dict[str, Any], bytes]:

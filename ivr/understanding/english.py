@@ -289,7 +289,7 @@ def _cardinal(said: Tokens, at: int) -> tuple[int, int] | None:
 
 
 def money(text: str) -> Decimal | None:
-    """``twelve dollars and fifty cents``, ``$12.50``, ``twelve fifty``, ``ninety pence``. Which currency is not told."""
+    """``twelve dollars and fifty cents``, ``$12.50``, ``twelve fifty``, ``ninety pence``. The currency is not told."""
     said = _wanted(text)
     negative = bool(said) and said[0] in ("minus", "negative")
     said = said[negative:]

@@ -1,4 +1,4 @@
-"""Which phrase it is that was heard: texts compared without case, punctuation, width, and however numbers are written."""
+"""Which phrase it is that was heard: texts compared without case, punctuation, width, and the spelling of numbers."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Whisper through CTranslate2: of some phrases the one that fits the sound best, or what was said freely.
 
 It hears when all is said: a sound is encoded once, in a window as short as it is, and every way to say a phrase is
-scored by the probability that the decoder gives its words. How probable a phrase is without any sound is half taken off:
-the decoder likes some words more than others, and a menu does not. What was said and is none of the phrases is known
-by what the decoder would rather have written. The weights of :data:`_CONFIDENCE` were fitted to spoken menus and to
-speech that is in no menu; docs/decisions/0017 has the figures.
+scored by the probability that the decoder gives its words. How probable a phrase is without any sound is half taken
+off: the decoder likes some words more than others, and a menu does not. What was said and is none of the phrases is
+known by what the decoder would rather have written, and by how long it took. The weights of :data:`_CONFIDENCE` were
+fitted to spoken menus and to speech that is in no menu; docs/decisions/0017 has the figures.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _MOST_FORMS: Final = 64
 _MOST_HYPOTHESES: Final = 5
 _REMEMBERED: Final = 20_000
 """Texts whose probability without sound is kept."""
-_TOKENS_PER_SECOND: Final = 6
+_TOKENS_PER_SECOND: Final = 8
 """Nobody speaks faster for long; a decoder in a short window likes to say everything twice."""
 
 
@@ -102,9 +102,9 @@ class _Scored:
     """A form in the spelling that fits best."""
 
     form: _Form
+    ids: tuple[int, ...]
     likelihood: float
     unheard: float
-    tokens: int
 
     @property
     def score(self) -> float:
@@ -188,29 +188,36 @@ class WhisperRecogniser:
     def hear(self, sound: NDArray[np.float32], wanted: Wanted, forms: Sequence[_Form]) -> Sequence[Hypothesis]:
         """What was said, best first; ``sound`` at :data:`~ivr.speech.recognition.log_mel.SAMPLE_RATE`."""
         encoded, frames = self._encode(sound)
-        free, ids = self._decode(encoded, len(sound) / SAMPLE_RATE)
-        found = self._choose(encoded, frames, free, forms, _spoken_seconds(sound)) if forms else []
+        free, ids = self._decode(encoded, _spoken_seconds(sound))
+        found = self._choose(encoded, frames, free, forms, sound) if forms else []
         if wanted.type is not None:
             found += self._freely(encoded, frames, free, ids, wanted.type)
         return sorted(found, key=lambda one: -one.confidence)[:_MOST_HYPOTHESES]
 
-    def _choose(self, encoded: Any, frames: int, free: str, forms: Sequence[_Form], seconds: float) -> list[Hypothesis]:
+    def _choose(
+        self, encoded: Any, frames: int, free: str, forms: Sequence[_Form], sound: NDArray[np.float32]
+    ) -> list[Hypothesis]:
         """The phrases by how well they fit."""
         written = without_repeats(free, self._language)
         if len(forms) > _MOST_FORMS:
             forms = sorted(forms, key=lambda one: -alike(normalised(one.text, self._language), written))[:_MOST_FORMS]
-        spelt = [(form, ids) for form in forms for ids in form.spelt]
+        best = self._scored(encoded, frames, [(form, ids) for form in forms for ids in form.spelt])
+        seconds = _spoken_seconds(sound)
+        return [
+            Hypothesis(one.form.text, self._confidence(one, best, written, seconds), name) for name, one in best.items()
+        ]
+
+    def _scored(self, encoded: Any, frames: int, spelt: Sequence[tuple[_Form, tuple[int, ...]]]) -> dict[str, _Scored]:
+        """The best way to say and to write each phrase, by the phrase's name."""
         texts = [ids for _, ids in spelt]
         heard = self._likelihood(encoded, frames, texts)
         unheard = self._likelihood_unheard(texts)
         best: dict[str, _Scored] = {}
         for (form, ids), likelihood, silent in zip(spelt, heard, unheard, strict=True):
-            scored = _Scored(form, likelihood, silent, len(ids))
+            scored = _Scored(form, ids, likelihood, silent)
             if form.name not in best or best[form.name].score < scored.score:
                 best[form.name] = scored
-        return [
-            Hypothesis(one.form.text, self._confidence(one, best, written, seconds), name) for name, one in best.items()
-        ]
+        return best
 
     def _confidence(self, one: _Scored, best: Mapping[str, _Scored], written: str, seconds: float) -> float:
         """That this phrase was said, and none of the others, nor anything else."""
@@ -220,8 +227,8 @@ class WhisperRecogniser:
         pace = abs(math.log(max(seconds, 0.05) / (0.18 + 0.17 * syllables(one.form.text))))
         return _sigmoid(
             _CONFIDENCE.bias
-            + _CONFIDENCE.likelihood * one.likelihood / one.tokens
-            + _CONFIDENCE.gain * (one.likelihood - one.unheard) / one.tokens
+            + _CONFIDENCE.likelihood * one.likelihood / len(one.ids)
+            + _CONFIDENCE.gain * (one.likelihood - one.unheard) / len(one.ids)
             + _CONFIDENCE.margin * max(-_FARTHEST, min(margin, _FARTHEST))
             + _CONFIDENCE.written * alike(text, written)
             + _CONFIDENCE.sounds * sounds_alike(text, written)
@@ -258,7 +265,7 @@ class WhisperRecogniser:
     def _decode(self, encoded: Any, seconds: float) -> tuple[str, tuple[int, ...]]:
         """What the decoder would write itself, word for word the likeliest, and its tokens; at least one."""
         prompt = [*self._start, self._tokens.token_to_id("<|notimestamps|>")]
-        most = len(prompt) + max(6, math.ceil(seconds * _TOKENS_PER_SECOND))
+        most = len(prompt) + max(8, math.ceil(seconds * _TOKENS_PER_SECOND))
         # The library takes half of it for the text.
         result = self._model.generate(encoded, [prompt], beam_size=1, max_length=2 * most)[0]
         ids = tuple(result.sequences_ids[0]) or self._ids(".")
@@ -324,7 +331,9 @@ class _WhisperUtterance:
         return None
 
     def finish(self) -> Sequence[Hypothesis]:
-        line = np.frombuffer(bytes(self._heard), np.int16).astype(np.float32) / np.float32(32768)
+        line = np.frombuffer(bytes(self._heard[: len(self._heard) // 2 * 2]), np.int16).astype(np.float32) / np.float32(
+            32768
+        )
         if len(line) < LINE_RATE // 50 or not line.any():
             return ()
         sound: NDArray[np.float32] = soxr.resample(line, LINE_RATE, SAMPLE_RATE)
