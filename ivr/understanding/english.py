@@ -33,7 +33,7 @@ _TENS: Final = {
     word: value * 10
     for value, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
 } | {"fourty": 40}
-_SCALES: Final = {
+_SCALES: Final[dict[str, int]] = {
     word: 1000**power
     for power, word in enumerate(
         [

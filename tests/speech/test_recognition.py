@@ -228,8 +228,8 @@ def test_a_folder_that_is_no_model_is_told_with_the_one_that_is(tmp_path: Path) 
 def test_engines_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("echo", "tests.speech.engines:EchoRecogniser", engines.ENTRY_POINTS)
 
-    def found(**wanted: str) -> EntryPoints:
-        return EntryPoints([point]).select(**wanted)
+    def found(*, group: str, name: str = "echo") -> EntryPoints:
+        return EntryPoints([point]).select(group=group, name=name)
 
     monkeypatch.setattr(importlib.metadata, "entry_points", found)
     monkeypatch.setattr(engines, "entry_points", found)

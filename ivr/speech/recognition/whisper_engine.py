@@ -129,9 +129,9 @@ class WhisperRecogniser:
             self._tokens = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:
             raise RecognitionError(f"whisper cannot load {folder}: {error}") from error
-        self._start = self._prompt(language, folder)
         self._language = language
         self._folder = folder
+        self._start = self._prompt(language, folder)
         self._unheard: OrderedDict[tuple[int, ...], float] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -147,7 +147,7 @@ class WhisperRecogniser:
         spoken = self._tokens.token_to_id(f"<|{base}|>")
         if spoken is None:
             raise RecognitionError(f"the model in {folder} does not know the language {language!r}")
-        return [start, spoken, self._tokens.token_to_id("<|transcribe|>")]
+        return [start, spoken, self._token("<|transcribe|>")]
 
     streams: Final = False
     """Whether it recognises while it is fed."""
@@ -179,6 +179,12 @@ class WhisperRecogniser:
         # While the caller still speaks.
         self._likelihood_unheard([ids for form in forms[:_MOST_FORMS] for ids in form.spelt])
         return _WhisperUtterance(self, wanted, forms)
+
+    def _token(self, name: str) -> int:
+        found = self._tokens.token_to_id(name)
+        if found is None:
+            raise RecognitionError(f"the tokenizer.json in {self._folder} has no {name}: take the model's own")
+        return int(found)
 
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokens.encode(f" {text}", add_special_tokens=False).ids)
@@ -250,7 +256,7 @@ class WhisperRecogniser:
         return list(seen.values())
 
     def _several(self, encoded: Any, tokens: int) -> list[tuple[str, tuple[int, ...]]]:
-        prompt = [*self._start, self._tokens.token_to_id("<|notimestamps|>")]
+        prompt = [*self._start, self._token("<|notimestamps|>")]
         result = self._model.generate(
             encoded, [prompt], beam_size=5, num_hypotheses=5, max_length=2 * (len(prompt) + tokens + 4)
         )[0]
@@ -264,7 +270,7 @@ class WhisperRecogniser:
 
     def _decode(self, encoded: Any, seconds: float) -> tuple[str, tuple[int, ...]]:
         """What the decoder would write itself, word for word the likeliest, and its tokens; at least one."""
-        prompt = [*self._start, self._tokens.token_to_id("<|notimestamps|>")]
+        prompt = [*self._start, self._token("<|notimestamps|>")]
         most = len(prompt) + max(8, math.ceil(seconds * _TOKENS_PER_SECOND))
         # The library takes half of it for the text.
         result = self._model.generate(encoded, [prompt], beam_size=1, max_length=2 * most)[0]
