@@ -54,7 +54,6 @@ from ivr.site.environment import target_of
 from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import DEFAULT_MUSIC, Progress, PromptLibrary
 from ivr.speech.recordings import RecordingLibrary
-from ivr.speech.voice import Voice
 from ivr.speech.worker import SpeechWorker
 
 log = logging.getLogger("ivr")
@@ -90,12 +89,7 @@ class Service:
             RecordingLibrary(site.prompts),
             self._worker,
             SpeechCache(state / "speech"),
-            voices={
-                language: Voice(voice=voice.voice, rate=voice.rate)
-                for language, voice in site.voices.items()
-                if voice.voice is not None
-            },
-            rates={language: voice.rate for language, voice in site.voices.items() if voice.voice is None},
+            voices=site.voices,
         )
         self._loading = LoadingProcess()
         self._publisher = Publisher(
@@ -385,9 +379,9 @@ class _Sounds:
             if clip is None:
                 raise LookupError(f"there is no recording '{item.name}' for {item.language}")
             return clip
-        return self.release.clips.get(("text", item.text, item.language))
+        return self.release.clips.get(("ssml" if item.ssml else "text", item.text, item.language))
 
     async def make(self, item: PlayItem) -> Clip:
         if isinstance(item, PlayRecording):
             raise LookupError(f"there is no recording '{item.name}' for {item.language}")
-        return await self.library.speak(item.text, item.language)
+        return await self.library.speak(item.text, item.language, ssml=item.ssml)

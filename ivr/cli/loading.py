@@ -14,6 +14,7 @@ from rich.text import Text
 from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.problem import Problem, has_errors
 from ivr.site import Site, check_site, load_site
+from ivr.speech.checking import VoiceCheck
 from ivr.speech.recordings import doubt, fault, length
 
 program = "ivr" if shutil.which("ivr") else sys.argv[0]
@@ -54,7 +55,7 @@ def load_checked(path: Path, before: FlowSet | None = None) -> tuple[Site | None
     return (
         loaded.site,
         flows,
-        (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length, doubt)),
+        (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length, doubt, VoiceCheck())),
     )
 
 

@@ -12,6 +12,7 @@ from ivr.flow.kinds import NAME
 from ivr.flow.loader import FlowSet
 from ivr.flow.model import Place, Recording
 from ivr.flow.nodes.speaking import Music
+from ivr.flow.ssml import words_of
 from ivr.run.preparation import sounds_in
 from ivr.site import Site
 
@@ -29,7 +30,7 @@ class Prompt:
     """Of the recording; of a text, the one its recording could have."""
     language: str
     text: str = ""
-    """What is spoken, as written in the flow; empty for a recording."""
+    """What is spoken, as written in the flow but without tags; empty for a recording."""
     places: tuple[Place, ...] = ()
     """Where flows name it, in order."""
     music: bool = False
@@ -60,8 +61,9 @@ def prompts_of(site: Site, flow_set: FlowSet) -> list[Prompt]:
                     elif not sound.text.strip():
                         continue
                     else:
-                        one = Prompt("text", "", "", sound.text, has_values=sound.fixed is None)
-                        blocks.setdefault(sound.text, f"{draft.name.text}_{block.name.text}")
+                        words = words_of(sound.text) if sound.ssml else sound.text
+                        one = Prompt("text", "", "", words, has_values=sound.fixed is None)
+                        blocks.setdefault(words, f"{draft.name.text}_{block.name.text}")
                     for language in draft.languages or ("en",):
                         _add(found, replace(one, language=language, places=(place or step.place,)))
     names = _names(blocks, {one.name for one in found.values() if one.kind == "recording"})

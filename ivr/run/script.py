@@ -676,4 +676,4 @@ class Script:
 
 
 def _name(item: PlayItem) -> str:
-    return item.text if isinstance(item, PlayText) else item.name
+    return item.words if isinstance(item, PlayText) else item.name

@@ -16,7 +16,6 @@ from ivr.site.model import (
     SqlTable,
     Transport,
     Trunk,
-    Voice,
     Webhook,
 )
 from ivr.site.numbers import Direct, NumberRule
@@ -43,7 +42,6 @@ __all__ = [
     "SqlTable",
     "Transport",
     "Trunk",
-    "Voice",
     "Way",
     "Webhook",
     "check_site",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ivr.flow.loader import FlowSet, shown
 from ivr.flow.menu_length import check_menus
@@ -14,6 +15,11 @@ from ivr.flow.problem import Problem, did_you_mean, in_order, listed, with_lines
 from ivr.flow.site_checks import check_prompts, check_targets
 from ivr.plugin import installed
 from ivr.site.model import Site
+from ivr.site.voices import check_texts, check_voices
+
+if TYPE_CHECKING:
+    # It loads speech engines, which most commands do without.
+    from ivr.speech.checking import VoiceCheck
 
 
 def check_site(
@@ -22,15 +28,19 @@ def check_site(
     fault: Callable[[Path], str | None] = lambda _: None,
     length: Callable[[Path], float | None] = lambda _: None,
     doubt: Callable[[Path], tuple[str, str] | None] = lambda _: None,
+    voices: VoiceCheck | None = None,
 ) -> tuple[Problem, ...]:
     """What is wrong between the site and its flows; what is wrong within each is known from loading them.
 
     ``fault`` tells why a recording cannot be played, None if it can; ``length`` the seconds of a recording, None if
-    they cannot be told; ``doubt`` what callers may not like in one, and the remedy.
+    they cannot be told; ``doubt`` what callers may not like in one, and the remedy; ``voices`` tries who speaks.
     """
     # One recording is named in many places, and each answer takes a look at the disk.
     recording, fault, length, doubt = cache(site.recording), cache(fault), cache(length), cache(doubt)
     lines = {shown(site.file): site.lines}
+    spoken: tuple[Problem, ...] = ()
+    if voices is not None:
+        spoken = (*with_lines(check_voices(site, voices), lines), *check_texts(site, flow_set, voices))
     own = with_lines([*_numbers(site, flow_set), *_guests(site), *_groups(site), *_trunks(site)], lines)
     unreached = flow_set.with_lines(_unreached(site, flow_set))
     targets = check_targets(
@@ -44,7 +54,7 @@ def check_site(
     prompts = check_prompts(flow_set, recording, shown(site.prompts), fault, doubt)
     menus = check_menus(flow_set, recording, length, lambda language: site.voice(language).rate)
     outside = check_outside(flow_set, outdoors_of(site))
-    return in_order([*own, *unreached, *targets, *prompts, *menus, *outside])
+    return in_order([*own, *spoken, *unreached, *targets, *prompts, *menus, *outside])
 
 
 def outdoors_of(site: Site) -> Outdoors:

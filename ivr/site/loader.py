@@ -52,13 +52,13 @@ from ivr.site.model import (
     TlsSettings,
     Transport,
     Trunk,
-    Voice,
 )
 from ivr.site.numbers import Callers, Direct, NumberRule, ambiguous
 from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.secrets import read_secrets
 from ivr.site.tls import TlsPart, read_tls
+from ivr.speech.voice import Voice
 
 PORTS_PER_PARTY: Final = 2
 """One for audio and one for its reports."""
@@ -66,6 +66,8 @@ PORTS_PER_CALL: Final = 2 * PORTS_PER_PARTY
 """Caller and seat."""
 
 _LATER: Final = ("queues", "mailboxes", "console")
+
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 _PASSWORD: Final = re.compile(r"(pass?w\w*:\s*)('[^']*'|\"[^\"]*\"|[^\s,}]+)")
 """A password even where the file is too broken to tell."""
@@ -131,8 +133,20 @@ class _Media:
 
 @dataclass(frozen=True, slots=True)
 class _Voice:
-    voice: str | None = setting(Text("the name of a voice", 60), "a voice of the speech engine", default=None)
-    rate: int = setting(Whole(80, 450), "words a minute", default=Voice().rate)
+    engine: str = setting(
+        Text("the name of a speech engine", 200),
+        "who speaks: espeak, piper, or one that was added",
+        default=Voice().engine,
+    )
+    voice: str | None = setting(
+        Text("the name of a voice", 1000),
+        "espeak: en-us, or with a variant en-us+f3; piper: the path of a voice's .onnx file or of its folder; unset, the "
+        "usual one of espeak for the language",
+        default=None,
+    )
+    rate: int = setting(Whole(80, 450), "words a minute; 150 is as a voice of piper was made", default=Voice().rate)
+    pitch: int = setting(Whole(0, 99), "how high it speaks; not for piper", default=Voice().pitch)
+    volume: int = setting(Whole(1, 100), "percent of the usual level", default=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +312,7 @@ class _Loading:
         rtc, clients = clients_reading.settings(), self._each("clients", clients_reading.client)
         clients_reading.together(rtc, clients, numbers, seats, trunks)
         outside = OutsideReading(self._root, self._folder, self._reader)
+        voices, voice_places = self._voices()
         return Site(
             file=self._path,
             sip=SipSettings(sip.listen, sip.domain, sip.srtp_without_tls),
@@ -308,7 +323,7 @@ class _Loading:
             flows=self._flows(),
             prompts=self._path_of("prompts", "prompts"),
             records=self._records(),
-            voices=MappingProxyType(self._voices()),
+            voices=voices,
             numbers=numbers,
             seats=MappingProxyType(seats),
             groups=MappingProxyType(groups),
@@ -324,6 +339,7 @@ class _Loading:
             country=self._country(),
             reload=self._reload(),
             lines=self._lines(),
+            voice_places=voice_places,
         )
 
     def _unknown_names(self) -> None:
@@ -431,24 +447,31 @@ class _Loading:
         part = None if node is None else read_record(TlsPart, node, self._reader, "tls")
         return TlsSettings() if node is None or part is None else read_tls(part, node, self._folder, self._reader)
 
-    def _voices(self) -> dict[str, Voice]:
+    def _voices(self) -> tuple[Mapping[str, Voice], Mapping[str, Place]]:
+        """By language, and where each stands."""
         node = self._root.get("speech")
         if node is None:
-            return {}
+            return MappingProxyType({}), MappingProxyType({})
         voices = node.get("voices") if isinstance(node, MappingNode) else None
         if not isinstance(node, MappingNode) or not isinstance(voices, MappingNode) or len(node.entries) != 1:
             self._reader.problem(
                 "E013", node, "speech has voices, one per language", "write speech: {voices: {en: {rate: 150}}}"
             )
-            return {}
+            return MappingProxyType({}), MappingProxyType({})
         found = {}
         for key, value in voices.entries:
+            if not _LANGUAGE.fullmatch(key.text):
+                message = f"'{key.text[:40]}' is not a language"
+                self._reader.problem("E024", key, message, "write en, zh, pt-br, …: as in languages: of the flows")
             if isinstance(value, ScalarNode):
                 value = MappingNode(((ScalarNode("voice", key.place), value),), key.place)
             voice = read_record(_Voice, value, self._reader, f"voice '{key.text[:40]}'")
             if voice is not None:
-                found[key.text] = Voice(voice.voice, voice.rate)
-        return found
+                name = voice.voice or ""
+                if name and voice.engine == "piper":
+                    name = str(self._folder / name)
+                found[key.text] = Voice(voice.engine, name, voice.rate, voice.volume / 100, voice.pitch)
+        return MappingProxyType(found), MappingProxyType({key.text: key.place for key, _ in voices.entries})
 
     def _file(self, node: Node) -> Path | None:
         text = Text("a path", 1000).read(node, self._reader)

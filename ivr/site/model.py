@@ -13,6 +13,7 @@ from ivr.flow.model import Place
 from ivr.site.numbers import NumberRule, most_exact
 from ivr.site.reach import Reach
 from ivr.site.rtc_model import Client, RtcSettings
+from ivr.speech.voice import Voice, wanted_voice
 from ivr.table import Table
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -75,14 +76,6 @@ class MediaSettings:
     """How long when calls come faster than the ports can rest; None: as long as ever."""
     timeout: float = 60.0
     """A party that was heard and then is not for so long is taken for lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    voice: str | None = None
-    """Name of a voice of the speech engine; None: its own choice for the language."""
-    rate: int = 150
-    """Words a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +195,7 @@ class Site:
     records: str = field(repr=False)
     """Database URL."""
     voices: Mapping[str, Voice]
-    """By language; a language without an entry gets ``Voice()``."""
+    """By language code; each may leave its name open."""
     numbers: tuple[NumberRule, ...]
     seats: Mapping[str, Seat]
     groups: Mapping[str, Group]
@@ -222,6 +215,8 @@ class Site:
     """Where numbers without a country code belong, as two capital letters; empty: nowhere that is known."""
     reload: Literal["auto", "manual"] = "auto"
     """Whether saved files go live by themselves."""
+    voice_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    """Where each of ``voices`` stands."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The file's lines with passwords blotted out, for printing problems."""
 
@@ -254,7 +249,7 @@ class Site:
         return self.file.resolve().parent / "var"
 
     def voice(self, language: str) -> Voice:
-        return self.voices.get(language, Voice())
+        return wanted_voice(language, self.voices)
 
     def recording(self, language: str, name: str) -> Path | None:
         """The sound file of a prompt: the language's own, else the one for all languages, else None."""

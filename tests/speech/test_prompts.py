@@ -16,7 +16,7 @@ from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import PromptItem, PromptLibrary
 from ivr.speech.recordings import RecordingError, RecordingLibrary
 from ivr.speech.voice import SpeechError, SpeechTimeout, UnknownVoice, Voice
-from ivr.speech.worker import EngineDescription, SpeechWorker
+from ivr.speech.worker import SpeechWorker
 from tests.speech.listening import energy, level, peak, samples, tone
 
 
@@ -27,15 +27,15 @@ class CountingWorker(SpeechWorker):
         super().__init__()
         self.spoken: list[str] = []
 
-    async def synthesize(self, text: str, voice: Voice, *, deadline: float = 10.0) -> Clip:
+    async def synthesize(self, text: str, voice: Voice, *, ssml: bool = False, deadline: float = 10.0) -> Clip:
         self.spoken.append(text)
-        return await super().synthesize(text, voice, deadline=deadline)
+        return await super().synthesize(text, voice, ssml=ssml, deadline=deadline)
 
 
 class NoWorker(CountingWorker):
     """The speech process is out of order."""
 
-    async def describe(self, engine: str) -> EngineDescription:
+    async def voices(self, engine: str) -> frozenset[str]:
         raise SpeechError("the speech process does not start: no such luck")
 
 
@@ -220,7 +220,7 @@ def test_the_usual_voice_speaks_as_fast_as_a_site_says(tmp_path: Path) -> None:
     async def scenario() -> None:
         text = "one two three four five six seven"
         worker = CountingWorker()
-        library = PromptLibrary(RecordingLibrary(tmp_path), worker, rates={"en": 300})
+        library = PromptLibrary(RecordingLibrary(tmp_path), worker, voices={"en": Voice(voice="", rate=300)})
         try:
             fast, usual = await library.speak(text, "en-GB"), await library.speak(text, "de")
         finally:
