@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -293,6 +293,7 @@ class Service:
             media_address=site.media.address,
             media_advertise=site.media.advertise,
             media_timeout=site.media.timeout,
+            greeting_wait=site.media.greeting_wait,
             media_rest=site.media.port_rest,
             media_least_rest=site.media.port_rest_least,
             media_ports=(site.media.ports.first, site.media.ports.last),
@@ -381,7 +382,12 @@ class _Sounds:
             return clip
         return self.release.clips.get(("ssml" if item.ssml else "text", item.text, item.language))
 
-    async def make(self, item: PlayItem) -> Clip:
+    async def make(self, item: PlayItem) -> AsyncIterator[Clip]:
         if isinstance(item, PlayRecording):
             raise LookupError(f"there is no recording '{item.name}' for {item.language}")
-        return await self.library.speak(item.text, item.language, ssml=item.ssml)
+        if item.ssml:
+            # Its tags reach over sentences.
+            yield await self.library.speak(item.text, item.language, ssml=True)
+            return
+        async for clip in self.library.speak_on(item.text, item.language):
+            yield clip

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, assert_never
 
 from gateway.call import (
@@ -81,8 +81,9 @@ class Sounds(Protocol):
     def ready(self, item: PlayItem) -> Clip | None:
         """What can be played at once, None if it must be made first. Raises LookupError if it cannot be made."""
 
-    async def make(self, item: PlayItem) -> Clip:
-        """Make it; raises an exception whose words an operator understands if that is impossible."""
+    def make(self, item: PlayItem) -> AsyncIterator[Clip]:
+        """Make it: the clips that are played for it one after the other, as they are ready. Raises an exception whose
+        words an operator understands if that is impossible."""
 
 
 class Outside(Protocol):
@@ -136,6 +137,10 @@ class LiveCall:
         """What is being made for the parties of these legs."""
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._play_id: int | None = None
+        self._growing = False
+        """The play is heard already, and the rest of it is being made."""
+        self._broken_off: dict[int, str] = {}
+        """Plays whose rest cannot be made, and why, until they have stopped."""
         # Steps carry seconds of the loop's clock; records want the time of day.
         self._epoch_ms = time.time() * 1000 - loop.time() * 1000
         self._offers: set[str] = set()
@@ -175,7 +180,14 @@ class LiveCall:
             self._finish(event)
         else:
             if isinstance(event, PlayEnded) and event.play_id == self._play_id:
+                # Over before the rest was made: it is not wanted any more.
+                self._cancel_making()
                 self._play_id = None
+            if isinstance(event, PlayEnded) and event.play_id in self._broken_off:
+                reason = self._broken_off.pop(event.play_id)
+                failed = PlayFailed(event.play_id, reason, heard_ms=event.heard_ms)
+                self._do(lambda: self._run.handle(failed, self._loop.time()))
+                return
             self._take(event)
 
     def _take(self, event: CallEvent) -> None:
@@ -298,15 +310,26 @@ class LiveCall:
         except LookupError as error:
             self._loop.call_soon(self._play_failed, action.play_id, str(error))
             return
-        ready = [clip for clip in clips if clip is not None]
+        ready: list[Clip] = []
+        for clip in clips:
+            if clip is None:
+                break
+            ready.append(clip)
         if len(ready) == len(clips):
             self.call.play(action.play_id, ready, loop=action.loop)
-        else:
-            self._making = self._loop.create_task(self._make_and_play(action))
+            return
+        if ready and not action.loop:
+            self._grow(action.play_id, ready)
+        self._making = self._loop.create_task(self._make_and_play(action, ready))
 
-    async def _make_and_play(self, action: Play) -> None:
+    async def _make_and_play(self, action: Play, clips: list[Clip]) -> None:
+        """``clips`` are those that lead and are ready."""
         try:
-            clips = [self._sounds.ready(item) or await self._sounds.make(item) for item in action.items]
+            async for clip in self._made(action.items[len(clips) :]):
+                if action.loop:
+                    clips.append(clip)
+                elif self._play_id == action.play_id:
+                    self._do(lambda clip=clip: self._grow(action.play_id, [clip]))  # type: ignore[misc]
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -315,16 +338,47 @@ class LiveCall:
             return
         if self._play_id == action.play_id:
             self._making = None
-            self._do(lambda: self._start_playing(action, clips))
+            self._do(lambda: self._whole(action, clips))
 
-    def _start_playing(self, action: Play, clips: Sequence[Clip]) -> tuple[Action, ...]:
-        self.call.play(action.play_id, clips, loop=action.loop)
+    async def _made(self, items: Sequence[PlayItem]) -> AsyncIterator[Clip]:
+        for item in items:
+            ready = self._sounds.ready(item)
+            if ready is not None:
+                yield ready
+                continue
+            async for clip in self._sounds.make(item):
+                yield clip
+
+    def _grow(self, play_id: int, clips: Sequence[Clip]) -> tuple[Action, ...]:
+        """Begin the play, or let these clips follow the others of it."""
+        if self._growing:
+            self.call.extend_play(play_id, clips, more=True)
+        else:
+            self._growing = True
+            self.call.play(play_id, clips, more=True)
+        return ()
+
+    def _whole(self, action: Play, clips: Sequence[Clip]) -> tuple[Action, ...]:
+        """Nothing follows; ``clips`` are all there are of a play that has not begun."""
+        if self._growing:
+            self._growing = False
+            self.call.extend_play(action.play_id, (), more=False)
+        else:
+            self.call.play(action.play_id, clips, loop=action.loop)
         return ()
 
     def _play_failed(self, play_id: int, reason: str) -> None:
-        if self._play_id == play_id and not self._over:
-            self._play_id = None
-            self._do(lambda: self._run.handle(PlayFailed(play_id, reason), self._loop.time()))
+        if self._play_id != play_id or self._over:
+            return
+        self._making = None
+        if self._growing:
+            # Half of a text is no text: the flow learns of it once the rest is silent.
+            self._growing = False
+            self._broken_off[play_id] = reason
+            self.call.stop_playing()
+            return
+        self._play_id = None
+        self._do(lambda: self._run.handle(PlayFailed(play_id, reason), self._loop.time()))
 
     def _whisper(self, whisper: Whisper) -> None:
         self._stop_whispering(whisper.leg_id)
@@ -341,7 +395,7 @@ class LiveCall:
 
     async def _make_and_whisper(self, whisper: Whisper) -> None:
         try:
-            clips = [self._sounds.ready(item) or await self._sounds.make(item) for item in whisper.items]
+            clips = [clip async for clip in self._made(whisper.items)]
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -363,17 +417,18 @@ class LiveCall:
             making.cancel()
 
     def _stop_playing(self) -> None:
-        if self._making is None:
-            self.call.stop_playing()
-            return
+        unheard = self._making is not None and not self._growing
         self._cancel_making()
-        if self._play_id is not None:
+        if not unheard:
+            self.call.stop_playing()
+        elif self._play_id is not None:
             self._loop.call_soon(self.call_event, PlayEnded(self._play_id, 0, False))
 
     def _cancel_making(self) -> None:
         if self._making is not None:
             self._making.cancel()
             self._making = None
+        self._growing = False
 
     async def _perform(self, request_id: int, asked: Asked) -> None:
         began = self._loop.time()

@@ -129,6 +129,12 @@ class _Media:
     timeout: float = setting(
         Duration(1, 3600), "silence on the network after which a party is lost", default=MediaSettings().timeout
     )
+    greeting_wait: float = setting(
+        Duration(0, 5),
+        "how long what is played first after the answer waits for the caller's first packet, so that its first word is "
+        "not cut; 0s: not at all",
+        default=MediaSettings().greeting_wait,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +324,13 @@ class _Loading:
             sip=SipSettings(sip.listen, sip.domain, sip.srtp_without_tls),
             tls=tls,
             media=MediaSettings(
-                media.address, media.advertise, media.ports, media.port_rest, media.port_rest_least, media.timeout
+                media.address,
+                media.advertise,
+                media.ports,
+                media.port_rest,
+                media.port_rest_least,
+                media.timeout,
+                media.greeting_wait,
             ),
             flows=self._flows(),
             prompts=self._path_of("prompts", "prompts"),

@@ -76,6 +76,8 @@ class MediaSettings:
     """How long when calls come faster than the ports can rest; None: as long as ever."""
     timeout: float = 60.0
     """A party that was heard and then is not for so long is taken for lost."""
+    greeting_wait: float = 0.5
+    """What is played first after an answer waits so long for the party to be heard."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +11,7 @@ from gateway.call import Clip
 from ivr.speech.cache import RecentClips, SpeechCache, cache_key
 from ivr.speech.music import default_music
 from ivr.speech.recordings import RecordingError, RecordingLibrary
+from ivr.speech.sentences import pause_ms, sentences
 from ivr.speech.voice import (
     DEFAULT_ENGINE,
     NothingToSay,
@@ -159,6 +160,19 @@ class PromptLibrary:
             return await self._spoken(text, await self._voice(language), deadline, ssml=ssml, keep=False)
         except NothingToSay:
             return Clip(_SILENCE, text[:60])
+
+    async def speak_on(self, text: str, language: str) -> AsyncIterator[Clip]:
+        """A text as sound, sentence by sentence as they are rendered: the first can be heard while the rest is not made
+        yet. One clip if all of it is at hand. Raises as :meth:`speak`, also after some of it."""
+        ready = self._ready(("text", text, language))
+        parts = sentences(text, language)
+        if ready is not None or len(parts) < 2:
+            yield ready or await self.speak(text, language)
+            return
+        pause = _SILENCE[:1] * (8 * pause_ms((await self._voice(language)).rate))
+        for number, part in enumerate(parts, 1):
+            clip = await self.speak(part, language)
+            yield clip if number == len(parts) else Clip(clip.pcmu + pause, clip.name)
 
     async def start(self) -> None:
         """Start the speech process, so that the first call's text does not wait for it. Raises SpeechError."""

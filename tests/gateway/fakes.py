@@ -159,6 +159,7 @@ class Switchboard:
             forget=self.forgotten.append,
             ringback_tone=RINGBACK,
             hold_music=MUSIC,
+            greeting_wait=0.5,
         )
         self.caller = FakeParty("caller", "caller", 1)
         self.call.attach_caller(self.caller)

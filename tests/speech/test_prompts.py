@@ -204,6 +204,37 @@ def test_a_text_with_nothing_in_it_is_a_moment_of_silence(tmp_path: Path, text: 
     run(scenario)
 
 
+def test_a_long_text_comes_sentence_by_sentence(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        text = "Your order is ready. You can collect it until six. Goodbye."
+        async with site(tmp_path) as (library, worker):
+            clips = []
+            async for clip in library.speak_on(text, "en"):
+                clips.append(clip)
+                # What has come is not waiting for what is to come.
+                assert len(worker.spoken) == len(clips)
+            assert worker.spoken == ["Your order is ready.", "You can collect it until six.", "Goodbye."]
+            whole = await library.speak(text, "en")
+            assert sum(clip.duration_ms for clip in clips) == pytest.approx(whole.duration_ms, abs=300)
+            await library.preload([("text", text, "en")])
+            assert [clip async for clip in library.speak_on(text, "en")] == [whole]
+
+    run(scenario)
+
+
+def test_a_document_is_another_prompt_than_the_same_text(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        text = "<speak>One <break time='2s'/> two.</speak>"
+        async with site(tmp_path) as (library, worker):
+            prepared = await library.preload([("ssml", text, "en"), ("text", text, "en")])
+            assert not prepared.problems
+            assert prepared.clips["ssml", text, "en"] != prepared.clips["text", text, "en"]
+            assert await library.speak(text, "en", ssml=True) is prepared.clips["ssml", text, "en"]
+            assert len(worker.spoken) == 2
+
+    run(scenario)
+
+
 def test_a_sites_own_voices_speak(tmp_path: Path) -> None:
     async def scenario() -> None:
         text = "one two three four five six seven"
