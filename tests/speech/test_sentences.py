@@ -12,7 +12,10 @@ from ivr.speech.sentences import pause_ms, sentences
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("en", ["Your order no. 3.5 is ready.", "Dr. Smith will call you at 5 p.m. tomorrow.", "It costs $3.50!", "OK?"]),
+        (
+            "en",
+            ["Your order no. 3.5 is ready.", "Dr. Smith will call you at 5 p.m. tomorrow.", "It costs $3.50!", "OK?"],
+        ),
         ("en-US", ["We are open Mon. to Fri. from 9 a.m. to 5 p.m.", "Press 1."]),
         ("de", ["Am 3. Mai kostet es z. B. 3,5 Euro.", "Dr. Müller ruft Sie an.", "Danke!"]),
         ("fr", ["Bonjour M. Dupont.", "Votre commande est prête !", "Merci."]),
