@@ -1,7 +1,8 @@
 """How long a caller waits: from the answer to the first sound, and from a key to the end of the prompt it cuts off.
 
-Calls of our own callers, some at a time, who are heard from the answer on, as telephones are. Every time is the kernel's: when a packet came out of, or went into, a socket
-on this machine. A packet carries 20 ms, so 20 ms is what a perfect server could need for either.
+Calls of our own callers, some at a time, who are heard from the answer on, as telephones are. Every time is the
+kernel's: when a packet came out of, or went into, a socket on this machine. A packet carries 20 ms, so 20 ms is what a
+perfect server could need for either.
 """
 
 from __future__ import annotations

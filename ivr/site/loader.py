@@ -148,8 +148,8 @@ class _Voice:
     )
     voice: str | None = setting(
         Text("the name of a voice", 1000),
-        "espeak: en-us, or with a variant en-us+f3; piper: the path of a voice's .onnx file or of its folder; unset, the "
-        "usual one of espeak for the language",
+        "espeak: en-us, or with a variant en-us+f3; piper: the path of a voice's .onnx file or of its folder; unset, "
+        "the usual one of espeak for the language",
         default=None,
     )
     rate: int = setting(Whole(80, 450), "words a minute; 150 is as a voice of piper was made", default=Voice().rate)

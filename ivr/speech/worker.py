@@ -42,7 +42,7 @@ class SpeechWorker:
     """Owns one speech process and the texts that wait for it. Use it from one event loop, and close it."""
 
     def __init__(self, *, limit: float = 10.0, waiting: int = 256) -> None:
-        """``limit``: seconds that the process may be busy with a short text before it counts as hung; a long one has more.
+        """``limit``: seconds that the process may be busy with a text before it counts as hung; a long one has more.
 
         ``waiting``: how many texts may wait; further ones are refused.
         """

@@ -1,9 +1,9 @@
 """The process that speaks: reads requests from its input, writes replies to its output, ends when its input ends.
 
 A request is the size of a JSON object (4 bytes, big-endian) and the object: ``{"do": "describe", "engine": ...}``,
-``{"do": "prepare", "voice": {...}}`` or ``{"do": "speak", "text": ..., "ssml": ..., "voice": {...}}``. A reply is the sizes of a JSON object and of a body, the object
-and the body: PCMU for a text. The first reply comes unasked and says that the process is ready. What fails is
-``{"error": class name in ivr.speech.voice, "message": ...}``.
+``{"do": "prepare", "voice": {...}}`` or ``{"do": "speak", "text": ..., "ssml": ..., "voice": {...}}``. A reply is the
+sizes of a JSON object and of a body, the object and the body: PCMU for a text. The first reply comes unasked and says
+that the process is ready. What fails is ``{"error": class name in ivr.speech.voice, "message": ...}``.
 """
 
 from __future__ import annotations
