@@ -65,7 +65,7 @@ CODES: Final[Mapping[str, str]] = {
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
     "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
-    "E151": "No voice of the site speaks a language, or it passes over what a text in SSML asks of it.",
+    "E152": "No voice of the site speaks a language, or it passes over what a text in SSML asks of it.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     "E180": "A password or key stands in a flow, where everybody reads it.",
     # Tests of flows.
@@ -83,7 +83,7 @@ CODES: Final[Mapping[str, str]] = {
     "E208": "A number leads straight to a flow that needs values which only a call step can give it.",
     "E209": "A certificate, its key or a list of authorities cannot be used.",
     "E210": "Encryption is required where its keys would travel for everybody to read.",
-    "E211": "A voice or speech engine that is not there or damaged, or that cannot be set like this.",
+    "E212": "A voice or speech engine that is not there or damaged, or that cannot be set like this.",
     "E221": "The key that tokens of clients are signed with is too short.",
     "E222": "A rule of accounts that is not well-formed.",
     "E223": "A pattern of what a client may call that is not well-formed.",

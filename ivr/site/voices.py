@@ -22,7 +22,7 @@ def check_voices(site: Site, voices: VoiceCheck) -> Iterator[Problem]:
     for language, place in site.voice_places.items():
         fault = voices.fault(language, site.voices) if language in site.voices else None
         if fault is not None:
-            yield Problem("E211", place, f"voice '{language}': {fault[0]}", fault[1], len(language))
+            yield Problem("E212", place, f"voice '{language}': {fault[0]}", fault[1], len(language))
 
 
 def check_texts(site: Site, flow_set: FlowSet, voices: VoiceCheck) -> tuple[Problem, ...]:
@@ -40,7 +40,7 @@ def check_texts(site: Site, flow_set: FlowSet, voices: VoiceCheck) -> tuple[Prob
                         unread[problem.place, problem.message] = problem
                 elif language not in site.voices:
                     # The site's own voices are told of where they stand.
-                    mute.setdefault(language, Problem("E151", place or step.place, *fault, len(step.verb)))
+                    mute.setdefault(language, Problem("E152", place or step.place, *fault, len(step.verb)))
     return flow_set.with_lines([*mute.values(), *unread.values()])
 
 
@@ -51,4 +51,4 @@ def _unread(text: Template, language: str, site: Site, voices: VoiceCheck) -> It
         # A voice that reads no tags at all says so once for a text.
         if said is not None and said[0] not in told:
             told.add(said[0])
-            yield Problem("E151", tag.place, *said, len(tag.name) + 1)
+            yield Problem("E152", tag.place, *said, len(tag.name) + 1)

@@ -65,21 +65,21 @@ def test_a_voice_of_piper_is_found_beside_the_site_file(tmp_path: Path) -> None:
 
 def test_a_language_that_nobody_speaks_is_told_of_once() -> None:
     assert told("", "en, xx")[0] == (
-        "E151 flows/main.yaml:6:7 no voice for language 'xx' (nearest: xex) (name one under voices)"
+        "E152 flows/main.yaml:6:7 no voice for language 'xx' (nearest: xex) (name one under voices)"
     )
 
 
 def test_tags_that_a_voice_passes_over_are_told_of_where_they_stand() -> None:
     assert told("", "en, en-gb") == [
-        "E151 flows/main.yaml:6:43 the voices of eSpeak NG pass over <phoneme> "
+        "E152 flows/main.yaml:6:43 the voices of eSpeak NG pass over <phoneme> "
         '(write <sub alias="as it sounds">word</sub>)',
-        "E151 flows/main.yaml:6:73 the voices of eSpeak NG pass over <breth> (did you mean 'break'?)",
+        "E152 flows/main.yaml:6:73 the voices of eSpeak NG pass over <breth> (did you mean 'break'?)",
     ]
 
 
 def test_a_voice_that_reads_no_tags_says_so_once_for_a_text() -> None:
     (problem,) = told("speech: {voices: {en: {engine: 'tests.site.test_voices:Wordy', voice: anna}}}", "en")
-    assert problem == "E151 flows/main.yaml:6:13 no tags, please (leave them out)"
+    assert problem == "E152 flows/main.yaml:6:13 no tags, please (leave them out)"
 
 
 class Wordy:
