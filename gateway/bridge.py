@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.call import (
     Answered,
+    AudioHeard,
     CallEnded,
     CallerHeld,
     CallerLeft,
@@ -105,6 +106,8 @@ class BridgedCall:
         self._referral: str | None = None
         """The name under which the caller's telephone calls somebody in our place."""
         self._ringback = False
+        self._listening = False
+        """The owner wants to hear what the caller says."""
         self._heard_early = False
         """The caller hears what is played although the call is not taken."""
         self._unheard = False
@@ -223,6 +226,11 @@ class BridgedCall:
             self._caller.media.send_keys(keys, duration_ms=duration_ms, gap_ms=gap_ms)
         except ValueError as error:
             log.warning("call %s: keys are not sent: %s", self.call_id, error)
+
+    def listen(self, on: bool) -> None:
+        if self._caller is not None and on != self._listening:
+            self._listening = on
+            self._caller.media.listen(on)
 
     def ringback(self, on: bool) -> None:
         caller = self._caller
@@ -408,6 +416,11 @@ class BridgedCall:
 
     def media_key(self, party: Party, key: str, inband: bool) -> None:
         self._key(party, key, "inband" if inband else "rfc4733")
+
+    def media_audio(self, party: Party, pcm: bytes) -> None:
+        # Some may have been on its way when listening ended.
+        if self._listening and party is self._caller:
+            self._tell(AudioHeard(pcm))
 
     def media_play_ended(self, party: Party, play_id: int, heard_ms: int, completed: bool) -> None:
         if play_id > 0:

@@ -11,7 +11,7 @@ Times are seconds of a monotonic clock unless a name says otherwise (``_ms``); k
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from gateway.config import (
@@ -45,6 +45,7 @@ __all__ = [
     "AccountRuleError",
     "Answered",
     "Arrival",
+    "AudioHeard",
     "Call",
     "CallEnded",
     "CallEvent",
@@ -225,6 +226,14 @@ class KeyPressed:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioHeard:
+    """100 ms of what the caller says, while :meth:`Call.listen` is on: gaps are filled, whatever his codec."""
+
+    pcm: bytes = field(repr=False)
+    """800 samples of 16 bits at 8,000 Hz, native byte order."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlayEnded:
     """What :meth:`Call.play` started is over: played to its end (``completed``), or stopped or replaced before."""
 
@@ -309,6 +318,7 @@ CallEvent = (
     | EarlyMedia
     | MediaStarted
     | KeyPressed
+    | AudioHeard
     | PlayEnded
     | LegRinging
     | LegAnswered
@@ -408,6 +418,12 @@ class Call(Protocol):
         """Press keys for the caller's end to hear, one after the other; no effect before the answer.
 
         At most 128 can be waiting, 40 to 8,000 ms each; what is beyond is not sent.
+        """
+
+    def listen(self, on: bool) -> None:
+        """Tell what the caller says, as :class:`AudioHeard`, from now on or no longer; off at first.
+
+        It comes from his first packet on, whatever he hears and whoever he is connected to, until he is gone.
         """
 
     def ringback(self, on: bool) -> None:

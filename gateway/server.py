@@ -34,6 +34,7 @@ from gateway.descriptors import make_room
 from gateway.doorkeeper import Doorkeeper
 from gateway.host import FindAddress, Headers
 from gateway.media.engine import (
+    AudioChunk,
     Datagram,
     KeyReceived,
     MediaEngine,
@@ -290,6 +291,8 @@ class Gateway:
             match event:
                 case KeyReceived():
                     call.media_key(party, event.key, event.inband)
+                case AudioChunk():
+                    call.media_audio(party, event.pcm)
                 case PlayEnded():
                     call.media_play_ended(party, event.play_id, event.heard_ms, event.completed)
                 case MediaStarted():

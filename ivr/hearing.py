@@ -5,10 +5,23 @@ Times are seconds unless a name says otherwise (``_ms``); a confidence is betwee
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
-__all__ = ["Hypothesis", "Phrase", "Recognition", "SpokenType", "Wanted", "Word"]
+__all__ = [
+    "Ear",
+    "EarEvent",
+    "Ears",
+    "Hypothesis",
+    "NotHeard",
+    "Phrase",
+    "Recognition",
+    "SpeechBegan",
+    "SpokenType",
+    "Wanted",
+    "Word",
+]
 
 SpokenType = Literal["digits", "number", "money", "date", "time", "yes_no", "text"]
 """What is said when it is not one of some phrases; ``text`` is anything."""
@@ -77,3 +90,40 @@ class Recognition:
     """The end of the speech, not of the silence after it."""
     took_ms: int
     """From the moment at which the speech counted as finished until this was known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechBegan:
+    """The caller speaks: long and loud enough that it is no noise. A short word is known only when it is over."""
+
+    at_ms: int
+    """From the start of listening; some time ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotHeard:
+    """Nobody listens, or no longer."""
+
+    reason: str
+    """For the operator."""
+
+
+EarEvent = SpeechBegan | Recognition | NotHeard
+
+
+class Ear(Protocol):
+    """Listens to one caller for one utterance. Neither method waits or fails."""
+
+    def feed(self, pcm: bytes) -> None:
+        """Some more of what he says: 16-bit samples at 8,000 Hz, native byte order. No effect once it is over."""
+
+    def close(self) -> None:
+        """It is no longer wanted: nothing more is told."""
+
+
+class Ears(Protocol):
+    """Whoever listens to callers."""
+
+    def listen(self, wanted: Wanted, tell: Callable[[EarEvent], None]) -> Ear:
+        """Begin. Told, on the event loop and later than now: SpeechBegan at most once, then Recognition or NotHeard,
+        which is the last."""

@@ -35,6 +35,7 @@ from ivr.collector import at_rest
 from ivr.live.candidate import Candidate, CandidateMaker, Wanted
 from ivr.live.control import Control, socket_path
 from ivr.live.files import FileWatcher
+from ivr.live.listening import Listening
 from ivr.live.publisher import Publisher, Refused
 from ivr.live.release import Release
 from ivr.live.status import Holding, status
@@ -62,6 +63,7 @@ from ivr.site import Direct, Site, SqlTable, Way, refusal, way_to
 from ivr.site.environment import target_of
 from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import DEFAULT_MUSIC, Progress, PromptLibrary
+from ivr.speech.recognition.service import Hearing
 from ivr.speech.recordings import RecordingLibrary
 from ivr.speech.worker import SpeechWorker
 
@@ -111,9 +113,15 @@ class Service:
             SpeechCache(state / "speech"),
             voices=site.voices,
         )
+        self._listening = Listening(Hearing())
         self._loading = LoadingProcess()
         self._publisher = Publisher(
-            site=site, make=self._make, prompts=self._prompts, engine=self._engine, record=self._writer.append
+            site=site,
+            make=self._make,
+            prompts=self._prompts,
+            listening=self._listening,
+            engine=self._engine,
+            record=self._writer.append,
         )
         self._watcher = FileWatcher(self._files_changed)
         self._control = Control(
@@ -123,12 +131,12 @@ class Service:
         self._watch_task: asyncio.Task[None] | None = None
         self._gateway: Gateway | None = None
 
-    async def start(self, progress: Progress | None = None) -> None:
-        """Make every prompt ready, then take calls.
+    async def start(self, progress: Progress | None = None, models: Progress | None = None) -> None:
+        """Make every prompt ready, and load what listens (of which ``models`` tells the progress); then take calls.
 
         Raises Refused if the flows cannot serve, and none served before; OSError if an address cannot be had.
         """
-        release = await self._publisher.start(progress)
+        release = await self._publisher.start(progress, models)
         country.get_ready()
         self._loop = asyncio.get_running_loop()
         self._gateway = Gateway(self._configuration(release.clips["music", DEFAULT_MUSIC, ""]), self, trace=self._trace)
@@ -166,6 +174,11 @@ class Service:
     def calls(self) -> int:
         return len(self._live)
 
+    @property
+    def hearing(self) -> Mapping[str, int | None]:
+        """The processes that listen to callers, by language; None for one that is being started again."""
+        return self._listening.pids
+
     def look(self) -> Now:
         """What it looks like now, to those who watch."""
         assert self._gateway is not None
@@ -187,6 +200,7 @@ class Service:
             "flows_running": len(self._live),
             "tasks": len(asyncio.all_tasks()),
             "events_waiting": self._writer.statistics.queued,
+            "listened_to": self._listening.callers,
             **self._counters.sizes(),
             **(self._gateway.sizes() if self._gateway else {}),
         }
@@ -215,6 +229,7 @@ class Service:
             await self._monitoring.close()
         await self._loading.close()
         await self._outside.close()
+        await self._listening.close()
         await self._prompts.close()
         await self._worker.close()
         if not await asyncio.to_thread(self._writer.close, _WRITER_PATIENCE):
@@ -266,6 +281,7 @@ class Service:
             node_id=self._node_id,
             sounds=_Sounds(release, self._prompts),
             outside=self._outside,
+            ears=self._listening,
             journal=self._journal,
             loop=self._loop,
             on_over=self._over,

@@ -11,6 +11,7 @@ from ivr.cli.clients import clients, token
 from ivr.cli.convert import convert, format_files
 from ivr.cli.graph import graph
 from ivr.cli.init import init
+from ivr.cli.models import models
 from ivr.cli.plugins import plugins
 from ivr.cli.prompts import app as prompts
 from ivr.cli.publish import diff, history, publish, rollback, status
@@ -50,6 +51,7 @@ app.command()(calendars)
 app.command()(close)
 app.command("open")(open_again)
 app.command()(plugins)
+app.command()(models)
 app.add_typer(prompts, name="prompts")
 app.command()(clients)
 app.command()(token)

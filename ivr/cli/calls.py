@@ -106,10 +106,12 @@ def _leg(leg: LegSummary) -> str:
 
 
 def _outcome(step: StepSummary) -> str:
-    keys = f'"{step.input}"' if step.input else ""
+    answer = f'"{step.input}"' if step.input else ""
+    if step.input_mode == "speech":
+        answer = f"said {answer or 'something'}" + ("" if step.confidence is None else f" {step.confidence:.2f}")
     exit = "" if step.exit in (None, "next", step.input) else step.exit
     to = f"→ {step.next_block}" if step.next_block else ""
-    return "  ".join(filter(None, (keys, exit, to, step.error and f"({step.error})")))
+    return "  ".join(filter(None, (answer, exit, to, step.error and f"({step.error})")))
 
 
 def _row(call: CallSummary) -> tuple[str, ...]:

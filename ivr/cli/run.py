@@ -112,7 +112,11 @@ async def _start(service: Service) -> None:
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=errors, transient=True
     ) as shown:
         task = shown.add_task("Making prompts ready", total=None)
-        await service.start(lambda done, total: shown.update(task, completed=done, total=total))
+        models = shown.add_task("Loading what listens to callers", total=None, visible=False)
+        await service.start(
+            lambda done, total: shown.update(task, completed=done, total=total),
+            lambda done, total: shown.update(models, completed=done, total=total, visible=True),
+        )
 
 
 def _settle() -> None:

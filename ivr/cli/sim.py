@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -31,6 +32,7 @@ from ivr.run.environment import Environment
 from ivr.run.simulation import DEEDS, Deed, NotUnderstood, Simulation
 from ivr.run.testing.acting import environment_of
 from ivr.run.testing.kinds import Moment
+from ivr.run.testing.listening import hears
 from ivr.run.testing.loader import ENDING
 from ivr.site import Site
 from ivr.site.environment import surroundings_of
@@ -54,7 +56,12 @@ def try_call(
     at: _AT = None,
     caller: _FROM = _CALLER,
     keys: Annotated[
-        list[str] | None, typer.Option("--keys", help="What is pressed when the flow listens; again for the next time.")
+        list[str] | None,
+        typer.Option(
+            "--keys",
+            "--say",
+            help="What is pressed, or said if it is no keys, when the flow listens; again for the next time.",
+        ),
     ] = None,
     seat: Annotated[
         list[str] | None,
@@ -86,8 +93,8 @@ def try_call(
     facts = CallFacts("try", caller, "", None, call, moment)
     plans = dict(_plan(text) for text in seat or [])
     played = _simulation(flows.flows[rule.flow], facts, loaded, flows, plans)
-    for pressed in keys or []:
-        _press(played, pressed)
+    for answer in keys or []:
+        _answer(played, answer)
     _to_the_end(played)
     script = played.script
     if as_json:
@@ -243,11 +250,17 @@ def _simulation(
     return Simulation(flow, facts, environment, signed_in=around.seats, seats=plans, seconds_of=seconds_of, slow=slow)
 
 
-def _press(played: Simulation, keys: str) -> None:
+def _answer(played: Simulation, answer: str) -> None:
+    """Press it, or say it."""
+    speaks = not re.fullmatch(r"[0-9*#A-D ]+", answer) and not answer.startswith("/")
+    run = played.script.run
+    if speaks and not played.over and not hears(run.step, run.language):
+        _stop(f"'{answer}' means nothing here: it is no keys, and block {run.last_block} does not listen")
     try:
-        played.do(keys)
+        played.do(f"/say {answer}" if speaks else answer)
     except NotUnderstood as error:
-        _stop(str(error) if not played.over else f"'{keys}' was not pressed: the call is over before")
+        done = "said" if speaks else "pressed"
+        _stop(str(error) if not played.over else f"'{answer}' was not {done}: the call is over before")
 
 
 def _to_the_end(played: Simulation) -> None:

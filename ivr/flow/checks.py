@@ -21,6 +21,7 @@ from ivr.flow.nodes.verb import CONTINUE
 from ivr.flow.problem import closest, did_you_mean, listed
 from ivr.flow.reading import MISTAKES_LIMIT
 from ivr.flow.source import ScalarNode
+from ivr.flow.spoken_checks import check_speech
 from ivr.flow.variables import check_variables
 
 PASSES_LIMIT: Final = 20
@@ -48,6 +49,7 @@ def check_flow(draft: Draft, *, complete: bool) -> None:
     _languages(draft)
     _former_names(draft)
     check_languages(draft)
+    check_speech(draft)
     if complete and draft.whole:
         check_variables(draft)
         _reachable(draft)

@@ -44,7 +44,9 @@ class DraftStep:
     @property
     def continues(self) -> bool:
         """Whether the step after it can be reached."""
-        if any(name not in self.wires for name in self.verb.going_on):
+        if any(
+            name not in self.wires and self.verb.by_name[name].possible(self.settings) for name in self.verb.going_on
+        ):
             return True
         return any(node.text == CONTINUE for node in self.wires.values())
 
@@ -71,6 +73,8 @@ class Draft:
     name: ScalarNode
     title: str = ""
     languages: tuple[str, ...] = ("en",)
+    says_languages: bool = False
+    """Whether the file says so."""
     start: ScalarNode | None = None
     on_hangup: ScalarNode | None = None
     on_error: ScalarNode | None = None
@@ -207,7 +211,8 @@ def _compared(kind: type[Any]) -> tuple[str, ...] | None:
     return tuple(one.name for one in fields if one.name not in ("title", "digest", "renamed_from"))
 
 
-_EMPTY = frozenset({"str", "int", "bool", "float", "None", "Place", "InputSettings", "KeyPatterns", "tuple"})
+_EMPTY = frozenset({"str", "int", "bool", "float", "None", "Place", "InputSettings", "KeyPatterns",
+                    "SpokenChoice", "SpokenType", "tuple"})  # fmt: skip
 """Types that have no texts, expressions and recordings in them."""
 
 

@@ -11,10 +11,12 @@ from ivr.flow.draft import Draft, make_flow
 from ivr.flow.dsl.remedies import in_dsl
 from ivr.flow.expression import Expression
 from ivr.flow.leaks import blotted, leaks
+from ivr.flow.listening import listens
 from ivr.flow.model import Flow, Place, Recording
 from ivr.flow.problem import Problem, has_errors, with_lines
 from ivr.flow.reading import read_flow
 from ivr.flow.source import ScalarNode, Source
+from ivr.flow.spoken_languages import languages_of_steps
 from ivr.flow.template import Template
 
 
@@ -30,6 +32,8 @@ class WrittenStep(NamedTuple):
     """Those that are written, and the words that name the block of each."""
     contents: tuple[Expression | Template | Recording, ...]
     """Every expression, text and recording in the settings."""
+    heard_in: tuple[str, ...] = ()
+    """Languages that a call can have at this step, if the step listens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,18 @@ def _checked(draft: Draft, source: Source) -> tuple[WrittenStep, ...]:
 
 
 def _written(draft: Draft) -> list[WrittenStep]:
+    readable = [step for _, step in draft.steps() if step.settings is not None]
+    listening = {id(step) for step in readable if listens(step.settings)}
+    languages = languages_of_steps(draft) if listening else {}
     return [
-        WrittenStep(step.verb.name, step.settings, step.place, draft.languages, step.wires, step.contents)
-        for _, step in draft.steps()
-        if step.settings is not None
+        WrittenStep(
+            step.verb.name,
+            step.settings,
+            step.place,
+            draft.languages,
+            step.wires,
+            step.contents,
+            languages[id(step)] if id(step) in listening else (),
+        )
+        for step in readable
     ]

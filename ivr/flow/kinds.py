@@ -16,6 +16,7 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 _DURATION: Final = r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(ms|s|m|h)"
 _WHOLE: Final = r"[0-9]{1,18}"
+_SHARE: Final = r"0(\.[0-9]{1,6})?|1(\.0{1,6})?"
 LANGUAGE: Final = r"[a-z]{2,3}(-[a-z0-9]{2,8})?"
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -88,6 +89,26 @@ class Whole:
 
     def describe(self) -> str:
         return f"a number from {self.least} to {self.most}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of one."""
+
+    def read(self, node: Node, reader: Reader) -> float | None:
+        text = scalar(node, reader, self.describe)
+        if text is None:
+            return None
+        if not re.fullmatch(_SHARE, text.text):
+            reader.problem("E022", text, f"'{text.text[:40]}' is not between 0 and 1", f"write {self.describe()}")
+            return None
+        return float(text.text)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, text_schema(_SHARE)]}
+
+    def describe(self) -> str:
+        return "a number from 0 to 1: 0.5"
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ def read_flow(source: Source) -> Draft | None:
     head = {name: _head(root, name, kind, reader) for name, (kind, _) in HEAD.items()}
     draft = Draft(_flow_name(root, head["flow"], reader))
     draft.title = head["title"] or ""
-    draft.languages = head["languages"] or draft.languages
+    draft.languages = reader.languages = head["languages"] or draft.languages
+    draft.says_languages = root.get("languages") is not None
     draft.start, draft.on_hangup, draft.on_error = head["start"], head["on_hangup"], head["on_error"]
     known = [*HEAD, *_STRUCTURE]
     for key, _ in root.entries:
@@ -322,7 +323,8 @@ def _settings_node(verb: Verb, word: ScalarNode, value: Node | None, reader: Rea
     if isinstance(value, MappingNode) and not verb.whole and not _is_prompt(value, verb):
         return MappingNode(value.entries, word.place, word.length)
     if verb.short is None:
-        help = f"write - {verb.name}" if not verb.exits or not verb.later else f"write {verb.example.splitlines()[0]}"
+        needs = any(one.required for _, one in settings_of(verb.settings))
+        help = f"write {verb.example.splitlines()[0]}" if needs else f"write - {verb.name}"
         reader.problem("E013", value, f"{verb.name} takes no single value", help)
         return None
     return MappingNode(((ScalarNode(verb.short, word.place), value),), word.place, word.length)

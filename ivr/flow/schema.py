@@ -32,7 +32,7 @@ def flow_schema() -> Schema:
             **head,
             "vars": _variables(),
             "input": {
-                "description": "how keys are awaited where a step does not say otherwise",
+                "description": "how an answer is awaited where a step does not say otherwise",
                 "type": "object",
                 "properties": group_schema(InputGroup()),
                 "additionalProperties": False,

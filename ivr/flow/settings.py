@@ -30,7 +30,9 @@ class Reader:
         self.keys: dict[str, ScalarNode] = {}
         """Key patterns of the step being read, and where they stand."""
         self.input = input or InputSettings()
-        """The flow's defaults for waiting for keys."""
+        """The flow's defaults for waiting for an answer."""
+        self.languages: tuple[str, ...] = ("en",)
+        """Those of the flow."""
         self.step: Callable[[Node, Reader], Any] | None = None
         """Reads a step that stands within the settings of another."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ivr.flow.listening import wanted_of
 from ivr.flow.loader import FlowSet, WrittenStep
 from ivr.flow.model import Place, Recording
 from ivr.flow.nodes.dialling import Ring, Transfer
 from ivr.flow.problem import Problem, did_you_mean
+from ivr.hearing import Wanted
 
 RecordingLookup = Callable[[str, str], Path | None]
 """From language and name of a recording to its file, None if there is none."""
@@ -46,6 +48,30 @@ def check_prompts(
                     message = f"prompt '{name}' has no recording for {language}"
                     help = f"looked for {folder}/{language}/{name}.wav and {folder}/{name}.wav"
                     problems.append(Problem("E150", recording.place, message, help, len(name)))
+    return flow_set.with_lines(problems)
+
+
+def check_hearing(
+    flow_set: FlowSet, complaints: Callable[[Wanted], Sequence[str] | None], remedy: Callable[[str], str]
+) -> tuple[Problem, ...]:
+    """A problem for every language in which flows listen and nobody can, and for what recognisers cannot hear.
+
+    ``complaints`` are those of the language's recogniser, as sentences, None if there is none; ``remedy`` says how to
+    get one for a language.
+    """
+    problems = []
+    for step in flow_set.written:
+        for language in step.heard_in:
+            wanted = wanted_of(step.settings, language)
+            if wanted is None:
+                continue
+            found = complaints(wanted)
+            if found is None:
+                message = f"this {step.verb} listens in {language}, but the site has no recogniser for it"
+                problems.append(Problem("E151", step.place, message, remedy(language), len(step.verb)))
+            else:
+                help = "choose other words, or another recogniser under recognition: of the site file"
+                problems += [Problem("W354", step.place, one, help, len(step.verb)) for one in found]
     return flow_set.with_lines(problems)
 
 

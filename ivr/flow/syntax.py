@@ -20,7 +20,7 @@ EXPRESSION_LIMIT: Final = 1_000
 NESTING_LIMIT: Final = 30
 """Brackets within brackets."""
 
-BUILT_IN_ROOTS: Final = frozenset({"caller", "call", "last"})
+BUILT_IN_ROOTS: Final = frozenset({"caller", "call", "heard", "last"})
 
 Comparison = Literal["==", "!=", "<", "<=", ">", ">=", "in", "not in"]
 

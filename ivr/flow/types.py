@@ -23,6 +23,9 @@ BUILT_IN: Final[Mapping[str, VariableType]] = {
     "call.did": "text",
     "call.at": "time",
     "input": "digits",
+    "heard.text": "text",
+    "heard.confidence": "number",
+    "heard.alternatives": "list",
     "last.block": "text",
 }
 """What every flow can read, beside its own variables."""
@@ -34,12 +37,15 @@ BUILT_IN_MEANS: Final[Mapping[str, str]] = {
     "call.id": "what the records call this call",
     "call.did": "the number that was called",
     "call.at": "when the call came",
-    "input": "the keys that matched last",
+    "input": "the keys that matched last, or the words; a text in flows that listen to callers",
+    "heard.text": "what the caller said last, as it was understood; not set before he has said something",
+    "heard.confidence": "how sure that is, from 0 to 1",
+    "heard.alternatives": "what he may have said instead, best first",
     "last.block": "the block before this one",
 }
 
 RESERVED: Final = frozenset(
-    {"caller", "call", "last", "input", "now", "true", "false", "yes", "no", "and", "or", "not", "in"}
+    {"caller", "call", "last", "input", "heard", "now", "true", "false", "yes", "no", "and", "or", "not", "in"}
 )
 """Names that a variable cannot have."""
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from ivr.flow.draft import Draft, DraftBlock, DraftStep, inner
 from ivr.flow.expression import Expression
 from ivr.flow.holes import check_values
+from ivr.flow.listening import listens
 from ivr.flow.model import Step, VariableType
 from ivr.flow.nodes.calling import Call
 from ivr.flow.nodes.control import If, Set, Switch
-from ivr.flow.nodes.questions import Collect
+from ivr.flow.nodes.questions import SPOKEN_INTO, Collect
 from ivr.flow.nodes.steps import nested, own_steps
-from ivr.flow.nodes.verb import CONTINUE
+from ivr.flow.nodes.verb import CONTINUE, Fills
 from ivr.flow.problem import Problem, did_you_mean, has_errors
 from ivr.flow.types import BUILT_IN, RESERVED, Type, assignable, country_remedy, is_country
 from ivr.flow.values import TYPE_WORDS, EvaluationError, as_type
@@ -32,10 +33,11 @@ def check_variables(draft: Draft) -> None:
 
 
 def types_of(draft: Draft) -> dict[str, VariableType]:
-    """The declared variables, and what steps bring with ``into`` without declaration."""
+    """The declared variables, and what steps bring with ``into`` without declaration; and ``input``, if it can be
+    words."""
     types = {name: variable.type for name, variable in draft.variables.items()}
     for _, step in draft.steps():
-        fills, name = step.verb.fills, getattr(step.settings, "into", None)
+        fills, name = _filled(step), getattr(step.settings, "into", None)
         if fills is None or name is None:
             continue
         if name in RESERVED:
@@ -46,7 +48,15 @@ def types_of(draft: Draft) -> dict[str, VariableType]:
         if fills.accepts and type_ not in fills.accepts:
             message = f"{step.verb.name} gives {TYPE_WORDS[fills.type]}, but '{name}' is {TYPE_WORDS[type_]}"
             draft.problem("E134", step, message, f"declare it as {name}: {fills.type}")
+    if any(listens(step.settings) for _, step in draft.steps()):
+        types["input"] = "text"
     return types
+
+
+def _filled(step: DraftStep) -> Fills | None:
+    if isinstance(step.settings, Collect) and step.settings.speech is not None:
+        return SPOKEN_INTO[step.settings.speech]
+    return step.verb.fills
 
 
 def _checked(draft: Draft, expression: Expression, types: Types, seen: dict[str, Type | None]) -> Type | None:
@@ -87,7 +97,7 @@ def _set(draft: Draft, settings: Set, types: Types, seen: dict[str, Type | None]
     for assignment in settings.values:
         found = _checked(draft, assignment.value, types, seen)
         place, length = assignment.place, len(assignment.name)
-        if assignment.name not in types:
+        if assignment.name not in types or assignment.name in RESERVED:
             if assignment.name in BUILT_IN or assignment.name in RESERVED:
                 message, help = f"'{assignment.name}' cannot be set", "set a variable of your own"
             else:

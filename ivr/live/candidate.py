@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gateway.call import Clip
+from ivr import hearing
 from ivr.flow.loader import FlowSet, flow_files, load_sources, shown
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order
@@ -98,6 +99,8 @@ class Candidate:
     on_disk: Mapping[str, str] = field(default_factory=dict)
     """By file: SHA-256 of what is there, whether or not it is pinned."""
     spoken: tuple[PromptItem, ...] = ()
+    heard: tuple[hearing.Wanted, ...] = ()
+    """What its flows listen for."""
     recordings: Mapping[PromptItem, str] = field(default_factory=dict)
     """By prompt: digest of its sound."""
     clips: Mapping[str, Clip] = field(default_factory=dict, repr=False)
@@ -169,6 +172,7 @@ class CandidateMaker:
             texts={file: text.decode("utf-8", "replace") for file, text in texts.items()},
             on_disk=on_disk,
             spoken=tuple(item for item in sounds if item[0] in ("text", "ssml")),
+            heard=tuple(dict.fromkeys(wanted for one in needs.values() for wanted in one.heard)),
             recordings=recordings,
             clips={digest: clip for digest, clip in clips.items() if digest not in wanted.known_clips},
             restart_for=restart_for,

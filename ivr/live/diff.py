@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
 from ivr.flow.draft import normal_text
-from ivr.flow.model import Block, Flow, Recording, Step
+from ivr.flow.model import Block, Flow, Recording, SpokenChoice, Step
 from ivr.flow.template import Template
 
 
@@ -84,6 +84,9 @@ def _shown(value: object) -> str:
             return "(none)"
         case Recording():
             return value.name
+        case SpokenChoice():
+            said = (f"{language} {', '.join(forms)}".lstrip() for language, forms in value.forms.items())
+            return f"{value.name}: {'; '.join(said)}"
         case Template():
             return repr(value.text)
         case tuple():

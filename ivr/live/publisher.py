@@ -20,6 +20,7 @@ from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem
 from ivr.live.candidate import Candidate, Pin, Wanted, unpacked
 from ivr.live.diff import changes
+from ivr.live.listening import Listening
 from ivr.live.release import Origin, Release, Version, next_versions
 from ivr.live.worker import WorkerLost
 from ivr.records import versions as store
@@ -79,6 +80,7 @@ class Publisher:
         site: Site,
         make: Callable[[Wanted], Awaitable[Candidate]],
         prompts: PromptLibrary,
+        listening: Listening,
         engine: Engine,
         record: Callable[[RecordEvent], None],
         clock: Callable[[], float] = time.time,
@@ -89,11 +91,13 @@ class Publisher:
         """What limits have counted outlives a reload."""
         self._make = make
         self._prompts = prompts
+        self._listening = listening
         self._engine = engine
         self._record = record
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._progress: Progress | None = None
+        self._models: Progress | None = None
         self._stored: Mapping[str, Version] = {}
         self._last_number = 0
         self._highest: dict[str, int] = {}
@@ -103,10 +107,10 @@ class Publisher:
         self.release: Release | None = None
         self.disk = Disk()
 
-    async def start(self, progress: Progress | None = None) -> Release:
+    async def start(self, progress: Progress | None = None, models: Progress | None = None) -> Release:
         """Bring live what is on disk; if that is broken, what was live last. Raises Refused if there is neither."""
         await asyncio.to_thread(self._remember)
-        self._progress = progress
+        self._progress, self._models = progress, models
         try:
             await self.reload("start", "")
         except Refused as refused:
@@ -117,7 +121,7 @@ class Publisher:
             log.error("the flows on disk are broken: those that were live last serve")
             await self._bring("start", "", "the flows on disk were broken", texts=texts)
             self.disk = Disk(self._now(), complaints[:_SHOWN])
-        self._progress = None
+        self._progress = self._models = None
         assert self.release is not None
         return self.release
 
@@ -157,6 +161,8 @@ class Publisher:
             if candidate.ok:
                 clips, silent = await self._clips(candidate, live)
                 complaints += silent
+            if not complaints and candidate.site is not None:
+                complaints += await self._listening.prepare(candidate.site, candidate.heard, self._models)
             author = author or candidate.author or "unknown"
             if complaints:
                 aside = only_look or back_to is not None
@@ -240,7 +246,9 @@ class Publisher:
             tuple(str(one) for one in new), removed, differences, candidate.tests_passed, candidate.restart_for
         )
         if only_look:
+            await self._listening.tidy_up()
             return outcome
+        await self._listening.use()
         at = self._now()
         # A pin ends when its file changes: the file won.
         self._pins = {file: pin for file, pin in pins.items() if candidate.on_disk.get(file, "") == pin.over}

@@ -14,6 +14,8 @@ from ivr.flow.model import Flow
 from ivr.flow.nodes.dialling import Ring
 from ivr.flow.nodes.opening import Hours
 from ivr.flow.nodes.outside import Lookup
+from ivr.flow.spoken_languages import heard_by
+from ivr.hearing import Wanted
 from ivr.run.environment import Environment
 from ivr.run.preparation import sounds_of
 from ivr.site import Site
@@ -70,6 +72,8 @@ class Needs:
     digest: str
     """Its own: flows of one digest need the same."""
     sounds: tuple[PromptItem, ...]
+    heard: tuple[Wanted, ...]
+    """What its steps listen for, in each language that a call can have there."""
     groups: frozenset[str]
     tables: frozenset[str]
     calendars: frozenset[str]
@@ -82,6 +86,7 @@ def needs_of(flow: Flow) -> Needs:
     return Needs(
         flow.digest,
         tuple(sounds_of([flow])),
+        heard_by(flow),
         frozenset(one.group for one in settings if isinstance(one, Ring)),
         frozenset(one.table for one in settings if isinstance(one, Lookup)),
         frozenset(one.calendar for one in settings if isinstance(one, Hours)),

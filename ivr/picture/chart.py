@@ -11,7 +11,9 @@ from typing import Any
 from ivr.flow.draft import Draft, DraftBlock, DraftStep
 from ivr.flow.expression import Expression
 from ivr.flow.keys import KeyPatterns
-from ivr.flow.model import Place, Recording, Speech
+from ivr.flow.kinds import NAME
+from ivr.flow.listening import choices_of
+from ivr.flow.model import Place, Recording, Speech, SpokenChoice
 from ivr.flow.settings import settings_of
 from ivr.flow.template import Template
 
@@ -110,12 +112,20 @@ def _reached(draft: Draft, starts: Iterable[str]) -> set[str]:
 def _arrows(block: DraftBlock, draft: Draft) -> Iterator[Arrow]:
     exits: defaultdict[str, list[str]] = defaultdict(list)
     for step in block.steps:
+        words = {choice.name: _said_for(choice) for choice in choices_of(step.settings)}
         for exit, node in sorted(step.wires.items(), key=lambda wire: wire[1].place):
             if node.text:
                 # A goto is the arrow itself.
-                exits[node.text].append("" if step.verb.name == "goto" else exit.removeprefix("case "))
+                name = "" if step.verb.name == "goto" else exit.removeprefix("case ")
+                exits[node.text].append(f"{name} {words.get(exit, '')}".rstrip())
     for to, names in exits.items():
         yield Arrow(to, tuple(dict.fromkeys(name for name in names if name)), to not in draft.blocks)
+
+
+def _said_for(choice: SpokenChoice) -> str:
+    """What can be said for a key, the first word of it; the name of an intent says enough."""
+    first = next((forms[0] for forms in choice.forms.values() if forms), "")
+    return f"“{first}”" if first and not NAME.fullmatch(choice.name) else ""
 
 
 def _line(step: DraftStep) -> str:

@@ -21,6 +21,7 @@ EventType = Literal[
     "leg.signalling",
     "flow.step",
     "key",
+    "speech",
     "prompt.end",
     "offer.start",
     "offer.end",
@@ -58,9 +59,11 @@ class RecordEvent:
                       rtc_channel. May come twice: when the leg ends, and again with what was measured
     leg.signalling    lines: a list for each message of [at, "in" or "out", peer, words, CSeq, sound]; comes once, when
                       the leg is over, and perhaps after call.ended; nothing derives from it
-    flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode,
-                      input (None if secret), confidence, barged_in, heard_ms, exit, next_block (None unless another
-                      visit of a block begins), error, detail (what came of it outside; nothing derives from it)
+    flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode (keys or
+                      speech), input (None if secret), confidence (of speech), barged_in, heard_ms, exit, next_block
+                      (None unless another visit of a block begins), error, detail (what came of it outside; of speech
+                      took_ms and, unless secret, speech_ms and alternatives: text, confidence, name of the choice where
+                      the recogniser chose; not_heard: why nobody could listen; nothing derives from it)
     offer.start       targets
     offer.end         outcome
     bridge.join       leg (or the event's leg_id)
@@ -69,6 +72,9 @@ class RecordEvent:
     flow.live         author, origin, live (versions), removed, differences by flow, tests; belongs to no call
     flow.rejected     author, complaints, tests; belongs to no call
     prompt.end        heard_ms, completed: of what the party of that leg alone heard; nothing derives from it
+    speech            from_at, until_at (of the speech), took_ms (until it was recognised), hypotheses (how many),
+                      confidence (of the best), barged_in; or error. What was said stands in flow.step, if it may stand
+                      anywhere; nothing derives from it
     key, log, error   anything; kept, nothing derives from it
     ================  ==============================================================================================
     """

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Select, select
 
+from ivr.hearing import Hypothesis
 from ivr.records import model
 from ivr.records.way import Visit, way
 
@@ -31,8 +32,10 @@ class RecordedStep:
     until_ms: int
     try_no: int | None = None
     keys: str | None = None
+    said: tuple[Hypothesis, ...] | None = None
+    """What the caller may have said, best first: as it was written down. None unless he spoke."""
     secret: bool = False
-    """Keys were pressed that were not written down."""
+    """The answer was not written down."""
     barged_in: bool = False
     exit: str | None = None
     """None if the step was cut short by the caller's leaving."""
@@ -150,8 +153,15 @@ def _call(call_id: str, rows: Iterable[_Row]) -> RecordedCall | None:
     )
 
 
+def _hypothesis(one: Mapping[str, Any]) -> Hypothesis:
+    return Hypothesis(str(one.get("text")), float(one.get("confidence") or 0.0), one.get("name"))
+
+
 def _step(data: Mapping[str, Any], arrived_ms: int) -> RecordedStep:
-    keys = data.get("input")
+    mode, entered = data.get("input_mode"), data.get("input")
+    alternatives = (data.get("detail") or {}).get("alternatives")
+    said = None if mode != "speech" or alternatives is None else tuple(map(_hypothesis, alternatives))
+    secret = (mode == "keys" and entered is None) or (mode == "speech" and said is None)
     return RecordedStep(
         str(data.get("flow")),
         str(data.get("block")),
@@ -160,8 +170,9 @@ def _step(data: Mapping[str, Any], arrived_ms: int) -> RecordedStep:
         int(data.get("from_at") or arrived_ms) - arrived_ms,
         int(data.get("until_at") or arrived_ms) - arrived_ms,
         data.get("try_no"),
-        keys,
-        secret=keys is None and data.get("input_mode") == "keys",
+        None if mode == "speech" else entered,
+        said,
+        secret=secret,
         barged_in=bool(data.get("barged_in")),
         exit=data.get("exit"),
         next_block=data.get("next_block"),

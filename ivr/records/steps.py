@@ -27,8 +27,12 @@ class StepSummary:
     """Within the block, from 1."""
     verb: str | None
     try_no: int | None
+    input_mode: str | None
+    """``keys`` or ``speech``; None if the caller did not answer."""
     input: str | None
-    """What was pressed; None if it was nothing, or secret."""
+    """What was pressed, or the words as they were heard; None if it was nothing, or secret."""
+    confidence: float | None
+    """That these words were said, 0 to 1."""
     exit: str | None
     next_block: str | None
     error: str | None
@@ -59,7 +63,9 @@ def steps_of(engine: Engine, call_ids: Iterable[str]) -> Mapping[str, list[StepS
                     row.step,
                     row.verb,
                     row.try_no,
+                    row.input_mode,
                     row.input,
+                    row.confidence,
                     row.exit,
                     row.next_block,
                     row.error,

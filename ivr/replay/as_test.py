@@ -14,6 +14,7 @@ from typing import Final
 
 from ivr.flow.model import Flow, Step
 from ivr.flow.nodes import choosing, questions
+from ivr.hearing import Hypothesis
 from ivr.records.recorded import RecordedCall, RecordedStep
 from ivr.replay.world import ASKS, RINGS, AsItWas, is_complete, reply_of, was_handed_over
 from ivr.run.conversation import CallFacts
@@ -22,8 +23,19 @@ from ivr.run.requests import Asked, HttpRequest, NoReply, Notification, PluginCa
 from ivr.run.script import Deed, DidNotHappen, Script
 from ivr.run.testing.mocks import Mock
 from ivr.run.testing.model import Caller
-from ivr.run.testing.moves import HangingUp, Made, Move, Pressing, SeatDoing, make
+from ivr.run.testing.moves import (
+    HangingUp,
+    HearingFails,
+    Made,
+    Move,
+    Mumbling,
+    Pressing,
+    Saying,
+    SeatDoing,
+    make,
+)
 from ivr.run.testing.retelling import mock_of
+from ivr.run.testing.speech import MOST_ALTERNATIVES, Alternative, Said
 from ivr.run.testing.writing import as_file, remedy
 
 _KEPT = 4
@@ -104,11 +116,18 @@ class _Again:
         elif not self._done(number) and row.verb in RINGS:
             self._rings(number, row)
         self.script.until(lambda: self._done(number), "it is over")
+        if self.script.voice.fails:
+            self._make(HearingFails(fails=False))
 
     def _is_asked(self, number: int, row: RecordedStep) -> None:
         self._until_in(number, row)
-        keys = self._keys(row)
-        if keys:
+        if "not_heard" in row.detail:
+            self._make(HearingFails(fails=True))
+        spoken = self._spoken(row)
+        keys = self._keys(row) if spoken is None else ""
+        if spoken is not None:
+            self._make(spoken)
+        elif keys:
             self._make(Pressing(keys))
 
     def _rings(self, number: int, row: RecordedStep) -> None:
@@ -168,6 +187,20 @@ class _Again:
         made = make(self.script, move)
         if made is not None:
             self.made.append(Made(began, self.script.now, made))
+
+    def _spoken(self, row: RecordedStep) -> Move | None:
+        """What was said, as it was heard; None if nothing was."""
+        said = row.said
+        if row.verb == "ask" and row.secret:
+            self.remarks.append(f"what was said in block {row.block} is secret: the words here are made up")
+            said = () if row.exit == "no_match" else (Hypothesis("something", 1.0),)
+        if said is None:
+            return None
+        if not said:
+            return Mumbling(1.0, talks_over=row.barged_in)
+        best, *others = said
+        alternatives = tuple(Alternative(one.text, one.confidence) for one in others[:MOST_ALTERNATIVES])
+        return Saying(Said(best.text, best.confidence, alternatives), talks_over=row.barged_in)
 
     def _keys(self, row: RecordedStep) -> str:
         step = _step(self._flows, row)

@@ -107,6 +107,10 @@ def _changed(call: RecordedCall, block: str, by: str, before: str, after: str) -
 def _by(led: RecordedStep | StepRecord | None) -> str:
     if led is None:
         return "the beginning"
+    spoken = led.said is not None if isinstance(led, RecordedStep) else led.input_mode == "speech"
+    if spoken:
+        # Not the words: everybody has others.
+        return f"{led.verb}, said" if led.exit in (None, "next") else f"{led.verb}, said {led.exit}"
     keys = led.keys if isinstance(led, RecordedStep) else led.input
     if keys and led.exit not in ("failed", "no_input", "no_match"):
         return f"{led.verb}, key{'' if len(keys) == 1 else 's'} {keys if len(keys) <= 2 else len(keys)}"

@@ -1,13 +1,14 @@
 """Does a recorded call again with another flow, in virtual time: caller, parties rung and world do what they did.
 
-What is asked in a block gets the keys that were pressed there, what is rung ends as it ended, what is asked outside is
-answered as it was. Where the recording has no answer, nothing is made up: the replay stops and says why.
+What is asked in a block gets the keys that were pressed there, and the words that were said; what is rung ends as it
+ended, what is asked outside is answered as it was. Where the recording has no answer, nothing is made up: the replay
+stops and says why.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -25,16 +26,31 @@ from gateway.call import (
     Target,
 )
 from ivr.flow.model import Flow, Step
+from ivr.hearing import Hypothesis, Recognition
 from ivr.records.recorded import RecordedCall, RecordedStep
 from ivr.records.way import way
 from ivr.replay.world import ASKS, RINGS, AsItWas, Chances, is_complete, reply_of, same_question, was_handed_over
-from ivr.run.actions import Action, Answer, Dial, Play, Refer, Request, StepDone, StepRecord, StopPlaying, Whisper
+from ivr.run.actions import (
+    Action,
+    Answer,
+    Dial,
+    Listen,
+    Play,
+    Refer,
+    Request,
+    StepDone,
+    StepRecord,
+    StopListening,
+    StopPlaying,
+    Whisper,
+)
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
-from ivr.run.events import Event, RequestDone
+from ivr.run.events import Event, HearingFailed, RequestDone, SpeechHeard, SpeechStarted
 from ivr.run.flow_run import FlowRun
 from ivr.run.hunt import members_of
 from ivr.run.requests import Delivered, NoReply, Notification, Reply
+from ivr.understanding.phrases import matches
 
 _TALKED: Final = ("answered", "max_reached")
 _OUTCOMES: Final[dict[str, LegOutcome]] = {
@@ -104,6 +120,7 @@ class _Driver:
         self._events: deque[Event] = deque()
         self._dialled: list[tuple[str, Target]] = []
         self._playing: Play | None = None
+        self._listening: Listen | None = None
         self._rows: list[StepRecord] = []
 
     def result(self) -> Replayed:
@@ -160,6 +177,10 @@ class _Driver:
                     self._play(action)
                 case StopPlaying():
                     self._stop_playing()
+                case Listen():
+                    self._listening = action
+                case StopListening():
+                    self._listening = None
                 case Dial(leg_id, target) | Refer(leg_id, target):
                     self._dialled.append((leg_id, target))
                 case Whisper(leg_id, play_id):
@@ -225,12 +246,12 @@ class _Driver:
         block = self._run.last_block
         recorded = self._taken(ASKS)
         if recorded is None and self._matched:
-            raise _Stopped("asked_again", f"block {block} does not take what was pressed there")
+            raise _Stopped("asked_again", f"block {block} does not take what was answered there")
         if recorded is None:
             raise _Stopped("unknown", f"block {block} asks what this caller was not asked there")
         if recorded.secret:
-            raise _Stopped("unknown", f"what was pressed in block {block} is secret")
-        self._at(recorded.until_ms if recorded.keys else recorded.from_ms)
+            raise _Stopped("unknown", f"what was answered in block {block} is secret")
+        self._at(recorded.until_ms if recorded.keys or recorded.said is not None else recorded.from_ms)
         if recorded.exit is None:
             self._leave()
             return
@@ -239,6 +260,11 @@ class _Driver:
             play, self._playing = self._playing, None
             self._handle(PlayEnded(play.play_id, 0, True))
         rows = len(self._rows)
+        if "not_heard" in recorded.detail:
+            self._is_heard(lambda listen: [HearingFailed(listen.listen_id, str(recorded.detail["not_heard"]))])
+        if recorded.said is not None:
+            said = recorded.said
+            self._is_heard(lambda listen: self._spoken(block, listen, said))
         for number, key in enumerate(recorded.keys or ""):
             if len(self._rows) > rows:
                 raise _Stopped("unknown", f"block {block} takes the first {number} of the keys that were pressed")
@@ -246,6 +272,27 @@ class _Driver:
             self._handle(KeyPressed(key, "rfc4733"))
         while len(self._rows) == rows and not self._events and not self._run.finished:
             self._timer()
+
+    def _is_heard(self, happens: Callable[[Listen], Sequence[Event]]) -> None:
+        """What comes of listening, where the step listens: elsewhere the caller was silent."""
+        listen = self._listening
+        for event in happens(listen) if listen is not None else ():
+            if not isinstance(event, SpeechStarted):
+                self._listening = None
+            self._handle(event)
+
+    def _spoken(self, block: str, listen: Listen, said: Sequence[Hypothesis]) -> Sequence[Event]:
+        """What was said then, as whoever listens now has to understand it: by its words."""
+        wanted = listen.wanted
+        best = said[0] if said else None
+        if best is not None and best.name is not None and wanted.type is None:
+            # One who chooses among words hears nothing but those: what he would make of others is not known.
+            known = matches(best.text, wanted.phrases, wanted.language)
+            if not known or known[0].share < 1:
+                reason = f"block {block} listens for other words than it did when '{best.text}' was heard there"
+                raise _Stopped("unknown", reason)
+        recognition = Recognition(tuple(replace(one, name=None) for one in said), 0, 0, 0)
+        return [SpeechStarted(listen.listen_id), SpeechHeard(listen.listen_id, recognition)]
 
     def _ring(self, step: Step) -> None:
         block = self._run.last_block

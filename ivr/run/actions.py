@@ -250,12 +250,14 @@ class StepRecord:
     ended: float
     try_no: int | None = None
     """From 1; None for a step that does not ask."""
-    input_mode: Literal["keys"] | None = None
+    input_mode: Literal["keys", "speech"] | None = None
     """How the caller answered; None if not at all."""
     input: str | None = None
-    """The keys; None if there were none or they are secret."""
+    """The keys, or the words as they were heard; None if there were none, or they are secret or not understood."""
+    confidence: float | None = None
+    """That these words were said, 0 to 1; None unless words were understood."""
     barged_in: bool | None = None
-    """Whether a key cut (or, typed ahead, skipped) the prompt; None for a step without a prompt."""
+    """Whether speech or a key cut (or, typed ahead, skipped) the prompt; None for a step without a prompt."""
     heard_ms: int | None = None
     """How much of the prompt was heard; None for a step without a prompt."""
     exit: str | None = None
@@ -263,8 +265,9 @@ class StepRecord:
     next_block: str | None = None
     """None: the next step, another try, or the end of the call."""
     error: str | None = None
+    """What went wrong; the step may have gone on in spite of it."""
     detail: Mapping[str, object] | None = None
-    """What came of it outside, or what decided; without secrets."""
+    """What came of it outside, what decided, what else may have been said; without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +314,8 @@ Action = (
     | Play
     | Whisper
     | StopPlaying
+    | Listen
+    | StopListening
     | Ringback
     | Dial
     | Refer

@@ -17,12 +17,14 @@ from ivr.flow.model import Flow, Prompt, Recording
 from ivr.flow.saying import worded
 from ivr.flow.ssml import escaped
 from ivr.flow.template import Template
-from ivr.flow.values import as_text
+from ivr.flow.values import as_number, as_text
+from ivr.hearing import Hypothesis, Recognition, Wanted
 from ivr.run.actions import (
     Action,
     Answer,
     CancelRequest,
     Early,
+    Listen,
     Mark,
     Play,
     PlayItem,
@@ -30,12 +32,13 @@ from ivr.run.actions import (
     PlayText,
     Request,
     StepRecord,
+    StopListening,
     StopPlaying,
 )
 from ivr.run.environment import Environment
-from ivr.run.input import TypedAhead
 from ivr.run.ledger import Ledger
 from ivr.run.requests import Asked
+from ivr.run.typed_ahead import TypedAhead
 
 MASK = "********"
 """Stands for a secret value, whatever its length."""
@@ -62,14 +65,41 @@ class CallFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What a caller said."""
+
+    recognition: Recognition
+    meant: Hypothesis | None = None
+    """What of it was taken for the answer; None if nothing was."""
+
+    @property
+    def best(self) -> Hypothesis | None:
+        """What was taken for the answer, else what was most likely said; None if nothing was understood."""
+        return self.meant or next(iter(self.recognition.hypotheses), None)
+
+    def detail(self, *, secret: bool) -> Mapping[str, object]:
+        """For the record. What is secret is left out, misheard or not."""
+        found: dict[str, object] = {"took_ms": self.recognition.took_ms}
+        if not secret:
+            found["speech_ms"] = self.recognition.ended_ms - self.recognition.began_ms
+            found["alternatives"] = [
+                {"text": one.text, "confidence": round(one.confidence, 3), **({"name": one.name} if one.name else {})}
+                for one in self.recognition.hypotheses
+            ]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """What a step adds to its record."""
 
     try_no: int | None = None
     keys: str | None = None
     """What was entered; None if nothing was, or nothing was asked."""
+    heard: Heard | None = None
+    """What was said; None unless speech was the answer."""
     secret: bool = False
-    """The keys must not be written down."""
+    """The answer must not be written down."""
     barged_in: bool | None = None
     play_id: int | None = None
     """The play whose heard time belongs to the row."""
@@ -77,6 +107,8 @@ class Row:
     """Heard time without, or before, word of the play."""
     detail: Mapping[str, object] | None = None
     """What came of it outside, or what decided; without secrets."""
+    error: str | None = None
+    """What went wrong although the step went on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +135,10 @@ class Conversation:
         self.secret_variables = {name for name, variable in flow.variables.items() if variable.secret}
         self.typed_ahead = TypedAhead()
         self.input: str | None = None
-        """The keys that matched last."""
+        """The keys, or the words, that matched last."""
+        self.heard: Heard | None = None
+        """What was said last, if the last answer was speech."""
+        self.heard_secret = False
         self.previous_block: str | None = None
         self.started = 0.0
         self.now = 0.0
@@ -122,11 +157,14 @@ class Conversation:
         """The SIP status with which the party rung last did not take the call; None if it had none."""
         self.playing: int | None = None
         """The play that has neither ended nor been stopped."""
+        self.listening: int | None = None
+        """The listening of which nothing has come yet, and which has not been stopped."""
         self._play_began = 0.0
         self._actions: list[Action] = []
         self._ledger = Ledger()
         self._country: str | None = None
         self._plays = 0
+        self._listenings = 0
         self._legs = 0
         self._requests = 0
 
@@ -187,6 +225,18 @@ class Conversation:
             self.playing = None
         self.do(*self._ledger.heard(play_id, max(0, heard_ms)))
 
+    def listen(self, wanted: Wanted) -> None:
+        """Listen to the caller for one utterance, in place of whatever is listened for."""
+        self.stop_listening()
+        self._listenings += 1
+        self.listening = self._listenings
+        self.do(Listen(self.listening, wanted))
+
+    def stop_listening(self) -> None:
+        if self.listening is not None:
+            self.do(StopListening(self.listening))
+            self.listening = None
+
     def new_leg(self) -> str:
         """A name for a leg about to be dialled; no other of this call has it."""
         self._legs += 1
@@ -228,8 +278,21 @@ class Conversation:
             "call.did": self.facts.did,
             "call.at": self.facts.at,
             "input": self.input,
+            **self._heard_scope(),
             "last.block": self.previous_block,
             "now": self.local_time(),
+        }
+
+    def _heard_scope(self) -> dict[str, object]:
+        heard = self.heard
+        best = heard.best if heard is not None else None
+        if heard is None or best is None:
+            return {"heard.text": None, "heard.confidence": None, "heard.alternatives": None}
+        texts = tuple(one.text for one in heard.recognition.hypotheses)
+        return {
+            "heard.text": None if self.heard_secret else best.text,
+            "heard.confidence": as_number(round(best.confidence, 3)),
+            "heard.alternatives": None if self.heard_secret else texts,
         }
 
     def _caller_country(self) -> str:
@@ -282,6 +345,11 @@ class Conversation:
         here = self.here
         if here is None:
             return
+        best = row.heard.best if row.heard is not None else None
+        spoken = None if best is None else best.text
+        detail = row.detail
+        if row.heard is not None:
+            detail = {**(detail or {}), **row.heard.detail(secret=row.secret)}
         record = StepRecord(
             self._ledger.next_seq(),
             self.flow.name,
@@ -292,14 +360,15 @@ class Conversation:
             here.began,
             self.now,
             try_no=row.try_no,
-            input_mode=None if row.keys is None else "keys",
-            input=None if row.secret else row.keys,
+            input_mode="speech" if row.heard is not None else None if row.keys is None else "keys",
+            input=None if row.secret else row.keys if row.heard is None else spoken,
+            confidence=None if best is None else round(best.confidence, 3),
             barged_in=row.barged_in,
             heard_ms=row.heard_ms,
             exit=exit,
             next_block=next_block,
-            error=error,
-            detail=row.detail,
+            error=error or row.error,
+            detail=detail,
         )
         self.do(*self._ledger.add(record, row.play_id))
 

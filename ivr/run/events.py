@@ -54,4 +54,4 @@ class HearingFailed:
     reason: str
 
 
-Event = CallEvent | PlayFailed | RequestDone
+Event = CallEvent | PlayFailed | RequestDone | SpeechStarted | SpeechHeard | HearingFailed

@@ -207,6 +207,11 @@ class FlowRun:
         return self._talk.answered
 
     @property
+    def language(self) -> str:
+        """The one spoken now."""
+        return self._talk.language
+
+    @property
     def variables(self) -> Mapping[str, object]:
         """As they are now, secret ones masked."""
         scope = self._talk.public_scope()

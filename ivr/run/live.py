@@ -14,6 +14,7 @@ from typing import Protocol, assert_never
 
 from gateway.call import (
     Answered,
+    AudioHeard,
     Call,
     CallEnded,
     CallerHeld,
@@ -34,6 +35,7 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
+from ivr.hearing import Ear, EarEvent, Ears, NotHeard, Recognition, SpeechBegan
 from ivr.records.events import EventType, RecordEvent
 from ivr.records.words import CallMode
 from ivr.run.actions import (
@@ -47,6 +49,7 @@ from ivr.run.actions import (
     Early,
     Ended,
     Hangup,
+    Listen,
     Log,
     Mark,
     OfferEnded,
@@ -61,11 +64,12 @@ from ivr.run.actions import (
     SendKeys,
     StepDone,
     StepRecord,
+    StopListening,
     StopPlaying,
     Tag,
     Whisper,
 )
-from ivr.run.events import PlayFailed, RequestDone
+from ivr.run.events import Event, HearingFailed, PlayFailed, RequestDone, SpeechHeard, SpeechStarted
 from ivr.run.flow_run import FlowRun
 from ivr.run.quality import mean_opinion_score
 from ivr.run.requests import Asked, NoReply, Reply
@@ -119,6 +123,7 @@ class LiveCall:
         node_id: str,
         sounds: Sounds,
         outside: Outside,
+        ears: Ears,
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
         on_over: Callable[[LiveCall], None],
@@ -129,6 +134,7 @@ class LiveCall:
         self._flow_version = flow_version
         self._sounds = sounds
         self._outside = outside
+        self._ears = ears
         self._journal = journal
         self._loop = loop
         self._on_over = on_over
@@ -143,6 +149,15 @@ class LiveCall:
         """The play is heard already, and the rest of it is being made."""
         self._broken_off: dict[int, str] = {}
         """Plays whose rest cannot be made, and why, until they have stopped."""
+        self._stopped: int | None = None
+        """The play that the flow has stopped last."""
+        self._listen: Listen | None = None
+        """What the caller is listened to for."""
+        self._ear: Ear | None = None
+        self._listen_from = 0.0
+        """Seconds of the loop's clock."""
+        self._barged_in = False
+        """What the caller says has cut a prompt."""
         # Steps carry seconds of the loop's clock; records want the time of day.
         self._epoch_ms = time.time() * 1000 - loop.time() * 1000
         self._offers: set[str] = set()
@@ -179,6 +194,11 @@ class LiveCall:
             self._do(lambda: self._run.start(self._loop.time()))
 
     def call_event(self, event: CallEvent) -> None:
+        if isinstance(event, AudioHeard):
+            # Neither the flow nor the records ever see sound.
+            if self._ear is not None:
+                self._ear.feed(event.pcm)
+            return
         self._note(event)
         if isinstance(event, CallEnded):
             self._finish(event)
@@ -278,6 +298,11 @@ class LiveCall:
                 self._play(action)
             case StopPlaying():
                 self._stop_playing()
+            case Listen():
+                self._begin_listening(action)
+            case StopListening(listen_id):
+                if self._listen is not None and self._listen.listen_id == listen_id:
+                    self._stop_listening()
             case Ringback(on):
                 call.ringback(on)
             case Whisper():
@@ -449,6 +474,7 @@ class LiveCall:
             making.cancel()
 
     def _stop_playing(self) -> None:
+        self._stopped = self._play_id
         unheard = self._making is not None and not self._growing
         self._cancel_making()
         if not unheard:
@@ -461,6 +487,38 @@ class LiveCall:
             self._making.cancel()
             self._making = None
         self._growing = False
+
+    def _begin_listening(self, action: Listen) -> None:
+        self._stop_listening()
+        self._listen, self._listen_from, self._barged_in = action, self._loop.time(), False
+        self._ear = self._ears.listen(action.wanted, lambda event: self._heard(action, event))
+        self.call.listen(True)
+
+    def _stop_listening(self) -> None:
+        if self._ear is not None:
+            self._ear.close()
+            self._ear = None
+            self.call.listen(False)
+        self._listen = None
+
+    def _heard(self, listen: Listen, event: EarEvent) -> None:
+        if self._listen is not listen or self._over:
+            return
+        if isinstance(event, SpeechBegan):
+            play_id = self._play_id
+            self._hand_on(SpeechStarted(listen.listen_id))
+            self._barged_in = play_id is not None and self._stopped == play_id
+            return
+        self._stop_listening()
+        self._record_speech(event)
+        if isinstance(event, NotHeard):
+            log.warning("call %s: the caller is not heard: %s", self.call.call_id, event.reason)
+            self._hand_on(HearingFailed(listen.listen_id, event.reason))
+        else:
+            self._hand_on(SpeechHeard(listen.listen_id, event))
+
+    def _hand_on(self, event: Event) -> None:
+        self._do(lambda: self._run.handle(event, self._loop.time()))
 
     async def _perform(self, request_id: int, asked: Asked) -> None:
         began = self._loop.time()
@@ -525,6 +583,23 @@ class LiveCall:
             case _:
                 pass
 
+    def _record_speech(self, event: Recognition | NotHeard) -> None:
+        if isinstance(event, NotHeard):
+            self._record("speech", "caller", {"error": event.reason})
+            return
+        # What was said may be secret, as keys may be; the step's row says it where it may be said.
+        best = event.hypotheses[0].confidence if event.hypotheses else None
+        began = self._epoch_ms + self._listen_from * 1000
+        data: dict[str, object] = {
+            "from_at": round(began + event.began_ms),
+            "until_at": round(began + event.ended_ms),
+            "took_ms": event.took_ms,
+            "hypotheses": len(event.hypotheses),
+            "confidence": None if best is None else round(best, 3),
+            "barged_in": self._barged_in,
+        }
+        self._record("speech", "caller", data)
+
     def _leg_begins(self, leg_id: str, target: Target, **more: object) -> None:
         self._legs.add(leg_id)
         data: dict[str, object] = {
@@ -566,6 +641,7 @@ class LiveCall:
                 "try_no": step.try_no,
                 "input_mode": step.input_mode,
                 "input": step.input,
+                "confidence": step.confidence,
                 "barged_in": step.barged_in,
                 "heard_ms": step.heard_ms,
                 "exit": step.exit,
@@ -620,6 +696,7 @@ class LiveCall:
             self._ended = Ended("system", event.cause, self._run.last_block)
         self._over = True
         self._cancel_making()
+        self._stop_listening()
         for leg_id in list(self._whispers):
             self._stop_whispering(leg_id)
         for request_id in list(self._requests):

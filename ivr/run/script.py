@@ -35,6 +35,7 @@ from gateway.call import (
 )
 from ivr.flow.model import Flow
 from ivr.flow.nodes.dialling import Acceptance
+from ivr.hearing import Hypothesis
 from ivr.run.actions import (
     Action,
     Answer,
@@ -46,6 +47,7 @@ from ivr.run.actions import (
     Ended,
     EndedBy,
     Hangup,
+    Listen,
     Log,
     Mark,
     Play,
@@ -58,16 +60,18 @@ from ivr.run.actions import (
     SendKeys,
     StepDone,
     StepRecord,
+    StopListening,
     StopPlaying,
     Tag,
     Whisper,
 )
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
-from ivr.run.events import Event, PlayFailed, RequestDone
+from ivr.run.events import Event, HearingFailed, PlayFailed, RequestDone, SpeechHeard, SpeechStarted
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.hunt import Member
 from ivr.run.requests import Asked, NoReply, Reply
+from ivr.run.voice import Voice, seconds_of
 
 Deed = Literal["answer", "accept", "busy", "refuse", "offline", "fail", "hangup"]
 """What a seat does that is rung, or talks."""
@@ -306,6 +310,8 @@ class Script:
         self.silences: list[tuple[float, float]] = []
         """When the caller, his call taken, heard nothing: from, until. One that still lasts is not among them."""
         self._silent_from: float | None = None
+        self.voice = Voice()
+        """The caller's, and whoever listens to it."""
         self.keys_sent = ""
         """Keys that the flow pressed."""
         self.ended: Ended | None = None
@@ -371,6 +377,39 @@ class Script:
         for key in keys:
             self.waits(gap)
             self.happens(KeyPressed(key, source))
+
+    def says(self, text: str, confidence: float = 0.9, *alternatives: Hypothesis, seconds: float | None = None) -> None:
+        """Say something, to whoever listens now, and wait until that is known; it may be taken for something else.
+
+        ``seconds`` is how long it takes; by the number of words unless given.
+        """
+        self.speaks((Hypothesis(text, confidence), *alternatives), seconds)
+
+    def mumbles(self, seconds: float = 1.0) -> None:
+        """Say something that nobody understands."""
+        self.speaks((), seconds)
+
+    def speaks(self, hypotheses: Sequence[Hypothesis], seconds: float | None = None) -> None:
+        """The same, for what it may be taken for, best first."""
+        length = seconds_of(hypotheses) if seconds is None else seconds
+        what = f'"{hypotheses[0].text}"' if hypotheses else "something unclear"
+        if self.run.secret_input:
+            what = "something secret"
+        coming = list(self.voice.speaks(hypotheses, length, self.now))
+        if coming:
+            self._tell(f"the caller says {what}")
+        else:
+            why = "too short to be heard over the beginning of a prompt" if self.voice.listened_to else "nobody listens"
+            self._tell(f"the caller says {what}: {why}")
+        for at, event in coming:
+            self._comes(at, event)
+        self.waits(coming[-1][0] - self.now if coming else length)
+
+    def cannot_be_heard(self, *, fails: bool = True) -> None:
+        """From now on nobody can listen; or somebody can again."""
+        self.voice.fails = fails
+        if (lost := self.voice.lost()) is not None:
+            self.happens(lost)
 
     def hangs_up(self) -> None:
         """The caller does."""
@@ -473,6 +512,8 @@ class Script:
                 if event.request_id not in self._unanswered:
                     continue
                 self._unanswered.remove(event.request_id)
+            if isinstance(event, SpeechStarted | SpeechHeard | HearingFailed) and not self.voice.told(event):
+                continue
             if isinstance(event, CallerLeft):
                 self.left_at = len(self.actions)
             self._tell_event(event)
@@ -510,6 +551,12 @@ class Script:
                 self._play(action)
             case StopPlaying():
                 self._stop()
+            case Listen():
+                self.voice.listen(action, self.now)
+                if (lost := self.voice.lost()) is not None:
+                    self._at_once.append(lost)
+            case StopListening(listen_id):
+                self.voice.stop(listen_id)
             case Ringback(on):
                 self.ringback = on
             case Dial(leg_id, target):
@@ -553,6 +600,7 @@ class Script:
                 self._tell(f"{kind}: {value}")
             case StepDone(record):
                 self.records.append(record)
+                self._tell_step(record)
             case Hangup(cause):
                 self._stop()
                 self._tell(f"the flow hangs up: {cause}")
@@ -671,8 +719,19 @@ class Script:
             case LegEnded(leg_id=leg, by=by):
                 self._tell(f"{self._rung[leg]} {'hangs up' if by == 'agent' else 'is lost'}")
 
+    def _tell_step(self, record: StepRecord) -> None:
+        if record.input_mode == "speech":
+            self._tell(f"{heard_in(record)}: {record.exit}")
+
     def _tell(self, what: str) -> None:
         self.transcript.append(f"{self.now:7.1f}  {self.run.last_block:<16}  {what}")
+
+
+def heard_in(record: StepRecord) -> str:
+    """What was heard in a try, and how sure that is."""
+    if record.input is None:
+        return "what was heard is secret" if record.confidence is not None else "nothing was understood"
+    return f'heard "{record.input}" {record.confidence or 0.0:.2f}'
 
 
 def _name(item: PlayItem) -> str:

@@ -57,6 +57,7 @@ from ivr.site.model import (
 from ivr.site.monitoring import MonitoringPart
 from ivr.site.numbers import Callers, Direct, NumberRule, ambiguous
 from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
+from ivr.site.recognition import RecognitionPart, read_recognition
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.secrets import read_secrets
 from ivr.site.tls import TlsPart, read_tls
@@ -237,6 +238,7 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "clients.'USER'": ClientPart,
         "speech.voices.LANGUAGE": _Voice,
         "monitoring": MonitoringPart,
+        "recognition.LANGUAGE": RecognitionPart,
         "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
         "limits": _Limits,
         "calendars.NAME": CalendarSettings,
@@ -339,6 +341,11 @@ class _Loading:
             prompts=self._path_of("prompts", "prompts"),
             records=self._records(),
             voices=voices,
+            recognition=MappingProxyType(
+                self._each(
+                    "recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader)
+                )
+            ),
             numbers=numbers,
             seats=MappingProxyType(seats),
             groups=MappingProxyType(groups),

@@ -13,6 +13,7 @@ from ivr.flow.model import Place
 from ivr.site.numbers import NumberRule, most_exact
 from ivr.site.reach import Reach
 from ivr.site.rtc_model import Client, RtcSettings
+from ivr.speech.recognition.choice import EngineChoice
 from ivr.speech.voice import Voice, wanted_voice
 from ivr.table import Table
 
@@ -221,6 +222,8 @@ class Site:
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
     monitoring: MonitoringSettings | None = None
     """None: nobody watches."""
+    recognition: Mapping[str, EngineChoice] = field(default_factory=dict)
+    """What hears a language, by its code; see :func:`~ivr.speech.recognition.choice.choice_for` for the others."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All of them by name: flows use some in headers."""
     country: str = ""

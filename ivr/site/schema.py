@@ -26,7 +26,14 @@ VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
 """How the parts are written that are one value."""
 
 SHORT: Final[Mapping[str, str]] = MappingProxyType(
-    {"numbers": "flow", "seats": "password", "clients": "password", "webhooks": "url", "speech.voices": "voice"}
+    {
+        "numbers": "flow",
+        "seats": "password",
+        "clients": "password",
+        "webhooks": "url",
+        "speech.voices": "voice",
+        "recognition": "engine",
+    }
 )
 """Where one value alone stands for several settings: the setting it is."""
 

@@ -10,6 +10,7 @@ import pytest
 from gateway.call import Target
 from ivr.calendar.model import Closing
 from ivr.flow.loader import load_flows
+from ivr.hearing import Hypothesis
 from ivr.records.database import open_database
 from ivr.records.events import RecordEvent
 from ivr.replay.as_test import masked
@@ -74,6 +75,7 @@ def _event(record: StepRecord) -> RecordEvent:
         "try_no",
         "input",
         "input_mode",
+        "barged_in",
         "exit",
         "next_block",
         "error",
@@ -119,8 +121,8 @@ def test_silence_and_wrong_keys(site: Path) -> None:
 def test_digits(site: Path) -> None:
     played = call()
     played.presses("3", after="Welcome to the demonstration line.")
-    played.presses("0123#", after="Enter some digits, and then the hash key.")
-    played.presses("1", after="Was that right? For yes, press 1. For no, press 2.")
+    played.presses("0123#", after="Say some digits. Or enter them, and then the hash key.")
+    played.presses("1", after="Was that right? Say yes or no. Or press 1 for yes, 2 for no.")
     played.hangs_up()
     text = recorded(played)
     assert "went another way" not in text
@@ -292,6 +294,60 @@ def test_nobody_answers_and_the_caller_leaves_while_it_rings(site: Path) -> None
     assert "sales" in played.path
     played.hangs_up()
     assert "went another way" not in recorded(played)
+
+
+SPOKEN = """\
+flow: spoken
+start: choose
+on_error: bye
+vars: {pin: {type: digits, secret: yes}}
+blocks:
+  choose:
+    - answer
+    - menu:
+        prompt: {say: 'What is it about?'}
+        keys: {'1': {say: [sales, new order], go: free}, '2': {say: code, go: code}}
+        failed: bye
+  free:
+    - ask: {prompt: {say: 'Tell me.'}, intents: {buy: {say: buy, go: bye}}, into: said, failed: bye}
+    - goto: choose
+  code:
+    - collect: {into: pin, prompt: {say: 'Your code?'}, digits: 4, speech: digits, failed: bye}
+    - goto: bye
+  bye: [hangup]
+"""
+
+
+def test_what_was_said_is_said_again(site: Path) -> None:
+    Path("flows/spoken.yaml").write_text(SPOKEN, encoding="utf-8")
+    played = call("spoken")
+    played.hears("What is it about?")
+    played.waits(0.3)
+    played.speaks([Hypothesis("new order", 0.45, "1"), Hypothesis("code", 0.2, "2")])
+    played.hears_all()
+    played.mumbles()
+    played.hears_all()
+    played.speaks([Hypothesis("new order", 0.812345, "1"), Hypothesis("code", 0.1, "2")])
+    played.hears_all()
+    played.says("it rains")
+    played.cannot_be_heard()
+    played.cannot_be_heard(fails=False)
+    played.presses("2")
+    played.hears_all()
+    played.says("one two three four")
+    played.until_over()
+    assert played.path == ("choose", "free", "choose", "code", "bye")
+    text = recorded(played, flow="spoken")
+    assert "went another way" not in text
+    unsure = "{text: 'new order', confidence: 0.45, alternatives: [{text: 'code', confidence: 0.2}]}"
+    assert f"- {{says: {unsure}, talks_over: yes}}\n" in text
+    assert "says: {text: 'new order', confidence: 0.812," in text
+    assert "mumbles: 1s\n" in text
+    assert "- says: 'it rains'\n" in text
+    assert "- hearing: fails\n" in text
+    assert "- hearing: works\n" in text
+    assert "three four" not in text
+    assert "# what was entered in block code is secret: the keys here are made up\n" in text
 
 
 def test_a_call_that_is_not_there(site: Path) -> None:

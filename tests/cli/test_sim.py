@@ -42,6 +42,15 @@ def test_what_would_happen_for_programs(site: Path) -> None:
     assert found["heard"][0] == {"at": 0.0, "what": "Welcome to the demonstration line.", "spoken": True}
 
 
+def test_what_would_happen_to_one_who_also_speaks(site: Path) -> None:
+    answers = ["--keys", "9", "--say", "the latest news", "--keys", "/say go back 0.8", "--say", "operator please"]
+    result = ivr("try", "--call", "1321", "--at", "2026-10-01 09:30", *answers)
+    assert result.exit_code == 0, result.stderr
+    assert 'menu heard "the latest news" 0.90: 1  → news' in result.stdout
+    assert 'menu heard "go back" 0.80: *  → choose' in result.stdout
+    assert result.stdout.splitlines()[-1].endswith("path choose > news > choose > operator > bye")
+
+
 def test_a_number_that_nobody_answers(site: Path) -> None:
     result = ivr("try", "--call", "9999999")
     assert (result.exit_code, result.stdout) == (
@@ -56,7 +65,8 @@ def test_a_number_that_nobody_answers(site: Path) -> None:
     [
         (["--at", "noon"], "'noon' is not a day and time"),
         (["--seat", "2001=asleep"], "'2001=asleep' is not SEAT=DEED"),
-        (["--keys", "x"], "'x' means nothing here"),
+        (["--call", "1302", "--keys", "x"], "'x' means nothing here: it is no keys, and block ask_order does not listen"),
+        (["--keys", "1", "--seat", "2001=busy", "--say", "hello"], "'hello' was not said: the call is over before"),
         (["--seat", "2001=busy", "--keys", "1", "--keys", "1"], "'1' was not pressed: the call is over before"),
     ],
 )

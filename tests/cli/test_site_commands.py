@@ -186,7 +186,10 @@ def test_steps_stand_under_their_call_with_their_lines(site: Path) -> None:
     story.step(1, "welcome", 0, 2, verb="play", line=9, exit="next", next_block="menu", **named)
     story.step(2, "menu", 5, 5, verb="language", line=14, exit="next", **named)
     story.step(3, "menu", 2, 5, verb="menu", line=12, input="9", exit="9", next_block="called", **named)
-    story.step(4, "ask", 5, 6, verb="set", line=4, exit="failed", error="'x' is no number", **{**named, "flow": "id"})
+    spoken = {"verb": "ask", "line": 16, "input_mode": "speech"}
+    story.step(4, "ask", 5, 6, **spoken, input="the workshop", confidence=0.375, exit="no_match", **named)
+    story.step(5, "ask", 6, 7, **spoken, exit="repair", next_block="ask", **named)
+    story.step(6, "ask", 5, 6, verb="set", line=4, exit="failed", error="'x' is no number", **{**named, "flow": "id"})
     story.at(0, "leg.created", "a", role="caller", kind="sip", account=None).at(0, "leg.answered", "a", codec="PCMA")
     story.at(5, "leg.created", "b", role="agent", kind="rtc", account="alice")
     refused = {"invitation_state": "refused", "invitation_error": "busy"}
@@ -194,10 +197,12 @@ def test_steps_stand_under_their_call_with_their_lines(site: Path) -> None:
     story.at(6, "call.ended", ended_by="caller", end_cause="bye")
     write(engine, story.events)
     lines = ivr("calls", "--steps").stdout.splitlines()
-    assert lines[-6:] == [
+    assert lines[-8:] == [
         "    0.0  welcome  main.yaml:9   play      → menu",
         "    5.0  menu     main.yaml:14  language",
         '    2.0  menu     main.yaml:12  menu      "9"  → called',
+        '    5.0  ask      main.yaml:16  ask       said "the workshop" 0.38  no_match',
+        "    6.0  ask      main.yaml:16  ask       said something  repair  → ask",
         "    5.0  ask      id:4          set       failed  ('x' is no number)",
         "    caller sip: answered, PCMA",
         "    agent rtc alice: busy, 486, invitation refused: busy",
@@ -207,7 +212,13 @@ def test_steps_stand_under_their_call_with_their_lines(site: Path) -> None:
         ("flows/main.yaml", 9, "welcome", "play"),
         ("flows/main.yaml", 14, "menu", "language"),
         ("flows/main.yaml", 12, "menu", "menu"),
+        ("flows/main.yaml", 16, "ask", "ask"),
+        ("flows/main.yaml", 16, "ask", "ask"),
         (None, 4, "ask", "set"),
+    ]
+    assert [(step["input_mode"], step["input"], step["confidence"]) for step in steps[3:5]] == [
+        ("speech", "the workshop", 0.375),
+        ("speech", None, None),
     ]
 
 

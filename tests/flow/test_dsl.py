@@ -269,7 +269,7 @@ words = st.sampled_from(
         "\x85",
         "\0",
     ]
-    + [f"{name} " for name in [*VERBS, "key", "failed", "5s"]]
+    + [f"{name} " for name in [*VERBS, "key", "intent", "failed", "5s"]]
 )
 
 

@@ -139,7 +139,7 @@ def test_verbs_are_there_or_planned_but_not_both() -> None:
 @pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.name)
 def test_the_example_of_every_verb_loads(verb: object) -> None:
     example = VERBS[verb.name].example  # type: ignore[attr-defined]
-    named = "go_on ask_order sales_gold sales support operator voicemail sorry main_menu bye after_hours"
+    named = "go_on ask_order sales_gold sales support repair operator voicemail sorry main_menu bye after_hours"
     lines = "\n".join(f"    {line}" for line in example.splitlines())
     heads = "flow: main\nstart: first\nlanguages: [en, zh]\n"
     heads += "vars: {tier: {type: text, default: x}, visits: {type: number, default: 0}"
@@ -153,7 +153,7 @@ def test_the_example_of_every_verb_loads(verb: object) -> None:
 
 def _continues(example: str) -> bool:
     return not example.startswith(
-        ("- goto", "- menu", "- transfer", "- ring:", "- confirm", "- switch", "- hours", "- split")
+        ("- goto", "- menu", "- ask", "- transfer", "- ring:", "- confirm", "- switch", "- hours", "- split")
     )
 
 

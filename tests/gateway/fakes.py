@@ -25,6 +25,8 @@ class Media:
         self.loops = 0
         """How often an endless play was begun."""
         self.takes_key_events = True
+        self.listening: list[bool] = []
+        """What was asked, in order."""
         self.closed = False
         self.waits_ms = 0
 
@@ -41,6 +43,9 @@ class Media:
 
     def stop_playing(self) -> None:
         self.playing = None
+
+    def listen(self, on: bool) -> None:
+        self.listening.append(on)
 
     def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
         if len(self.keys + keys) > 128:

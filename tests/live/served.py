@@ -50,7 +50,7 @@ class Running:
             "numbers": {"1000": "main"},
             **settings,
         }
-        self.file.write_text(yaml.safe_dump(self.settings))
+        self.rewrites()
         self.address = f"127.0.0.1:{port}"
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
@@ -58,6 +58,10 @@ class Running:
         assert site is not None
         self.service = Service(site)
         self.awaits(self.service.start())
+
+    def rewrites(self) -> None:
+        """The site file, as the settings are now."""
+        self.file.write_text(yaml.safe_dump(self.settings))
 
     def awaits(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)

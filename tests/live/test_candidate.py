@@ -62,5 +62,12 @@ def test_differences_are_told_by_block_step_and_setting() -> None:
     assert changes(sample(), sample(TEXT.replace("'Order {call.did}'", "'Yes {call.did}'"))) == (
         "~ block a: say: text: 'Order {call.did}' → 'Yes {call.did}'",
     )
+
+    def asked(words: str) -> str:
+        return TEXT.replace("goto: b", f"menu: {{prompt: hello, keys: {{'1': {{say: {words}, go: b}}}}, failed: b}}")
+
+    assert changes(sample(asked("[sales, orders]")), sample(asked("{en: sales}"))) == (
+        "~ block a: menu: speech: [1: sales, orders] → [1: en sales]",
+    )
     added = TEXT.replace("goto: b", "goto: c") + "  c:\n    - goto: b\n"
     assert changes(sample(), sample(added)) == ("~ block a: goto: exit next b → c", "+ block c")

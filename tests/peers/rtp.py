@@ -62,7 +62,13 @@ class Speech:
         self.ticks = 0
         """Packet times of 20 ms gone by."""
 
-    def say(self, part: Tone | Key) -> Iterator[Packet]:
+    def say(self, part: Tone | Key | Sound) -> Iterator[Packet]:
+        if isinstance(part, Sound):
+            samples = np.round(np.pad(part.samples, (0, -len(part.samples) % _SAMPLES)) * 32767).astype(np.int16)
+            for at in range(0, len(samples), _SAMPLES):
+                body = _encode(samples[at : at + _SAMPLES], self._payload)
+                yield self._packet(self._payload, False, self.ticks, body)
+            return
         if isinstance(part, Tone):
             for _ in range(round(part.seconds / _PTIME_S)):
                 body = _tone_frame(part.hz, self.ticks, self._payload)
@@ -119,6 +125,7 @@ class Handset:
         self._socket.bind(("127.0.0.1", port))
         self._file = folder / f"handset-{port}.wav"
         self._keys: list[str] = []
+        self._said: list[Sound] = []
         self._closed = threading.Event()
         self._heard_s = 0.0
         self.payloads_heard: set[int] = set()
@@ -134,6 +141,10 @@ class Handset:
 
     def presses(self, keys: str) -> None:
         self._keys.extend(keys)
+
+    def says(self, sound: Sound) -> None:
+        """Once, in place of the tone."""
+        self._said.append(sound)
 
     def listens(self) -> None:
         self._heard_s = self.recorded().seconds
@@ -181,7 +192,11 @@ class Handset:
         speech = Speech(payload=self._payload)
         begin = time.monotonic()
         while not self._closed.is_set():
-            part = Key(self._keys.pop(0)) if self._keys else Tone(self.tone, _PTIME_S)
+            part: Tone | Key | Sound = Tone(self.tone, _PTIME_S)
+            if self._keys:
+                part = Key(self._keys.pop(0))
+            elif self._said:
+                part = self._said.pop(0)
             for packet in speech.say(part):
                 try:
                     self._socket.sendto(packet.data, to)

@@ -64,6 +64,13 @@ def test_what_a_chart_knows(chart: Chart) -> None:
     assert chart.boxes["forgotten"].steps == ()
 
 
+def test_arrows_say_the_words_of_keys() -> None:
+    steps = "menu: {prompt: hello, keys: {'1': {say: {en: sales, de: Verkauf}, go: bye}, '2': bye}}"
+    flows = load_text(f"flow: office\nstart: a\non_error: bye\nblocks:\n  a:\n    - {steps}\n  bye: [hangup]\n")
+    (arrow,) = chart_of(flows.drafts["office"]).boxes["a"].arrows
+    assert arrow.exits == ("1 “sales”", "2")
+
+
 def test_a_part(chart: Chart) -> None:
     assert list(chart.part("forgotten").boxes) == ["forgotten", "bye"]
     assert list(chart.part("forgotten", 0).boxes) == ["forgotten"]

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from gateway.call import Target
 from ivr.flow.loader import load_text
 from ivr.flow.model import Flow
+from ivr.hearing import Hypothesis
 from ivr.records.events import RecordEvent
 from ivr.records.recorded import RecordedCall, RecordedStep
+from ivr.run.actions import StepRecord
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.script import Outside, Script, nobody_outside
@@ -48,8 +50,9 @@ def acted(
             round(record.began * 1000),
             round(record.ended * 1000),
             record.try_no,
-            record.input,
-            record.input is None and record.input_mode == "keys",
+            None if record.input_mode == "speech" else record.input,
+            _said(record),
+            record.input_mode is not None and record.input is None and _said(record) is None,
             bool(record.barged_in),
             record.exit,
             record.next_block,
@@ -60,6 +63,13 @@ def acted(
     )
     arrived_ms = round(ARRIVED.timestamp() * 1000)
     return RecordedCall("c1", of.name, "4930123", "", "1000", arrived_ms, str(script.ended_by), steps)
+
+
+def _said(record: StepRecord) -> tuple[Hypothesis, ...] | None:
+    """None too if it is secret."""
+    alternatives = (record.detail or {}).get("alternatives")
+    assert alternatives is None or isinstance(alternatives, list)
+    return None if alternatives is None else tuple(Hypothesis(**one) for one in alternatives)
 
 
 def events(call: RecordedCall) -> list[RecordEvent]:
@@ -86,8 +96,8 @@ def events(call: RecordedCall) -> list[RecordEvent]:
                     "from_at": start + step.from_ms,
                     "until_at": start + step.until_ms,
                     "try_no": step.try_no,
-                    "input": step.keys,
-                    "input_mode": "keys" if step.keys or step.secret else None,
+                    "input": step.keys if not step.said else step.said[0].text,
+                    "input_mode": "speech" if step.said is not None else "keys" if step.keys or step.secret else None,
                     "barged_in": step.barged_in,
                     "exit": step.exit,
                     "next_block": step.next_block,

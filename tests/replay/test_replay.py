@@ -234,7 +234,7 @@ def test_limits_decide_as_they_did_and_chance_is_not_known() -> None:
 def test_secrets_are_not_known() -> None:
     call = acted(OFFICE_FLOW, presses("3", "4711"))
     found = compare(call, replay(call, OFFICE_FLOW, environment(OFFICE_FLOW)))
-    assert (found.outcome, found.reason) == ("unknown", "what was pressed in block ask_pin is secret")
+    assert (found.outcome, found.reason) == ("unknown", "what was answered in block ask_pin is secret")
 
 
 def test_the_findings_count_the_most_frequent_first() -> None:

@@ -92,3 +92,46 @@ blocks:
     - log: 'caller left in {last.block}'
     - end
 """
+
+
+SHOP = """\
+on_error: sorry
+vars:
+  pin: {type: digits, secret: true}
+blocks:
+  welcome:
+    - menu:
+        prompt: main_menu
+        keys:
+          '1': {say: [sales, new order], go: sales}
+          '2': {say: [order, where is my order], go: number}
+          '0': {say: operator, do: [{tag: {by: '{heard.text}'}}], go: operator}
+          '5': secret
+        no_input: [still_there]
+        no_match: [not_understood]
+        failed: operator
+  sales:
+    - ask:
+        prompt: what_is_it_about
+        intents:
+          buy: {say: [buy a bicycle, new bicycle], go: number}
+          hire: {say: [hire, rent], go: bye}
+        into: said
+        next: bye
+        failed: operator
+  number:
+    - collect: {into: order, prompt: enter_order, digits: 4, check: order != '1234', speech: digits, failed: operator}
+    - confirm: {prompt: is_that_right, speech: yes, yes: bye, no: number, failed: operator}
+  secret:
+    - collect: {into: pin, prompt: enter_pin, digits: 4, check: pin == '4711', speech: digits, failed: operator}
+    - log: 'heard {coalesce(heard.text, "nothing")}'
+    - goto: bye
+  operator:
+    - transfer: {to: 'sip:2001', ring: 5s, answered: bye, busy: bye, refused: bye, no_answer: bye, offline: bye}
+  sorry:
+    - play: technical_problem
+    - hangup
+  bye:
+    - hangup
+"""
+"""A flow that listens in all the ways there are."""

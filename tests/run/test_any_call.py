@@ -25,6 +25,7 @@ from gateway.call import (
     PlayEnded,
 )
 from ivr.flow.model import Flow
+from ivr.hearing import Hypothesis, Recognition
 from ivr.run.actions import (
     Action,
     Answer,
@@ -34,19 +35,21 @@ from ivr.run.actions import (
     Drop,
     Ended,
     Hangup,
+    Listen,
     OfferEnded,
     OfferStarted,
     Play,
     Reject,
     Request,
     StepDone,
+    StopListening,
     StopPlaying,
 )
-from ivr.run.events import Event, PlayFailed, RequestDone
+from ivr.run.events import Event, HearingFailed, PlayFailed, RequestDone, SpeechHeard, SpeechStarted
 from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.requests import Delivered, HttpResponse, NoReply, PluginResult, TableRow
 from ivr.run.script import A_CALLER
-from tests.run.flows import ENVIRONMENT, OFFICE, flow
+from tests.run.flows import ENVIRONMENT, OFFICE, SHOP, flow
 
 LOOPS = """\
 on_error: again
@@ -128,6 +131,22 @@ REPLIES = st.sampled_from(
     ]
 )
 
+SAID = st.builds(
+    Recognition,
+    st.lists(
+        st.builds(
+            Hypothesis,
+            st.sampled_from(["sales", "1 2 3 5", "yes", "no", "buy a bicycle", "1234", "", "hm"]),
+            st.floats(0.0, 1.0),
+            st.sampled_from([None, "1", "buy", "yes", "unheard_of"]),
+        ),
+        max_size=3,
+    ).map(tuple),
+    st.just(0),
+    st.just(500),
+    st.just(100),
+)
+
 LEGS = [f"leg{n}" for n in range(1, 6)]
 EVENTS = st.one_of(
     st.builds(KeyPressed, st.sampled_from("012345*#"), st.sampled_from(["rfc4733", "info", "inband"])),
@@ -144,6 +163,9 @@ EVENTS = st.one_of(
     st.builds(LegHeld, st.sampled_from(LEGS)),
     st.sampled_from([Answered(), MediaStarted(), CallerHeld(), CallerRetrieved()]),
     st.builds(RequestDone, st.integers(1, 4), REPLIES, st.floats(0.0, 5.0)),
+    st.builds(SpeechStarted, st.integers(1, 5)),
+    st.builds(SpeechHeard, st.integers(1, 5), SAID),
+    st.builds(HearingFailed, st.integers(1, 5), st.just("it died")),
 )
 LAST = st.sampled_from([CallerLeft("caller", "bye"), CallerLeft("network", "lost"), CallEnded(None, ()), None])
 MOMENTS = st.lists(
@@ -164,6 +186,8 @@ class Owner:
     legs: set[str] = field(default_factory=set)
     offered: set[str] = field(default_factory=set)
     asked: set[int] = field(default_factory=set)
+    listening: int | None = None
+    listenings: set[int] = field(default_factory=set)
     answer_asked: bool = False
     ended: Ended | None = None
     over: bool = False
@@ -190,6 +214,15 @@ class Owner:
                 self.plays.add(play_id)
             case StopPlaying():
                 self.playing = None
+            case Listen(listen_id, wanted):
+                assert self.listening is None, "one listening at a time"
+                assert listen_id not in self.listenings
+                assert wanted.phrases or wanted.type, "there is something to listen for"
+                self.listening = listen_id
+                self.listenings.add(listen_id)
+            case StopListening(listen_id):
+                assert listen_id == self.listening
+                self.listening = None
             case OfferStarted(leg_id):
                 assert leg_id not in self.offered
                 self.offered.add(leg_id)
@@ -229,6 +262,8 @@ class Owner:
                 if request_id not in self.asked:
                     return
                 self.asked.remove(request_id)
+            case SpeechHeard(listen_id=listen_id) | HearingFailed(listen_id=listen_id) if listen_id == self.listening:
+                self.listening = None
             case LegFailed(leg_id=leg) | LegEnded(leg_id=leg):
                 self.legs.discard(leg)
             case PlayEnded(play_id=play_id) | PlayFailed(play_id=play_id) if play_id == self.playing:
@@ -242,7 +277,9 @@ class Owner:
             self.does(self.run.handle_timer(self.now))
 
 
-@pytest.fixture(scope="module", params=[OFFICE, LOOPS, DULL, ASKING], ids=["office", "loops", "dull", "asking"])
+@pytest.fixture(
+    scope="module", params=[OFFICE, LOOPS, DULL, ASKING, SHOP], ids=["office", "loops", "dull", "asking", "shop"]
+)
 def sample(request: pytest.FixtureRequest) -> Flow:
     return flow(request.param)
 
@@ -273,6 +310,7 @@ def test_any_call_comes_to_one_end(sample: Flow, moments: list[tuple[float, Even
     assert owner.run.ended_by == owner.ended.by
     assert not owner.legs, "everybody who was dialled was dropped, failed or hung up"
     assert not owner.offered
+    assert owner.listening is None, "nobody listens any more"
     assert not owner.asked, "nobody waits for an answer any more"
     assert owner.seq > 0 or owner.run.path == ()
 

@@ -2,92 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ivr.flow.model import InputSettings
-from ivr.run.input import CutPrompt, Digits, Failure, KeyInput, Matcher, PlayPrompt, TryOver, TypedAhead
-
-SETTINGS = InputSettings(timeout=5.0, gap=3.0, tries=3)
-
-
-@dataclass
-class Keys:
-    """Waits for one of some exact key sequences."""
-
-    wanted: tuple[str, ...]
-
-    def match(self, keys: str) -> str | None:
-        return keys if keys in self.wanted else None
-
-    def goes_on(self, keys: str) -> bool:
-        return any(len(wanted) > len(keys) and wanted.startswith(keys) for wanted in self.wanted)
-
-
-@dataclass
-class Caller:
-    """Presses keys, waits, and remembers what the input asked for. Prompts end when :meth:`hears_all` says so."""
-
-    matcher: Matcher
-    settings: InputSettings = SETTINGS
-    typed: str = ""
-    items: int = 2
-    finish_empty: bool = False
-    now: float = 100.0
-    asks: list[PlayPrompt | CutPrompt | TryOver] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.typed_ahead = TypedAhead()
-        for key in self.typed:
-            self.typed_ahead.push(key)
-        self.input = KeyInput(
-            self.matcher,
-            self.settings,
-            self.typed_ahead,
-            prompts_after=lambda _: self.items,
-            finish_empty=self.finish_empty,
-        )
-        self.asks += self.input.start(self.now)
-
-    def presses(self, keys: str, *, gap: float = 0.2) -> None:
-        for key in keys:
-            self.waits(gap)
-            if not self.typed_ahead.forgives(key, self.now):
-                self.asks += self.input.key(key, self.now)
-
-    def hears_all(self) -> None:
-        self.now += 2.0
-        self.asks += self.input.prompt_ended(self.now)
-
-    def waits(self, seconds: float) -> None:
-        until = self.now + seconds
-        while (timer := self.input.next_timer()) is not None and timer <= until:
-            self.now = max(self.now, timer)
-            self.asks += self.input.handle_timer(self.now)
-        self.now = until
-
-    @property
-    def prompts(self) -> list[PlayPrompt]:
-        return [ask for ask in self.asks if isinstance(ask, PlayPrompt)]
-
-    @property
-    def tries(self) -> list[TryOver]:
-        return [ask for ask in self.asks if isinstance(ask, TryOver)]
-
-    @property
-    def outcomes(self) -> list[tuple[str, str]]:
-        return [(over.outcome, over.keys) for over in self.tries]
-
-    @property
-    def left_over(self) -> str:
-        left = ""
-        while self.typed_ahead:
-            left += self.typed_ahead.pop()
-        return left
-
+from ivr.run.input import CutPrompt, Digits, Failure, PlayPrompt
+from ivr.run.typed_ahead import TypedAhead
+from tests.run.asked import SETTINGS, Caller, Keys
 
 MENU = Keys(("1", "2", "20", "2003", "*"))
 

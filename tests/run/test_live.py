@@ -12,6 +12,7 @@ import pytest
 
 from gateway.call import (
     Answered,
+    AudioHeard,
     CallEnded,
     CallerHeld,
     CallerLeft,
@@ -29,6 +30,7 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
+from ivr.hearing import EarEvent, Hypothesis, NotHeard, Recognition, SpeechBegan, Wanted
 from ivr.records.events import RecordEvent
 from ivr.run.actions import PlayItem, PlayRecording, PlayText
 from ivr.run.conversation import CallFacts
@@ -143,6 +145,25 @@ class Telephone:
     def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
         self._ask(f"send_keys {keys}")
 
+    def listen(self, on: bool) -> None:
+        self._ask(f"listen {on}")
+
+
+class ListensTo:
+    """One caller, for one utterance; the test says what is heard."""
+
+    def __init__(self, wanted: Wanted, tell: Callable[[EarEvent], None]) -> None:
+        self.wanted = wanted
+        self.tell = tell
+        self.heard: list[bytes] = []
+        self.closed = False
+
+    def feed(self, pcm: bytes) -> None:
+        self.heard.append(pcm)
+
+    def close(self) -> None:
+        self.closed = True
+
 
 class Stage:
     """One call, its flow, its sounds and its journal."""
@@ -157,6 +178,7 @@ class Stage:
         self.cannot_speak: Exception | None = None
         self.missing: set[str] = set()
         self.replies: list[Reply] = []
+        self.ears: list[ListensTo] = []
         self.sent: list[tuple[Asked, str]] = []
         """What was asked without an answer being awaited, and for which call."""
         sample = flow(text)
@@ -171,6 +193,7 @@ class Stage:
             node_id="n",
             sounds=self,
             outside=self,
+            ears=self,
             journal=self,
             loop=asyncio.get_running_loop(),
             on_over=self.over.append,
@@ -193,6 +216,10 @@ class Stage:
             if self.cannot_speak is not None:
                 raise self.cannot_speak
             yield Clip(b"\xff" * 160, sentence)
+
+    def listen(self, wanted: Wanted, tell: Callable[[EarEvent], None]) -> ListensTo:
+        self.ears.append(ListensTo(wanted, tell))
+        return self.ears[-1]
 
     def send(self, asked: Asked, call_id: str) -> None:
         self.sent.append((asked, call_id))
@@ -701,3 +728,132 @@ blocks:
 
     stage = acted(story, text)
     assert stage.last("flow.step")["detail"] == {"mode": mode, "outcome": "answered"}
+
+
+# Speech. --------------------------------------------------------------------------------------------------
+
+SPEECH_MENU = """\
+blocks:
+  welcome:
+    - answer
+    - menu:
+        prompt: main_menu
+        keys: {'1': {say: [sales, the shop], go: bye}, '2': {say: repairs, go: bye}}
+        failed: bye
+  bye:
+    - hangup
+"""
+SALES = Recognition((Hypothesis("the shop", 0.91, "1"),), 1000, 1600, 42)
+
+
+def said(stage: Stage) -> list[dict[str, Any]]:
+    return [dict(event.data) for event in stage.journal if event.type == "speech"]
+
+
+def test_a_caller_speaks_over_the_prompt() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        (ear,) = stage.ears
+        assert stage.telephone.asked[-2:] == ["play 1", "listen True"]
+        assert [phrase.forms for phrase in ear.wanted.phrases] == [("sales", "the shop"), ("repairs",)]
+        stage.happens(AudioHeard(b"\1\0" * 800), AudioHeard(b"\2\0" * 800))
+        assert ear.heard == [b"\1\0" * 800, b"\2\0" * 800]
+        ear.tell(SpeechBegan(1000))
+        assert stage.telephone.asked[-1] == "stop"
+        stage.happens(PlayEnded(1, 900, False))
+        ear.tell(SALES)
+        assert ear.closed
+        assert "listen False" in stage.telephone.asked
+        # What is still on its way is for nobody, and neither is a word more of that ear.
+        stage.happens(AudioHeard(b"\3\0" * 800))
+        assert len(ear.heard) == 2
+        ear.tell(SALES)
+        (speech,) = said(stage)
+        assert speech["until_at"] - speech["from_at"] == 600
+        expected = {"took_ms": 42, "hypotheses": 1, "confidence": 0.91, "barged_in": True}
+        assert {key: speech[key] for key in expected} == expected
+        stage.ends()
+
+    stage = acted(story, SPEECH_MENU)
+    step = next(event.data for event in stage.journal if event.type == "flow.step" and event.data["verb"] == "menu")
+    assert (step["input_mode"], step["exit"], step["confidence"]) == ("speech", "1", 0.91)
+
+
+def test_neither_sound_nor_words_are_among_the_events_of_a_call() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(*[AudioHeard(b"\1\0" * 800)] * 50)
+        stage.ears[0].tell(SALES)
+        stage.ends()
+
+    stage = acted(story, SPEECH_MENU)
+    kinds = stage.kinds()
+    assert kinds.count("speech") == 1
+    assert len(kinds) < 15
+    assert not any("the shop" in str(event.data) for event in stage.journal if event.type != "flow.step")
+
+
+def test_nobody_listens() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        ear = stage.ears[0]
+        ear.tell(NotHeard("no capacity: 32 callers are being listened to in en"))
+        assert ear.closed
+        assert said(stage) == [{"error": "no capacity: 32 callers are being listened to in en"}]
+        # Keys go on being possible.
+        stage.happens(KeyPressed("1"))
+        assert stage.telephone.asked[-1] == "hangup normal"
+        stage.ends()
+
+    acted(story, SPEECH_MENU)
+
+
+def test_a_key_ends_listening() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.happens(KeyPressed("1"))
+        assert stage.ears[0].closed
+        assert "listen False" in stage.telephone.asked
+        stage.ears[0].tell(SALES)
+        assert not said(stage)
+        stage.ends()
+
+    acted(story, SPEECH_MENU)
+
+
+def test_a_caller_who_hangs_up_while_he_speaks() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        ear = stage.ears[0]
+        ear.tell(SpeechBegan(500))
+        stage.happens(CallerLeft("caller", "bye"))
+        assert ear.closed
+        ear.tell(SALES)
+        stage.happens(AudioHeard(b"\1\0" * 800))
+        stage.ends()
+        ear.tell(SALES)
+        assert not said(stage)
+
+    acted(story, SPEECH_MENU)
+
+
+def test_a_call_that_is_ended_from_elsewhere_while_somebody_listens() -> None:
+    async def story(stage: Stage) -> None:
+        stage.in_menu()
+        stage.ends("shutdown")
+        assert stage.ears[0].closed
+
+    acted(story, SPEECH_MENU)
+
+
+def test_ears_that_fail_cost_their_call_only() -> None:
+    async def story(stage: Stage) -> None:
+        def fails(wanted: Wanted, tell: Callable[[EarEvent], None]) -> ListensTo:
+            raise RuntimeError("the ears are broken")
+
+        stage.listen = fails  # type: ignore[method-assign]
+        stage.in_menu()
+        assert stage.telephone.asked[-1] == "hangup error"
+        stage.ends("error")
+
+    acted(story, SPEECH_MENU)

@@ -249,8 +249,8 @@ REFUSED = {
             "2:27 E013 a step has a word and a value (write - press: '1')",
             "2:31 E011 no step is called 'pres' (did you mean 'press'?)",
             "2:44 E014 'rtc' is not in this version yet "
-            "(there are at_block, bridged, hangup, hears, hears_text, max_silence, press, prompt_cut, rings, seat,"
-            " wait, whisper)",
+            "(there are at_block, bridged, hangup, hearing, hears, hears_text, max_silence, mumbles, press, "
+            "prompt_cut, rings, says, seat, wait, whisper)",
             "2:70 E121 '1 2' cannot be pressed (write keys in quotes: '4' or '1234#')",
             "2:83 E021 '5' has no unit (write 5s or 5m)",
             "2:87 E012 'seat' needs 'does' "

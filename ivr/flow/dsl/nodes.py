@@ -290,14 +290,14 @@ class _Maker:
         name, parts = begun
         word, key = self.word(led.items[0]), self.word(led.items[1])
         found: Entries = {}
-        for item in led.items[2:]:
-            is_steps = isinstance(item, Braces)
-            part = next((one for one in parts if (one == "do") == is_steps and one not in found), None)
-            if part is None:
-                self._nothing_more([item])
-                return
-            node = self.steps(item) if isinstance(item, Braces) else self.node(item, "text")
-            self._put(found, ScalarNode(part, node.place, length=node.length), node)
+        words = [item for item in led.items[2:] if not isinstance(item, Braces)]
+        steps = [item for item in led.items[2:] if isinstance(item, Braces)]
+        if words and "say" in parts and (said := self._words(words)) is not None:
+            self._put(found, ScalarNode("say", said.place, length=said.length), said)
+        if steps and "do" in parts:
+            done = self.steps(steps[0])
+            self._put(found, ScalarNode("do", done.place, length=done.length), done)
+        self._nothing_more([*(() if "say" in parts else words), *steps["do" in parts :]])
         value: Node = target
         if found:
             found["go"] = (ScalarNode("go", target.place, length=target.length), target)
@@ -311,6 +311,18 @@ class _Maker:
         self._put(inner, key, value)
         place = before[0].place if before else word.place
         entries[name] = (ScalarNode(name, place, length=word.length), MappingNode(tuple(inner.values()), place))
+
+    def _words(self, items: Sequence[Item]) -> Node | None:
+        """What may be said for an entry: words, or each language and its words after it."""
+        if len(items) == 1:
+            return self.node(items[0], "text")
+        if len(items) % 2:
+            self._nothing_more(items[-1:])
+            return None
+        found: Entries = {}
+        for language, words in zip(items[::2], items[1::2], strict=True):
+            self._put(found, self.word(language), self.node(words, "text"))
+        return MappingNode(tuple(found.values()), self._place(items[0]))
 
     def node(self, item: Item, style: str) -> Node:
         """The node of one value; ``style`` says how the setting it belongs to spells its values."""

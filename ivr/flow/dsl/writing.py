@@ -191,7 +191,7 @@ class _Step:
                     inner = [line.text.strip() for step in node.items for line in step_lines(step)]
                     parts.append("{ " + f"\n{self._indent}{2 * _INDENT}".join(inner) + " }")
                 elif name.text != "go":
-                    parts.append(value(node, "text", listed=True))
+                    parts.append(_words(node))
         self._add(f"{' '.join(parts)} -> {value(target or pattern)}", lines_in(pattern, choice))
 
     def _exits(self, exits: Sequence[tuple[str, ScalarNode, set[int]]]) -> None:
@@ -208,6 +208,15 @@ class _Step:
         self._body.append(Written(f"{self._indent}{_INDENT}{text}", origins))
 
 
+def _words(node: Node) -> str:
+    """What may be said: words, or each language and its words after it."""
+    if isinstance(node, MappingNode):
+        return " ".join(f"{value(language)} {_words(words)}" for language, words in node.entries)
+    if isinstance(node, SequenceNode) and len(node.items) == 1:
+        node = node.items[0]
+    return value(node, "text", listed=True)
+
+
 def value(node: Node, style: str = "word", *, listed: bool = False) -> str:
     """One value; ``listed`` where commas may stand between several."""
     if isinstance(node, SequenceNode):
@@ -218,7 +227,7 @@ def value(node: Node, style: str = "word", *, listed: bool = False) -> str:
         say = node.get("say")
         if style == "prompt" and len(node.entries) == 1 and isinstance(say, ScalarNode):
             return quoted(say.text)
-        pairs = [f"{value(key)} {value(one)}" for key, one in node.entries]
+        pairs = [f"{value(key)} {value(one, style if style == 'text' else 'word')}" for key, one in node.entries]
         return "{ " + " ".join(pairs) + " }" if pairs else "{}"
     if style == "expression":
         return _expression(" ".join(node.text.split("\n")).strip())

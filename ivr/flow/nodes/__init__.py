@@ -30,7 +30,6 @@ VERBS: Final = {verb.name: verb for family in FAMILIES for verb in family.VERBS}
 
 PLANNED: Final = frozenset(
     [
-        "ask",
         "queue",
         "conference",
         "message",

@@ -10,6 +10,7 @@ from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.keys import KeyPatternError, KeyPatterns, parse_pattern
 from ivr.flow.kinds import NAME, Name, bad_name
 from ivr.flow.model import Place, Prompt, Recording, Speech
+from ivr.flow.nodes.words import Words
 from ivr.flow.problem import Problem
 from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
@@ -207,11 +208,8 @@ class KeyChoices:
     def _mapping(self, key: ScalarNode, value: MappingNode, reader: Reader) -> bool:
         complete = True
         for name, _ in value.entries:
-            if name.text == "say":
-                reader.problem("E014", name, f"'{name.text}' is not in this version yet", "leave it out for now")
-                complete = False
-            elif name.text not in ("go", "do"):
-                help = "write {go: block_name}, or {do: [steps], go: block_name}"
+            if name.text not in ("say", "do", "go"):
+                help = "write {say: [words], do: [steps], go: block_name}"
                 reader.problem("E011", name, f"a key has no setting '{name.text[:60]}'", help)
                 complete = False
         target = value.get("go")
@@ -224,7 +222,7 @@ class KeyChoices:
     def schema(self) -> Schema:
         go = {
             "type": "object",
-            "properties": {"go": text_schema(), "do": {"type": ["array", "object", "string"]}},
+            "properties": {"say": Words().schema(), "do": {"type": ["array", "object", "string"]}, "go": text_schema()},
             "required": ["go"],
             "additionalProperties": False,
         }
@@ -236,7 +234,7 @@ class KeyChoices:
         }
 
     def describe(self) -> str:
-        return "'key or pattern': block, or {do: [steps that take no time], go: block}"
+        return "'key or pattern': block, or {say: words, do: [steps that take no time], go: block}"
 
 
 @dataclass(frozen=True)

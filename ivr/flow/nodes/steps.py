@@ -60,19 +60,24 @@ class Steps:
 
 @dataclass(frozen=True, slots=True)
 class KeySteps:
-    """What is done when a key was chosen, before the call goes where it leads."""
+    """What is done when a key or an intent was chosen, before the call goes where it leads."""
 
     key: str
+    """The pattern of the key, or the name of the intent."""
     steps: tuple[Step, ...]
 
 
 class DoneFirst:
-    """Reads ``do`` of the keys of a menu; no setting of its own."""
+    """Reads ``do`` of the keys of a menu, or of intents; no setting of its own."""
 
     names: Mapping[str, tuple[Kind[Any], str]] = MappingProxyType({})
 
+    def __init__(self, choices: str) -> None:
+        """``choices``: the setting that has them."""
+        self._choices = choices
+
     def read_from(self, node: MappingNode, reader: Reader) -> tuple[KeySteps, ...] | None:
-        read = [(key, Steps().read(value, reader)) for key, value in self._with_steps(node.get("keys"))]
+        read = [(key, Steps().read(value, reader)) for key, value in self._with_steps(node.get(self._choices))]
         good = tuple(KeySteps(key, steps) for key, steps in read if steps is not None)
         return good if len(good) == len(read) else None
 

@@ -28,7 +28,7 @@ class Exit:
     unwired: Unwired = "must"
     needs_caller: bool = False
     """Taken only because the caller or the party called did something: a loop through it cannot run on its own."""
-    never: tuple[str, tuple[str, ...]] = ("", ())
+    never: tuple[str, tuple[str | None, ...]] = ("", ())
     """A setting, and the values with which this exit is never taken and need not be wired."""
 
     def possible(self, settings: object) -> bool:

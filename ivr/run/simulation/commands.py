@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from ivr.run.testing.mocks import Given, HttpReply
+from ivr.run.testing.speech import SURE, Said
 
 Deed = Literal["answer", "accept", "busy", "refuse", "no_answer", "offline", "hangup"]
 
@@ -27,6 +28,10 @@ _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 HELP: Final = (
     "1 or 0 0 3          press keys",
+    "operator            say it, where the flow listens",
+    "/say 1 2 3          say what would be keys or a letter; /say operator 0.4: it is that sure what was said",
+    "/mumble, /mumble 2s say what nobody understands",
+    "/deaf               from now on nobody can listen, or somebody can again",
     "(empty)             let time pass until something happens",
     f"a b r n o           what rings: {CHOICES}; h: who talks hangs up",
     "k r n h             who is asked for a key: presses it, another one or none, hangs up",
@@ -54,6 +59,18 @@ def span_of(text: str) -> float:
     if found is None:
         raise NotUnderstood(f"'{text[:20]}' is not a time span: write 300ms, 6s, 2m or 1h")
     return min(float(found[1]) * _UNITS[found[2]], 86_400.0)
+
+
+def said_of(text: str) -> Said:
+    """``operator``, or ``operator 0.4``."""
+    found = re.fullmatch(r"(.*?)(?:\s+(0\.[0-9]{1,3}))?", text.strip())
+    assert found is not None
+    words = " ".join(found[1].split())
+    if not words:
+        raise NotUnderstood(
+            "write /say and the words, and behind them how sure they are if you like: /say operator 0.4"
+        )
+    return Said(words[:500], SURE if found[2] is None else float(found[2]))
 
 
 def http_reply(text: str) -> HttpReply:

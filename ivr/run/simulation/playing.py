@@ -17,13 +17,23 @@ from ivr.flow.values import EvaluationError, as_text
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
 from ivr.run.requests import Asked, Reply
-from ivr.run.simulation.commands import ASKED_CHOICES, CHOICES, DEEDS, HELP, Deed, NotUnderstood, http_reply, span_of
+from ivr.run.simulation.commands import (
+    ASKED_CHOICES,
+    CHOICES,
+    DEEDS,
+    HELP,
+    Deed,
+    NotUnderstood,
+    http_reply,
+    said_of,
+    span_of,
+)
 from ivr.run.simulation.services import mock_of
 from ivr.run.simulation.transcript import SecondsOf, Told
-from ivr.run.testing.listening import listened_for
+from ivr.run.testing.listening import hears, listened_for
 from ivr.run.testing.mocks import HttpReply, Mock
 from ivr.run.testing.model import Caller
-from ivr.run.testing.moves import HangingUp, Made, Move, Pressing, SeatDoing, make
+from ivr.run.testing.moves import HangingUp, HearingFails, Made, Move, Mumbling, Pressing, Saying, SeatDoing, make
 from ivr.run.testing.writing import as_file, as_yaml, remedy
 
 _MOST_INPUTS: Final = 1_000
@@ -104,7 +114,7 @@ class Simulation:
             return f"{', '.join(asked)} is asked   {self._asked_choices}"
         if script.talking:
             return f"{script.talking[0]} talks to the caller   [h]angs up, or /hangup"
-        wanted = listened_for(script.run.step)
+        wanted = listened_for(script.run.step, script.run.language)
         return f"listening: {' '.join(wanted)}" if wanted else "nothing is listened for"
 
     # What is put in. -------------------------------------------------------------------------------------
@@ -216,6 +226,12 @@ class Simulation:
                 self._wait(span_of(rest))
             case "/hangup":
                 self._make(HangingUp())
+            case "/say":
+                self._say(rest)
+            case "/mumble":
+                self._make(Mumbling(span_of(rest) if rest else 1.0, self._talks_over))
+            case "/deaf":
+                self._make(HearingFails(not self._script.voice.fails))
             case "/set":
                 self._set(rest)
             case "/goto":
@@ -224,6 +240,8 @@ class Simulation:
                 self._make(Pressing(keys))
             case _ if self._is_deed(line):
                 self._deed(line)
+            case _ if not word.startswith("/") and hears(self._script.run.step, self._script.run.language):
+                self._say(line)
             case _:
                 help = did_you_mean(word, [one.split()[0] for one in HELP if one.startswith("/")], "commands")
                 raise NotUnderstood(f"'{line[:40]}' means nothing here: {help or '/help says what does'}")
@@ -241,6 +259,14 @@ class Simulation:
         began = self._script.now
         if make(self._script, move) is not None:
             self._moves.append(Made(began, self._script.now, move))
+
+    def _say(self, text: str) -> None:
+        self._make(Saying(said_of(text), self._talks_over))
+
+    @property
+    def _talks_over(self) -> bool:
+        """Whoever is listened to speaks at once; in real time everybody does."""
+        return self._slow or self._script.voice.listened_to
 
     def _is_deed(self, line: str) -> bool:
         words = line.split()
@@ -320,7 +346,8 @@ class Simulation:
                 self._broke.add(block)
                 script.tell(f"stopped at {block}")
                 return
-            waits = script.ringing or self._asked or script.talking or listened_for(script.run.step)
+            wanted = listened_for(script.run.step, script.run.language)
+            waits = script.ringing or self._asked or script.talking or wanted
             if self._slow or waits or not script.next_thing():
                 return
 

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from ivr.flow.model import Flow, Place
 from ivr.run.actions import Action, Log, Play, PlayItem, PlayText, StepDone, StepRecord, Tag
 from ivr.run.conversation import CallFacts
-from ivr.run.script import PATIENCE, Script
+from ivr.run.script import PATIENCE, Script, heard_in
 
 SecondsOf = Callable[[PlayItem], float | None]
 """How long a prompt is; None if that cannot be told."""
@@ -81,6 +81,9 @@ class Told(Script):
         self.lengths[item.words if isinstance(item, PlayText) else item.name] = real
         return real
 
+    def _tell_step(self, record: StepRecord) -> None:
+        """That is told with where it led, as of every step."""
+
     def _tell(self, what: str) -> None:
         super()._tell(what)
         self.tell(what, place=self._place)
@@ -109,6 +112,8 @@ def _outcome(record: StepRecord) -> str:
         f"{name} {value}" for name, value in detail.items() if name in ("rule", "status", "table", "state")
     )
     keys = f' "{record.input}"' if record.input else ""
+    if record.input_mode == "speech":
+        keys = f" {heard_in(record)}:"
     to = f"  → {record.next_block}" if record.next_block else ""
     exit = "" if record.exit == record.input else f" {record.exit}"
     return f"{record.verb}{keys}{exit}{to}" + (f"  ({shown})" if shown else "")

@@ -10,6 +10,7 @@ from typing import assert_never
 from ivr.calendar.model import Closing
 from ivr.flow.model import Flow, Place
 from ivr.flow.values import as_text
+from ivr.hearing import Hypothesis
 from ivr.run.actions import StepRecord
 from ivr.run.conversation import CallFacts
 from ivr.run.environment import Environment
@@ -24,18 +25,21 @@ from ivr.run.testing.model import (
     Case,
     Expect,
     HangUp,
+    Hearing,
     Hears,
     HearsText,
     MaxSilence,
+    Mumbles,
     Press,
     PromptCut,
     Rings,
+    Says,
     SeatDoes,
     Step,
     Wait,
     Whispered,
 )
-from ivr.run.testing.moves import KEY_GAP
+from ivr.run.testing.moves import KEY_GAP, takes_breath
 from ivr.run.testing.properties import broken
 from ivr.run.testing.writing import remedy
 
@@ -108,8 +112,9 @@ class _Acting:
             lengths=case.lengths,
             signed_in=around.seats if around.known else None,
         )
-        self._under_key: Heard | None = None
-        """What played when a key was last pressed."""
+        self._under_answer: Heard | None = None
+        """What played when a key was last pressed, or something said."""
+        self._answer = "key"
 
     def result(self) -> Result:
         case, script = self._case, self._script
@@ -177,6 +182,12 @@ class _Acting:
                 )
             case Press(keys=keys, after=after):
                 self._press(keys, after)
+            case Says(said=said, after=after, talks_over=over):
+                self._speak(said.hypotheses, None, after, talks_over=over)
+            case Mumbles(seconds=seconds, after=after, talks_over=over):
+                self._speak((), seconds, after, talks_over=over)
+            case Hearing(state=state):
+                script.cannot_be_heard(fails=state == "fails")
             case PromptCut(cut=cut):
                 self._prompt_cut(cut)
             case Wait(seconds=seconds):
@@ -207,22 +218,39 @@ class _Acting:
 
     def _press(self, keys: str, after: Sound | str | None) -> None:
         script = self._script
-        if isinstance(after, Sound):
-            self._hears(after)
-        elif after is not None:
-            script.until(lambda: script.run.last_block == after, f"the call is at block {after}")
+        self._reaches(after)
         for key in keys:
             script.waits(KEY_GAP)
             self._still_up(f"key {key} cannot be pressed")
-            self._under_key = script.heard[-1] if script.playing else None
+            self._answer, self._under_answer = "key", script.heard[-1] if script.playing else None
             script.presses(key, gap=0.0)
 
+    def _speak(
+        self, hypotheses: Sequence[Hypothesis], seconds: float | None, cue: Sound | str | None, *, talks_over: bool
+    ) -> None:
+        script = self._script
+        self._reaches(cue)
+        if not takes_breath(script, talks_over=talks_over):
+            raise _Differs("nothing can be said: the call is over")
+        self._answer, self._under_answer = "speech", script.heard[-1] if script.playing else None
+        script.speaks(hypotheses, seconds)
+
+    def _reaches(self, cue: Sound | str | None) -> None:
+        """Wait for a block, or for something to be heard."""
+        script = self._script
+        if isinstance(cue, Sound):
+            self._hears(cue)
+        elif cue is not None:
+            script.until(lambda: script.run.last_block == cue, f"the call is at block {cue}")
+
     def _prompt_cut(self, cut: bool) -> None:
-        heard = self._under_key
+        heard, answer = self._under_answer, self._answer
         if heard is None and cut:
-            raise _Differs("nothing was playing when the last key was pressed")
+            raise _Differs(
+                f"nothing was playing when {'the last key was pressed' if answer == 'key' else 'it was said'}"
+            )
         if heard is not None and heard.cut != cut:
-            raise _Differs(f"the key {'did not cut' if cut else 'cut'} '{heard.name}'")
+            raise _Differs(f"the {answer} {'did not cut' if cut else 'cut'} '{heard.name}'")
 
     def _whispered(self, sound: Sound, party: Party) -> None:
         heard = self._script.seat(party.name).whispered

@@ -47,7 +47,8 @@ def exits_of(step: Step) -> tuple[str, ...]:
     declared = [
         exit.name
         for exit in (verb.exits if verb else ())
-        if exit.unwired == "on_error" or (exit.unwired == "next" and exit.name != "failed")
+        if exit.possible(step.settings)
+        and (exit.unwired == "on_error" or (exit.unwired == "next" and exit.name != "failed"))
     ]
     # All parts of failed lead somewhere: nothing is left that would leave by failed itself.
     divided = verb is not None and verb.parts("failed") and all(part in step.exits for part in verb.parts("failed"))

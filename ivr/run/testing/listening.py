@@ -1,9 +1,35 @@
-"""What keys a step waits for."""
+"""What keys and words a step waits for."""
 
 from __future__ import annotations
 
-from ivr.flow.model import Step
+from collections.abc import Iterable
+from typing import Final
+
+from ivr.flow.model import SpokenChoice, Step
 from ivr.flow.nodes import questions
+from ivr.hearing import SpokenType, Wanted
+
+_A_VALUE: Final[dict[SpokenType, str]] = {
+    "digits": "digits",
+    "number": "a number",
+    "money": "an amount of money",
+    "date": "a date",
+    "time": "a time of day",
+    "yes_no": "yes or no",
+    "text": "anything",
+}
+_FOR_EXAMPLE: Final[dict[SpokenType, tuple[str, ...]]] = {
+    "digits": ("1", "1 2 3 4", "1 2 3 4 5 6 7 8"),
+    "number": ("1", "12", "250"),
+    "money": ("5", "12.50"),
+    "date": ("2026-03-05",),
+    "time": ("10:30",),
+    "yes_no": ("yes", "no"),
+    "text": ("what is this about",),
+}
+"""Values as a recogniser may write them."""
+OUT_OF_PLACE: Final = ("well", "how much is the fish")
+"""What no flow listens for."""
 
 
 def key_patterns(step: Step | None) -> frozenset[str]:
@@ -23,8 +49,23 @@ def key_patterns(step: Step | None) -> frozenset[str]:
             return frozenset()
 
 
-def listened_for(step: Step | None) -> tuple[str, ...]:
-    """The same as one would say it."""
+def listened_for(step: Step | None, language: str) -> tuple[str, ...]:
+    """The same as one would say it, and what can be said."""
+    return (*_keys(step), *_words(step, language))
+
+
+def hears(step: Step | None, language: str) -> bool:
+    """Whether the step listens to what the caller says."""
+    return bool(_words(step, language))
+
+
+def sayings(wanted: Wanted) -> tuple[str, ...]:
+    """Words that answer what is listened for."""
+    forms = tuple(form for phrase in wanted.phrases for form in phrase.forms)
+    return forms if wanted.type is None else (*forms, *_FOR_EXAMPLE[wanted.type])
+
+
+def _keys(step: Step | None) -> tuple[str, ...]:
     match step.settings if step is not None else None:
         case questions.Collect(digits=digits):
             return (f"{digits.least}..{digits.most} digits",)
@@ -32,3 +73,20 @@ def listened_for(step: Step | None) -> tuple[str, ...]:
             return keys.patterns
         case _:
             return tuple(sorted(key_patterns(step)))
+
+
+def _words(step: Step | None, language: str) -> tuple[str, ...]:
+    match step.settings if step is not None else None:
+        case questions.Menu(speech=choices) | questions.Confirm(speech=choices):
+            return _shown(choices, language)
+        case questions.Collect(speech=str() as kind):
+            return (f"spoken {_A_VALUE[kind]}",)
+        case questions.Ask(choices=choices, into=into):
+            return (*_shown(choices, language), *(() if into is None else ("anything",)))
+        case _:
+            return ()
+
+
+def _shown(choices: Iterable[SpokenChoice], language: str) -> tuple[str, ...]:
+    """The first way to say each choice: there may be fifty."""
+    return tuple(f'"{forms[0]}"' for choice in choices if (forms := choice.spoken(language)))

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ivr.flow.kinds import ListOf, Text, YesNo
 from ivr.flow.loader import FlowSet, shown
 from ivr.flow.model import Flow, Place
-from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, listed, with_lines
+from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, with_lines
 from ivr.flow.settings import read_record
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode, read_source
 from ivr.run.testing.hearing import Lengths
@@ -264,7 +264,9 @@ def _step(node: Node, reader: CaseReader) -> Step | None:
         return step
     first = node.entries[0][0]
     if first.text in _STEPS_LATER:
-        reader.problem("E014", first, f"'{first.text}' is not in this version yet", f"there are {listed(STEPS)}")
+        reader.problem(
+            "E014", first, f"'{first.text}' is not in this version yet", f"there are {', '.join(sorted(STEPS))}"
+        )
     else:
         reader.problem(
             "E011", first, f"no step is called '{first.text[:60]}'", did_you_mean(first.text, STEPS, "steps")

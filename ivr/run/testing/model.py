@@ -20,6 +20,10 @@ from ivr.run.actions import EndedBy
 from ivr.run.testing.hearing import Cue, Sound, SoundName, Words
 from ivr.run.testing.kinds import BlockName, BlockTries, Keys, Moment, Party, PartyName, Share, Texts, VariableTexts
 from ivr.run.testing.mocks import Mock
+from ivr.run.testing.speech import Said, SaidKind
+
+_AFTER = "first wait for this block, recording or text"
+_TALKS_OVER = "whether over what plays, not when it is over"
 
 Deed = Literal["answer", "accept", "busy", "refuse", "no_answer", "offline", "fail", "hangup"]
 
@@ -59,12 +63,40 @@ class Press:
 
     place: Place = field(compare=False)
     keys: str = setting(Keys(), "the keys", name="press")
-    after: Sound | str | None = setting(Cue(), "first wait for this block, recording or text", default=None)
+    after: Sound | str | None = setting(Cue(), _AFTER, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """Say something as soon as nothing plays any more; it is lost if nobody listens then."""
+
+    place: Place = field(compare=False)
+    said: Said = setting(SaidKind(), "the words, or {text: operator, confidence: 0.4}", name="says")
+    after: Sound | str | None = setting(Cue(), _AFTER, default=None)
+    talks_over: bool = setting(YesNo(), _TALKS_OVER, default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Mumbles:
+    """Say something that nobody understands."""
+
+    place: Place = field(compare=False)
+    seconds: float = setting(Duration(0.3, 60), "how long", name="mumbles")
+    after: Sound | str | None = setting(Cue(), _AFTER, default=None)
+    talks_over: bool = setting(YesNo(), _TALKS_OVER, default=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """Whether anybody can listen to the caller from here on: a recogniser can fail."""
+
+    place: Place = field(compare=False)
+    state: Literal["works", "fails"] = setting(OneOf(("works", "fails")), "whether anybody can listen", name="hearing")
 
 
 @dataclass(frozen=True, slots=True)
 class PromptCut:
-    """Whether the last key cut what was playing."""
+    """Whether the last key, or what was last said, cut what was playing."""
 
     place: Place = field(compare=False)
     cut: bool = setting(YesNo(), "whether it was cut", name="prompt_cut")
@@ -148,6 +180,9 @@ Step = (
     Hears
     | HearsText
     | Press
+    | Says
+    | Mumbles
+    | Hearing
     | PromptCut
     | Wait
     | AtBlock
@@ -163,6 +198,9 @@ STEPS: Mapping[str, type[Step]] = {
     "hears": Hears,
     "hears_text": HearsText,
     "press": Press,
+    "says": Says,
+    "mumbles": Mumbles,
+    "hearing": Hearing,
     "prompt_cut": PromptCut,
     "wait": Wait,
     "at_block": AtBlock,

@@ -8,14 +8,38 @@ from itertools import pairwise
 from typing import Final
 
 from ivr.run.script import Deed, Script
+from ivr.run.testing.speech import Said
 
 KEY_GAP: Final = 0.2
 """Seconds between keys, and between what a key waits for and the key."""
+
+BREATH: Final = 0.3
+"""Seconds between what words wait for and the words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pressing:
     keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    said: Said
+    talks_over: bool = False
+    """Not only when nothing plays any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mumbling:
+    seconds: float
+    talks_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HearingFails:
+    """Nobody can listen from here on; or somebody can again."""
+
+    fails: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +58,7 @@ class HangingUp:
     pass
 
 
-Move = Pressing | Waiting | SeatDoing | HangingUp
+Move = Pressing | Saying | Mumbling | HearingFails | Waiting | SeatDoing | HangingUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +82,16 @@ def make(script: Script, move: Move) -> Move | None:
                 script.presses(key, gap=0.0)
                 pressed += key
             return Pressing(pressed) if pressed else None
+        case Saying(said, talks_over):
+            if not takes_breath(script, talks_over=talks_over):
+                return None
+            script.speaks(said.hypotheses)
+        case Mumbling(seconds, talks_over):
+            if not takes_breath(script, talks_over=talks_over):
+                return None
+            script.speaks((), seconds)
+        case HearingFails(fails):
+            script.cannot_be_heard(fails=fails)
         case Waiting(seconds):
             script.waits(seconds)
         case HangingUp():
@@ -70,6 +104,17 @@ def make(script: Script, move: Move) -> Move | None:
                 return None
             seat.does(deed)
     return move
+
+
+def takes_breath(script: Script, *, talks_over: bool) -> bool:
+    """Let the time pass until something can be said: over what plays, or when that is over.
+
+    False if the call is over before. Raises DidNotHappen if what plays has no end.
+    """
+    if not talks_over:
+        script.hears_all()
+    script.waits(BREATH)
+    return not script.run.finished
 
 
 def in_time(made: Sequence[Made], until: float) -> list[Move]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from ivr.run.testing.mocks import Mock
 from ivr.run.testing.model import Caller
-from ivr.run.testing.moves import Move, Pressing, Waiting
+from ivr.run.testing.moves import Move, Pressing, Saying, Waiting
 
 WAITS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds that are waited at a time."""
@@ -27,6 +27,7 @@ class Story:
     def size(self, usual: Caller) -> tuple[int, float, int, int]:
         waited = sum(move.seconds for move in self.moves if isinstance(move, Waiting))
         keys = sum(len(move.keys) for move in self.moves if isinstance(move, Pressing))
+        keys += sum(len(move.said.text.split()) for move in self.moves if isinstance(move, Saying))
         unusual = (self.caller.at != usual.at) + (self.caller.chance != usual.chance)
         return len(self.moves) + keys, waited, len(self.mocks), unusual
 

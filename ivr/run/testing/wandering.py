@@ -1,8 +1,8 @@
 """Random callers: what must hold for every call is tried on many, and a small call that breaks it is found.
 
-The dice are the same in every run of the program. A caller calls at any hour, presses mostly what the flow listens
-for, is sometimes silent, hangs up sometimes; seats answer, are busy, refuse or are away; services answer as the tests'
-mocks do, or fail; chance puts the call into any variant.
+The dice are the same in every run of the program. A caller calls at any hour, presses and says mostly what the flow
+listens for, says other things too, is sometimes not understood or silent, hangs up sometimes; seats answer, are busy,
+refuse or are away; services answer as the tests' mocks do, or fail; chance puts the call into any variant.
 """
 
 from __future__ import annotations
@@ -16,18 +16,30 @@ from typing import Final
 
 from ivr.flow.keys import KEYS, parse_pattern
 from ivr.flow.model import Flow
+from ivr.hearing import Wanted
 from ivr.run.conversation import CallFacts
 from ivr.run.requests import Asked, HttpRequest, NoReply, Reply
 from ivr.run.script import Deed, Script
 from ivr.run.testing.acting import environment_of
 from ivr.run.testing.chances import chances
 from ivr.run.testing.kinds import Surroundings
-from ivr.run.testing.listening import key_patterns
+from ivr.run.testing.listening import OUT_OF_PLACE, key_patterns, sayings
 from ivr.run.testing.mocks import Answers, Given, HttpMock, HttpReply, Mock
 from ivr.run.testing.model import Caller, Property
-from ivr.run.testing.moves import HangingUp, Move, Pressing, SeatDoing, Waiting, make
+from ivr.run.testing.moves import (
+    HangingUp,
+    HearingFails,
+    Move,
+    Mumbling,
+    Pressing,
+    Saying,
+    SeatDoing,
+    Waiting,
+    make,
+)
 from ivr.run.testing.properties import Check, checks
 from ivr.run.testing.shrinking import WAITS, Story, smallest
+from ivr.run.testing.speech import SURE, UNSURE, Said
 from ivr.run.testing.writing import as_test
 
 CALLS: Final = 200
@@ -199,6 +211,8 @@ class _Wanderer:
             return SeatDoing(dice.choice(script.asked_parties), dice.choice(_ASKED_DEEDS))
         if script.talking and dice.random() < 0.5:
             return SeatDoing(script.talking[0], "hangup")
+        if (listen := script.voice.wanted) is not None and dice.random() < 0.4:
+            return self._speaks(listen.wanted)
         wanted = sorted(key_patterns(script.run.step))
         roll = dice.random()
         if wanted and roll < 0.6:
@@ -206,6 +220,15 @@ class _Wanderer:
         if roll < 0.7:
             return Pressing("".join(dice.choice(KEYS[:12]) for _ in range(dice.randint(1, 4))))
         return Waiting(dice.choice(WAITS))
+
+    def _speaks(self, wanted: Wanted) -> Move:
+        dice, over = self._dice, self._dice.random() < 0.5
+        if dice.random() < 0.05:
+            return HearingFails(not self.script.voice.fails)
+        if dice.random() < 0.1:
+            return Mumbling(1.0, over)
+        words = dice.choice((*sayings(wanted), *OUT_OF_PLACE))
+        return Saying(Said(words, dice.choice((SURE, SURE, SURE, UNSURE))), over)
 
 
 def _keys(pattern: str, dice: Random) -> str:

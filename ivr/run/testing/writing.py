@@ -19,8 +19,20 @@ from ivr.run.script import Script
 from ivr.run.testing.kinds import Share
 from ivr.run.testing.mocks import KINDS, Given, HttpReply, Mock
 from ivr.run.testing.model import PROPERTIES, Caller, Property
-from ivr.run.testing.moves import HangingUp, Made, Move, Pressing, SeatDoing, Waiting, in_time
+from ivr.run.testing.moves import (
+    HangingUp,
+    HearingFails,
+    Made,
+    Move,
+    Mumbling,
+    Pressing,
+    Saying,
+    SeatDoing,
+    Waiting,
+    in_time,
+)
 from ivr.run.testing.retelling import in_order
+from ivr.run.testing.speech import Said
 
 
 def as_test(
@@ -83,12 +95,30 @@ def as_step(move: Move) -> str:
     match move:
         case Pressing(keys):
             return f"press: '{keys}'"
+        case Saying(said, talks_over):
+            return _spoken("says", _said(said), talks_over)
+        case Mumbling(seconds, talks_over):
+            return _spoken("mumbles", seconds_as_text(seconds), talks_over)
+        case HearingFails(fails):
+            return f"hearing: {'fails' if fails else 'works'}"
         case Waiting(seconds):
             return f"wait: {seconds_as_text(seconds)}"
         case SeatDoing(seat, deed):
             return f"{{seat: '{seat}', does: {deed}}}"
         case HangingUp():
             return "hangup: caller"
+
+
+def _spoken(word: str, what: str, talks_over: bool) -> str:
+    return f"{{{word}: {what}, talks_over: yes}}" if talks_over else f"{word}: {what}"
+
+
+def _said(said: Said) -> str:
+    if said == Said(said.text):
+        return _quoted(said.text)
+    first, *others = (f"text: {_quoted(one.text)}, confidence: {one.confidence:.3g}" for one in said.hypotheses)
+    more = f", alternatives: [{', '.join(f'{{{one}}}' for one in others)}]" if others else ""
+    return f"{{{first}{more}}}"
 
 
 def as_yaml(mock: Mock) -> str:

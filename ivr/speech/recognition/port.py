@@ -34,6 +34,11 @@ class Recogniser(Protocol):
     @property
     def version(self) -> str: ...
 
+    @property
+    def streams(self) -> bool:
+        """Whether it recognises while it is fed. Otherwise all the work is done when the utterance is over, and may be
+        begun before that is certain."""
+
     def complaints(self, wanted: Wanted) -> Sequence[str]:
         """What the engine cannot hear of this, each as a sentence for the operator (words that the model lacks, a type
         that it does not know). Empty if all is well."""
