@@ -134,7 +134,9 @@ def _try(say: Path, language: str, choice: EngineChoice | None, phrases: str | N
     took, used = time.monotonic() - began, time.process_time() - used
     _console.print(_heard(found))
     seconds = len(sound) / rate
-    _console.print(f"{seconds:.1f} s of sound, {took:.2f} s, {used:.2f} s of CPU, {choice.engine}, line at {LINE_RATE} Hz")
+    _console.print(
+        f"{seconds:.1f} s of sound, {took:.2f} s, {used:.2f} s of CPU, {choice.engine}, line at {LINE_RATE} Hz"
+    )
     if not found:
         raise typer.Exit(1)
 

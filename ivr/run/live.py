@@ -35,6 +35,7 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
+from ivr.flow.model import Place, Step
 from ivr.hearing import Ear, EarEvent, Ears, NotHeard, Recognition, SpeechBegan
 from ivr.records.events import EventType, RecordEvent
 from ivr.records.words import CallMode
@@ -70,7 +71,6 @@ from ivr.run.actions import (
     Whisper,
 )
 from ivr.run.events import Event, HearingFailed, PlayFailed, RequestDone, SpeechHeard, SpeechStarted
-from ivr.run.flow_run import FlowRun
 from ivr.run.quality import mean_opinion_score
 from ivr.run.requests import Asked, NoReply, Reply
 from ivr.run.view import CallState, CallView
@@ -90,6 +90,29 @@ class Sounds(Protocol):
     def make(self, item: PlayItem) -> AsyncIterator[Clip]:
         """Make it: the clips that are played for it one after the other, as they are ready. Raises an exception whose
         words an operator understands if that is impossible."""
+
+
+class Run(Protocol):
+    """What decides: a flow being done, or what stands for one. Sans-I/O; see :class:`ivr.run.flow_run.FlowRun`."""
+
+    @property
+    def answered(self) -> bool: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def block(self) -> str: ...
+    @property
+    def last_block(self) -> str: ...
+    @property
+    def step(self) -> Step | None: ...
+    @property
+    def place(self) -> Place: ...
+    @property
+    def step_began(self) -> float: ...
+    def start(self, now: float) -> Sequence[Action]: ...
+    def handle(self, event: Event, now: float) -> Sequence[Action]: ...
+    def next_timer(self) -> float | None: ...
+    def handle_timer(self, now: float) -> Sequence[Action]: ...
 
 
 class Outside(Protocol):
@@ -114,7 +137,7 @@ class LiveCall:
     def __init__(
         self,
         call: Call,
-        run: FlowRun,
+        run: Run,
         *,
         flow: str,
         flow_version: str,

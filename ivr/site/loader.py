@@ -60,6 +60,7 @@ from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, Web
 from ivr.site.recognition import RecognitionPart, read_recognition
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.secrets import read_secrets
+from ivr.site.studio import StudioPart, read_studio
 from ivr.site.tls import TlsPart, read_tls
 from ivr.speech.voice import Voice
 
@@ -239,6 +240,7 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "speech.voices.LANGUAGE": _Voice,
         "monitoring": MonitoringPart,
         "recognition.LANGUAGE": RecognitionPart,
+        "studio": StudioPart,
         "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
         "limits": _Limits,
         "calendars.NAME": CalendarSettings,
@@ -342,9 +344,7 @@ class _Loading:
             records=self._records(),
             voices=voices,
             recognition=MappingProxyType(
-                self._each(
-                    "recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader)
-                )
+                self._each("recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader))
             ),
             numbers=numbers,
             seats=MappingProxyType(seats),
@@ -363,6 +363,7 @@ class _Loading:
             reload=self._reload(),
             lines=self._lines(),
             voice_places=voice_places,
+            studio=read_studio(self._root, numbers, self._reader),
         )
 
     def _unknown_names(self) -> None:

@@ -82,6 +82,14 @@ class MediaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Studio:
+    """Where seats record prompts by telephone."""
+
+    rule: NumberRule
+    pin: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Seat:
     """A telephone that registers here."""
 
@@ -230,6 +238,8 @@ class Site:
     """Where numbers without a country code belong, as two capital letters; empty: nowhere that is known."""
     reload: Literal["auto", "manual"] = "auto"
     """Whether saved files go live by themselves."""
+    studio: Studio | None = None
+    """Where recordings are made by telephone; None: nowhere."""
     voice_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
     """Where each of ``voices`` stands."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
@@ -240,7 +250,8 @@ class Site:
         """Every number there is: those of ``numbers``, of clients, and of the accounts that clients may call."""
         own = (client.rule for client in self.clients.values() if client.number is not None)
         accounts = () if self.rtc is None else self.rtc.account_rules
-        return (*self.numbers, *(rule for rule in own if rule is not None), *accounts)
+        studio = () if self.studio is None else (self.studio.rule,)
+        return (*self.numbers, *studio, *(rule for rule in own if rule is not None), *accounts)
 
     def route(self, did: str) -> NumberRule | None:
         """The rule for a dialled number: the most exact one that fits it, None if none does."""

@@ -22,8 +22,13 @@ _DIGITS: Final = {
 _KEYS: Final = {"星号": "*", "星": "*", "井号": "#", "井": "#", "加": "+", "*": "*", "#": "#", "+": "+"}
 _UNITS: Final = {"十": 10, "百": 100, "千": 1000}
 _LARGE: Final = {"万": 10**4, "亿": 10**8}
-_SIMPLE: Final = str.maketrans("兩點號週塊萬億後負個時鐘過還禮兆壹貳參肆伍陸柒捌玖拾佰仟圓", "两点号周块万亿后负个时钟过还礼兆一二三四五六七八九十百千元")
-_BEFORE: Final = re.compile(r"^(?:嗯|呃|啊|那个|那|就是|是|我的|号码|电话|密码|我要|我想|想|要|大概|大约|好的|好|在|应该)+")
+_SIMPLE: Final = str.maketrans(
+    "兩點號週塊萬億後負個時鐘過還禮兆壹貳參肆伍陸柒捌玖拾佰仟圓",
+    "两点号周块万亿后负个时钟过还礼兆一二三四五六七八九十百千元",
+)
+_BEFORE: Final = re.compile(
+    r"^(?:嗯|呃|啊|那个|那|就是|是|我的|号码|电话|密码|我要|我想|想|要|大概|大约|好的|好|在|应该)+"
+)
 _AFTER: Final = re.compile(r"(?:吧|啊|呀|的|了|谢谢|左右|就好|就行|呢)+$")
 _NUMERAL: Final = "0-9零一二三四五六七八九〇两十百千万亿○"
 _DAYS: Final = {"今天": 0, "今日": 0, "今晚": 0, "明天": 1, "明日": 1, "明早": 1, "后天": 2, "大后天": 3, "昨天": -1, "昨日": -1, "前天": -2, "大前天": -3}  # fmt: skip
@@ -144,8 +149,12 @@ def money(text: str) -> Decimal | None:
     said = re.sub(r"[$€£¥₩]", "", _wanted(text))
     negative = said.startswith(("负", "-"))
     said = said[negative:]
-    units = sorted({"".join(words) for words in major_units("zh")} | {"块钱", "块", "元", "圆", "元钱"}, key=len, reverse=True)
-    parts = re.split(f"({'|'.join(map(re.escape, [*units, '美分', '欧分', '便士', '角', '毛', '分', '钱', '整']))})", said)
+    units = sorted(
+        {"".join(words) for words in major_units("zh")} | {"块钱", "块", "元", "圆", "元钱"}, key=len, reverse=True
+    )
+    parts = re.split(
+        f"({'|'.join(map(re.escape, [*units, '美分', '欧分', '便士', '角', '毛', '分', '钱', '整']))})", said
+    )
     values = [(amount, unit) for amount, unit in zip(parts[::2], [*parts[1::2], ""], strict=True) if amount or unit]
     total, last, smallest = Decimal(0), "", Decimal(10)
     for amount, unit in values:

@@ -29,8 +29,7 @@ _TEENS: Final = {
     )
 }
 _TENS: Final = {
-    word: value * 10
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+    word: value * 10 for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
 } | {"fourty": 40}
 _SCALES: Final = {
     word: 1000**power
@@ -59,8 +58,7 @@ _MONTHS: Final = {
     for name in names.split()
 }  # fmt: skip
 _WEEKDAYS: Final = {
-    name: number
-    for number, name in enumerate("monday tuesday wednesday thursday friday saturday sunday".split())
+    name: number for number, name in enumerate("monday tuesday wednesday thursday friday saturday sunday".split())
 }
 _RELATIVE: Final = {
     "today": 0,
@@ -82,7 +80,9 @@ _MINOR: Final = {
     "satang": 100, "kurush": 100, "baisa": 1000, "baisas": 1000, "jiao": 10,
 }  # fmt: skip
 """What a unit of money is divided into; a dinar has 1000 fils, a dirham 100."""
-_SLANG: Final = frozenset({("bucks",), ("buck",), ("quid",), ("pounds", "sterling"), ("taiwan", "dollar"), ("taiwan", "dollars")})
+_SLANG: Final = frozenset(
+    {("bucks",), ("buck",), ("quid",), ("pounds", "sterling"), ("taiwan", "dollar"), ("taiwan", "dollars")}
+)
 
 _TOKEN: Final = re.compile(r"[0-9]+(?:st|nd|rd|th)\b|[0-9]+(?:[.:][0-9]+)*|[*#+%$€£¥₩]|[^\W\d_]+")
 _THOUSANDS: Final = re.compile(r"\b[0-9]{1,3}(?:,[0-9]{3})+\b")

@@ -43,7 +43,9 @@ _HALVES: Final = {
     "오후": True, "저녁": True, "밤": True, "pm": True, "p.m.": True, "낮": None,
 }  # fmt: skip
 _BEFORE: Final = re.compile(r"^(?:음|어|저기|저는|저|그러니까|제번호는|번호는|비밀번호는|약)(?=.)")
-_AFTER: Final = re.compile(r"(?:이요|입니다|이에요|예요|에요|이고요|로요|으로요|요|에|으로|로해주세요|로부탁합니다|부탁합니다|부탁해요|정도)$")
+_AFTER: Final = re.compile(
+    r"(?:이요|입니다|이에요|예요|에요|이고요|로요|으로요|요|에|으로|로해주세요|로부탁합니다|부탁합니다|부탁해요|정도)$"
+)
 
 
 def _wanted(text: str) -> str:
@@ -173,7 +175,9 @@ def day(text: str, today: date) -> date | None:
         if found[1] in _WEEKS:
             return next_weekday(today, _WEEKDAYS[found[2]], _WEEKS[found[1]])
         said = found[1]
-    if found := re.fullmatch(rf"(하루|이틀|사흘|나흘|일주일|[{_SINO}]+일|[{_SINO}]+주일?|[한두세네]주)(뒤|후|전)", said):
+    if found := re.fullmatch(
+        rf"(하루|이틀|사흘|나흘|일주일|[{_SINO}]+일|[{_SINO}]+주일?|[한두세네]주)(뒤|후|전)", said
+    ):
         count = _span(found[1])
         return None if count is None else today + timedelta(days=count * (-1 if found[2] == "전" else 1))
     if found := re.fullmatch(r"([0-9]{4})[-/.]([0-9]{1,2})[-/.]([0-9]{1,2})", said):

@@ -130,7 +130,9 @@ _CENTS: Final = frozenset(
 
 def money(text: str, language: str) -> Decimal | None:
     """``zwölf Euro fünfzig``, ``12,50 €``. Which currency is not told."""
-    said = [word for word in re.findall(r"[$€£¥₩]|[^\W\d_]+(?:-[^\W\d_]+)*|[-−]|[0-9][0-9.,]*", numerals(text, language))]
+    said = [
+        word for word in re.findall(r"[$€£¥₩]|[^\W\d_]+(?:-[^\W\d_]+)*|[-−]|[0-9][0-9.,]*", numerals(text, language))
+    ]
     units = major_units(language)
     negative = bool(said) and said[0] in {*_MINUS, "-", "−"}
     said = said[1:] if negative else said
@@ -205,7 +207,9 @@ def _weekdays(language: str) -> Mapping[str, int]:
     except (UnknownLocaleError, ValueError):
         return MappingProxyType({})
     names = {plain(name): number for number, name in locale.days["format"]["wide"].items()}
-    return MappingProxyType(names | {plain(name): number for number, name in locale.days["stand-alone"]["wide"].items()})
+    return MappingProxyType(
+        names | {plain(name): number for number, name in locale.days["stand-alone"]["wide"].items()}
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,4 +82,6 @@ def _share(said: str, form: str, language: str) -> float:
 
 
 def _letters(text: str) -> int:
-    return sum(1 for character in text if not character.isspace() and unicodedata.category(character)[0] != "M") or len(text)
+    return sum(1 for character in text if not character.isspace() and unicodedata.category(character)[0] != "M") or len(
+        text
+    )

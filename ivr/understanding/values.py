@@ -45,7 +45,9 @@ def meaning(text: str, type: SpokenType, language: str, today: date) -> Value | 
 def _understood(said: str, type: SpokenType, language: str, today: date) -> Value | None:
     base = language.lower().replace("_", "-").partition("-")[0]
     if base == "en":
-        return _with(said, type, today, english.digits, english.number, english.money, _english_day(language), english.time_said)
+        return _with(
+            said, type, today, english.digits, english.number, english.money, _english_day(language), english.time_said
+        )
     if base in ("zh", "cmn", "yue"):
         return _with(said, type, today, chinese.digits, chinese.number, chinese.money, chinese.day, chinese.time_said)
     if base == "ko":

@@ -29,7 +29,9 @@ YES_NO: Final[Mapping[str, YesNo]] = MappingProxyType(
         "ar": YesNo(("نعم", "أجل", "صحيح"), ("لا", "كلا")),
         "cs": YesNo(("ano", "jo", "správně"), ("ne", "nikoliv")),
         "da": YesNo(("ja", "jo", "det er rigtigt"), ("nej", "det er forkert")),
-        "de": YesNo(("ja", "jawohl", "ja bitte", "genau", "richtig", "stimmt"), ("nein", "nein danke", "nee", "nö", "falsch")),
+        "de": YesNo(
+            ("ja", "jawohl", "ja bitte", "genau", "richtig", "stimmt"), ("nein", "nein danke", "nee", "nö", "falsch")
+        ),
         "el": YesNo(("ναι", "μάλιστα", "σωστά"), ("όχι", "λάθος")),
         "en": YesNo(
             ("yes", "yeah", "yep", "yes please", "correct", "that's right", "sure", "okay"),
@@ -38,7 +40,9 @@ YES_NO: Final[Mapping[str, YesNo]] = MappingProxyType(
         "es": YesNo(("sí", "sí por favor", "claro", "correcto", "así es", "vale"), ("no", "no gracias", "incorrecto")),
         "fa": YesNo(("بله", "آره", "درست است"), ("نه", "خیر")),
         "fi": YesNo(("kyllä", "joo", "oikein"), ("ei", "väärin")),
-        "fr": YesNo(("oui", "oui merci", "ouais", "d'accord", "c'est ça", "exact"), ("non", "non merci", "pas du tout", "faux")),
+        "fr": YesNo(
+            ("oui", "oui merci", "ouais", "d'accord", "c'est ça", "exact"), ("non", "non merci", "pas du tout", "faux")
+        ),
         "hi": YesNo(("हाँ", "जी हाँ", "सही"), ("नहीं", "जी नहीं", "गलत")),
         "id": YesNo(("ya", "betul", "benar"), ("tidak", "bukan", "salah")),
         "it": YesNo(("sì", "sì grazie", "certo", "esatto", "va bene"), ("no", "no grazie", "sbagliato")),
@@ -50,13 +54,18 @@ YES_NO: Final[Mapping[str, YesNo]] = MappingProxyType(
         "nb": YesNo(("ja", "jo", "riktig"), ("nei", "feil")),
         "nl": YesNo(("ja", "ja graag", "jawel", "klopt", "juist"), ("nee", "nee bedankt", "klopt niet", "onjuist")),
         "pl": YesNo(("tak", "zgadza się", "dobrze"), ("nie", "źle", "nie zgadza się")),
-        "pt": YesNo(("sim", "sim por favor", "claro", "certo", "correto"), ("não", "não obrigado", "não obrigada", "errado")),
+        "pt": YesNo(
+            ("sim", "sim por favor", "claro", "certo", "correto"), ("não", "não obrigado", "não obrigada", "errado")
+        ),
         "ru": YesNo(("да", "ага", "верно", "правильно"), ("нет", "неверно", "неправильно")),
         "sv": YesNo(("ja", "jo", "det stämmer"), ("nej", "fel")),
         "tr": YesNo(("evet", "doğru", "tamam"), ("hayır", "yanlış")),
         "uk": YesNo(("так", "правильно"), ("ні", "неправильно")),
         "vi": YesNo(("vâng", "đúng", "có"), ("không", "sai")),
-        "zh": YesNo(("是", "是的", "对", "对的", "好", "好的", "没错", "嗯"), ("不", "不是", "不对", "不要", "错", "错了", "没有")),
+        "zh": YesNo(
+            ("是", "是的", "对", "对的", "好", "好的", "没错", "嗯"),
+            ("不", "不是", "不对", "不要", "错", "错了", "没有"),
+        ),
     }
 )
 """By language."""

@@ -67,7 +67,10 @@ def test_a_repair_is_told_and_the_front_desk_answers(company: Company) -> None:
     caller.presses("10001")
     hears(caller, "Your bicycle is ready. The repair costs forty-nine euros and fifty cents.")
     caller.presses("*")
-    hears(caller, "For a new bicycle, press 1. For your repair, press 2. For the front desk, press 0. Or say what you want.")
+    hears(
+        caller,
+        "For a new bicycle, press 1. For your repair, press 2. For the front desk, press 0. Or say what you want.",
+    )
     caller.presses("0")
     hears(caller, "One moment please.")
     sales.rings()

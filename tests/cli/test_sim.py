@@ -65,7 +65,10 @@ def test_a_number_that_nobody_answers(site: Path) -> None:
     [
         (["--at", "noon"], "'noon' is not a day and time"),
         (["--seat", "2001=asleep"], "'2001=asleep' is not SEAT=DEED"),
-        (["--call", "1302", "--keys", "x"], "'x' means nothing here: it is no keys, and block ask_order does not listen"),
+        (
+            ["--call", "1302", "--keys", "x"],
+            "'x' means nothing here: it is no keys, and block ask_order does not listen",
+        ),
         (["--keys", "1", "--seat", "2001=busy", "--say", "hello"], "'hello' was not said: the call is over before"),
         (["--seat", "2001=busy", "--keys", "1", "--keys", "1"], "'1' was not pressed: the call is over before"),
     ],

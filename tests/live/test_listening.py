@@ -124,7 +124,9 @@ def test_a_flow_that_begins_to_listen_in_another_language(running: Running) -> N
     running.main.write_text(korean)
     with pytest.raises(Refused) as refused:
         running.awaits(running.service._publisher.reload("publish", "anna"))
-    assert any("recognition: ko: engine 'no.such.module:Engine' does not load" in one for one in refused.value.complaints)
+    assert any(
+        "recognition: ko: engine 'no.such.module:Engine' does not load" in one for one in refused.value.complaints
+    )
     assert running.service.hearing.keys() == {"en"}
     running.settings["recognition"] = {"en": ENGINE, "ko": ENGINE}
     running.rewrites()

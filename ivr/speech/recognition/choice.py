@@ -11,7 +11,17 @@ from typing import Final
 
 from ivr.speech.voice import nearest_code
 
-__all__ = ["OFFICIAL_VOSK", "PACKAGES", "EngineChoice", "Package", "choice_for", "folder_of", "model_fault", "package_folder", "remedy"]
+__all__ = [
+    "OFFICIAL_VOSK",
+    "PACKAGES",
+    "EngineChoice",
+    "Package",
+    "choice_for",
+    "folder_of",
+    "model_fault",
+    "package_folder",
+    "remedy",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +126,9 @@ def model_fault(engine: str, model: Path) -> tuple[str, str] | None:
         return f"{model} is no folder", "unpack the archive, and name the folder that it makes"
     for files in _FILES.get(engine, ()):
         if not any((model / file).is_file() for file in files):
-            inner = next((one for one in sorted(model.iterdir()) if any((one / file).is_file() for file in files)), None)
+            inner = next(
+                (one for one in sorted(model.iterdir()) if any((one / file).is_file() for file in files)), None
+            )
             help = f"write model: {inner}" if inner is not None else f"name the folder in which {files[0]} lies"
             return f"{model} is no model of {engine}: it has no {files[0]}", help
     return None

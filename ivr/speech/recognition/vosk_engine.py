@@ -49,7 +49,9 @@ class VoskRecogniser:
         try:
             self._model = vosk.Model(model_path=str(model))
         except Exception as error:
-            raise RecognitionError(f"vosk cannot load {model}: the files are incomplete or damaged ({error})") from error
+            raise RecognitionError(
+                f"vosk cannot load {model}: the files are incomplete or damaged ({error})"
+            ) from error
         self._language = language
         self._folder = model
         self._takes_grammars = not (model / "graph" / "HCLG.fst").is_file()
