@@ -1,7 +1,5 @@
 """Which engine hears a language: ``recognition`` of the site file."""
 
-# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
-
 from __future__ import annotations
 
 import re

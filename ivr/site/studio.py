@@ -1,7 +1,5 @@
 """The part of the site file about recording prompts by telephone."""
 
-# ruff: noqa: RUF009  (settings are declared by calls, as dataclasses.field is)
-
 from __future__ import annotations
 
 from collections.abc import Iterable

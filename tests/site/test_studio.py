@@ -43,17 +43,17 @@ def test_seats_reach_it_with_their_password_and_nobody_else() -> None:
 @pytest.mark.parametrize(
     ("written", "told"),
     [
-        ("{number: '900', pin: abcd}", "E025 this PIN cannot be entered, or is easy to guess (write 4 digits or more)"),
+        ("{number: '900', pin: abcd}", "E025 this PIN cannot be entered, or is easy to guess"),
         (
             "{number: '900', pin: '123'}",
             "E025 this PIN cannot be entered, or is easy to guess (write 4 digits or more)",
         ),
-        ("{number: '1000', pin: '1234'}", "E202 number 1000 of the studio is in numbers too (line 1) (take another)"),
-        ("{number: '900'}", "E012 studio needs 'pin' (add pin: a password, or secret:NAME)"),
-        ("yes", "E013 studio needs settings (write studio: and below it, indented, name: value)"),
-        ("{number: '9', pin: secret:nobody}", "E204 secret 'nobody' is not there (did you mean 'secret:studio'?)"),
+        ("{number: '1000', pin: '1234'}", "E202 number 1000 of the studio is in numbers too"),
+        ("{number: '900'}", "E012 studio needs 'pin'"),
+        ("yes", "E013 studio needs settings"),
+        ("{number: '9', pin: secret:nobody}", "E204 secret 'nobody' is not there"),
     ],
 )
 def test_what_is_wrong_is_told(written: str, told: str) -> None:
     _, problems = loaded(written)
-    assert problems[0].split(" (")[0] == told.split(" (")[0]
+    assert problems[0].startswith(f"{told} (")
