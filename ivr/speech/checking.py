@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from ivr.speech.synthesis import Fault, Synthesizer, create, engine_names
-from ivr.speech.voice import DEFAULT_ENGINE, SpeechError, Voice, nearest, spoken_by, wanted_voice
+from ivr.speech.synthesis import Fault, Synthesizer, create
+from ivr.speech.voice import DEFAULT_ENGINE, SpeechError, Voice, spoken_by, wanted_voice
 
 __all__ = ["VoiceCheck"]
 
@@ -27,20 +27,13 @@ class VoiceCheck:
     def unread(
         self, language: str, voices: Mapping[str, Voice], element: str, attributes: Mapping[str, str]
     ) -> Fault | None:
-        """What a language's voice passes over of an element of SSML, and the remedy; None if nothing."""
-        try:
-            return _engine(wanted_voice(language, voices).engine).unread(element, attributes)
-        except SpeechError as error:
-            return str(error), _ENGINES
+        """What the voice of a language that is spoken passes over of a tag of SSML, and the remedy; None if nothing."""
+        return _engine(wanted_voice(language, voices).engine).unread(element, attributes)
 
     def _tried(self, language: str, voices: Mapping[str, Voice]) -> Fault | None:
         wanted = wanted_voice(language, voices)
         try:
             engine = _engine(wanted.engine)
-        except SpeechError as error:
-            close = nearest(wanted.engine, engine_names()).strip(" ()")
-            return str(error), close or _ENGINES
-        try:
             known = engine.voices() if wanted.engine == DEFAULT_ENGINE else ()
             voice = spoken_by(language, voices, frozenset(known))
             # What an engine loads for a voice may be large, and goes when this is known.
@@ -56,6 +49,3 @@ class VoiceCheck:
 def _engine(name: str) -> Synthesizer:
     """One for the process, as the library behind it is."""
     return create(name)
-
-
-_ENGINES = f"the engines are {', '.join(engine_names())}"

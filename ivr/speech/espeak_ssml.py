@@ -1,5 +1,5 @@
 """Which elements of SSML eSpeak NG does as they say; it passes over the others, and over values it does not know,
-without a word. Found by listening to version 1.51 and 1.52."""
+without a word. Found by listening to version 1.52."""
 
 from __future__ import annotations
 

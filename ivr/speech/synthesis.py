@@ -17,7 +17,7 @@ import pyttsx3
 from gateway.call import Clip
 from ivr.speech import espeak_driver, espeak_ssml
 from ivr.speech.level import NoSound, for_telephone
-from ivr.speech.voice import NothingToSay, SpeechError, UnknownVoice, Voice
+from ivr.speech.voice import NothingToSay, SpeechError, UnknownVoice, Voice, nearest
 
 __all__ = [
     "ENGINES",
@@ -32,6 +32,9 @@ __all__ = [
 
 ENTRY_POINTS = "ivr.synthesizers"
 ENGINES = {"espeak": "ivr.speech.synthesis:EspeakSynthesizer", "piper": "ivr.speech.piper:PiperSynthesizer"}
+
+_REMEDIES = {"piper": "pip install piper-tts"}
+"""Of engines that do not come along."""
 
 LONGEST_TEXT = 5000
 """Characters of one prompt: about six minutes of speech, which no caller listens to."""
@@ -70,9 +73,13 @@ def create(engine: str) -> Synthesizer:
             (found,) = entry_points(group=ENTRY_POINTS, name=engine)
             factory = found.load()
     except ValueError:
-        raise SpeechError(f"no speech engine {engine!r} (there are: {', '.join(engine_names())})") from None
+        names = engine_names()
+        raise SpeechError(
+            f"no speech engine {engine!r}{nearest(engine, names)}; there are {', '.join(names)}"
+        ) from None
     except (ImportError, AttributeError) as error:
-        raise SpeechError(f"speech engine {engine!r} does not load: {error}") from error
+        help = f"; {_REMEDIES[engine]}" if engine in _REMEDIES else ""
+        raise SpeechError(f"speech engine {engine!r} does not load: {error}{help}") from error
     try:
         synthesizer: Synthesizer = factory()
     except Exception as error:

