@@ -15,6 +15,7 @@ from ivr.flow.kept import KeptFlows
 from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.problem import Problem, has_errors
 from ivr.site import Site, check_site, load_site
+from ivr.speech.checking import VoiceCheck
 from ivr.speech.recordings import doubt, fault, length
 
 program = "ivr" if shutil.which("ivr") else sys.argv[0]
@@ -60,7 +61,7 @@ def load_checked(path: Path, before: FlowSet | None = None) -> tuple[Site | None
     return (
         loaded.site,
         flows,
-        (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length, doubt)),
+        (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length, doubt, voices=VoiceCheck())),
     )
 
 

@@ -11,6 +11,7 @@ from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean
 from ivr.flow.saying import FORMATS, argument_fault
+from ivr.flow.ssml import Element
 from ivr.flow.values import as_text, within_limit
 
 TEMPLATE_LIMIT: Final = 5_000
@@ -30,6 +31,8 @@ class Hole:
     format: str = "text"
     argument: str = ""
     place: Place = field(default=Place("", 1), compare=False)
+    span: tuple[int, int] = field(default=(0, 0), compare=False)
+    """Where it begins and ends in the text as written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Template:
     text: str = field(compare=False)
     """As written."""
     parts: tuple[str | Hole, ...]
+    ssml: tuple[Element, ...] = field(default=(), compare=False)
+    """The tags of a text to be spoken that is a document in SSML; empty: it is spoken as it stands."""
 
     @property
     def fixed(self) -> str | None:
@@ -152,7 +157,7 @@ class _Reader:
             self.problems.append(expression)
             return end + 1
         format, argument = ("text", "") if colon < 0 else self._format(colon + 1, end)
-        self.parts.append(Hole(expression, format, argument, self._locate(start)))
+        self.parts.append(Hole(expression, format, argument, self._locate(start), (start, end + 1)))
         return end + 1
 
     def _bounds(self, at: int) -> tuple[int, int]:

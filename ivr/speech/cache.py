@@ -31,9 +31,9 @@ _MULAW_8_BIT = 1
 _DIGEST_SIZE = 16
 
 
-def cache_key(text: str, voice: Voice, version: str) -> str:
-    """What the sound of a text depends on, as a name for a file. ``version``: of the voice's engine."""
-    made_of = json.dumps([_MAKING, version, astuple(voice), text])
+def cache_key(text: str, voice: Voice, version: str, *, ssml: bool = False) -> str:
+    """What the sound of a text depends on, as a name for a file. ``version``: of the voice, as its engine says."""
+    made_of = json.dumps([_MAKING, version, astuple(voice), *(["ssml"] if ssml else []), text])
     return hashlib.blake2b(made_of.encode(), digest_size=20).hexdigest()
 
 

@@ -23,9 +23,7 @@ def caller(shop: Shop, number: str, *, make: Make = "pjsua") -> Phone:
 @pytest.mark.parametrize(
     ("make", "voice", "noise_db"), [("pjsua", "slt", None), ("baresip", "rms", 30.0), ("pjsua", "awb", 20.0)]
 )
-def test_the_main_line_is_walked_by_voice(
-    company: Company, make: Make, voice: Voice, noise_db: float | None
-) -> None:
+def test_the_main_line_is_walked_by_voice(company: Company, make: Make, voice: Voice, noise_db: float | None) -> None:
     shop = Shop(company, opens=ALWAYS)
     support = shop.seat("2002")
     anna = caller(shop, "1000", make=make)
