@@ -363,7 +363,7 @@ class Telephones:
             media = self._host.open_leg(target, ice=kind == "dtls")
             if media is None:
                 for negotiation in negotiations:
-                    negotiation.media.close()
+                    negotiation.close()
                     self._peers.close(negotiation.media.id)
                 return LegFailed(leg_id, "failed", None, "no media port is left")
             negotiation = self._negotiation(media, hops[0][1], codecs, ways.srtp, dtls=kind == "dtls")

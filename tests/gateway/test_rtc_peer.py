@@ -380,6 +380,32 @@ class TestEnd:
 
         run(story)
 
+    def test_the_other_is_told_before_its_leg_is_closed(self) -> None:
+        async def story(line: Line) -> None:
+            await line.connects()
+            line.other.transport.say_goodbye()
+            line.other.leg.close()
+            await line.one.is_told(PeerLost("closed"))
+            line.other.transport.say_goodbye()
+            assert line.other.told == [PeerConnected()]
+
+        run(story)
+
+    @pytest.mark.parametrize("when", ["new", "applied", "lost"])
+    def test_there_is_nobody_to_say_good_bye_to(self, when: str) -> None:
+        async def story(line: Line) -> None:
+            if when == "applied":
+                line.negotiates()
+            elif when == "lost":
+                await line.connects()
+                await line.other.transport.close()
+                await line.one.is_told(PeerLost("closed"))
+            told = list(line.one.told)
+            line.one.transport.say_goodbye()
+            assert line.one.told == told
+
+        run(story)
+
     def test_a_wrong_certificate(self) -> None:
         async def story(line: Line) -> None:
             offer, answer = line.describes()
