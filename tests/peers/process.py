@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, Protocol
 
 import pytest
 
@@ -36,8 +37,27 @@ def in_namespace(argv: Sequence[str], namespace: int | None) -> list[str]:
     return [require("nsenter", package="util-linux"), f"--net=/proc/{namespace}/ns/net", *argv]
 
 
+class Process(Protocol):
+    """What is used of a :class:`subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Child:
     """One running program; owns its process and the file its output goes to."""
+
+    process: Process
 
     def __init__(
         self,
