@@ -111,6 +111,8 @@ class RtcPeer:
         self._over = False
         self._told_lost = False
         self._path: tuple[str, int] | None = None
+        self.datagrams_received = 0
+        """Over the path in use: checks of consent, for the most part."""
 
     @property
     def connected(self) -> bool:
@@ -184,6 +186,7 @@ class RtcPeer:
         """STUN or DTLS that came to the leg's port."""
         if self._over or not data:
             return
+        self.datagrams_received += (address, port) == self._path
         if data[0] < 4:
             ice = self._former if self._former is not None and self._former.is_meant(data) else self._ice
             if ice is not None:
