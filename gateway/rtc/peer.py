@@ -45,6 +45,8 @@ _CANDIDATES_MAX = 64
 _ADDRESSES_MAX = 2 * _CANDIDATES_MAX
 """That are checked in one generation: those named, and those that checks come from."""
 _STUN_HEADER = 20
+_CANCEL_AGAIN = 0.2
+"""Seconds."""
 
 _PROFILES: dict[bytes, SrtpProfile] = {
     b"SRTP_AEAD_AES_256_GCM": "AEAD_AES_256_GCM",
@@ -206,10 +208,11 @@ class RtcPeer:
         if self._over:
             return
         self._over = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Before Python 3.12, asyncio.wait_for loses a cancellation that comes together with a datagram of the handshake.
+        while tasks := [task for task in self._tasks if not task.done()]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_CANCEL_AGAIN)
         if self._dtls is not None:
             await self._dtls.stop()
         for ice in (self._former, self._ice):

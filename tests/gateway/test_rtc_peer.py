@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -403,6 +404,20 @@ class TestEnd:
             told = list(line.one.told)
             line.one.transport.say_goodbye()
             assert line.one.told == told
+
+        run(story)
+
+    def test_a_cancellation_that_gets_lost(self) -> None:
+        async def story(line: Line) -> None:
+            async def loses_one() -> None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+                await asyncio.Event().wait()
+
+            line.one.transport._spawn(loses_one(), "dtls")
+            await asyncio.sleep(0)
+            async with asyncio.timeout(PATIENCE_S):
+                await line.one.transport.close()
 
         run(story)
 
