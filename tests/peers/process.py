@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 import pytest
 
-__all__ = ["Child", "in_namespace", "require"]
+__all__ = ["Child", "in_namespace", "kept_folder", "require"]
 
 
 def require(program: str, *, package: str) -> str:
@@ -28,6 +28,13 @@ def unavailable(why: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(why)
     pytest.skip(why)
+
+
+def kept_folder() -> Path:
+    """Where test runs keep what takes long to make."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ivr-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def in_namespace(argv: Sequence[str], namespace: int | None) -> list[str]:
