@@ -208,7 +208,7 @@ class RtcPeer:
         if self._over:
             return
         self._over = True
-        # Before Python 3.12, asyncio.wait_for loses a cancellation that comes together with a datagram of the handshake.
+        # Before Python 3.12, asyncio.wait_for loses a cancellation that comes together with what is waited for.
         while tasks := [task for task in self._tasks if not task.done()]:
             for task in tasks:
                 task.cancel()

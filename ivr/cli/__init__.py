@@ -20,6 +20,8 @@ _COMMANDS: Final = {
     "sim": "sim:sim",
     "try": "sim:try_call",
     "calls": "calls:calls",
+    "trace": "trace:trace",
+    "top": "top:top",
     "graph": "graph:graph",
     "replay": "replay:replay",
     "when": "calendars:when",
