@@ -1,4 +1,4 @@
-"""The program under test as its operator runs it: a folder with a site, and ``ivr run`` as a process."""
+"""The program under test: a folder with a site, as its operator has it, and ``ivr run`` as a process."""
 
 from __future__ import annotations
 
