@@ -82,6 +82,14 @@ def phone(request: pytest.FixtureRequest) -> Iterator[Phones]:
         each.close()
 
 
+def talks(exchange: Exchange, phone: Phones) -> tuple[WebPhone, str, RTCPeerConnection]:
+    """Who has called, her invitation and her transport, which is up."""
+    alice = phone(exchange)
+    invitation, rtc = alice.calls("1000")
+    alice.connects(rtc)
+    return alice, invitation, rtc
+
+
 def speaks(alice: WebPhone, rtc: RTCPeerConnection, track: AudioStreamTrack | None) -> None:
     alice.do(lambda: rtc.getSenders()[0].replaceTrack(track))
 
@@ -111,9 +119,7 @@ def test_who_signals_no_more_is_held_only_while_he_is_silent_too(
     impatient: Callable[[float], Exchange], phone: Phones
 ) -> None:
     exchange = impatient(60.0)
-    alice = phone(exchange)
-    invitation, rtc = alice.calls("1000")
-    alice.connects(rtc)
+    alice, invitation, rtc = talks(exchange, phone)
     owned = exchange.takes()
     alice.vanishes()
     clients = exchange.gateway._clients
@@ -135,9 +141,7 @@ def test_who_comes_back_in_time_has_his_call_and_what_was_told_meanwhile(
     impatient: Callable[[float], Exchange], phone: Phones
 ) -> None:
     exchange = impatient(60.0)
-    alice = phone(exchange)
-    invitation, rtc = alice.calls("1000")
-    alice.connects(rtc)
+    alice, invitation, _ = talks(exchange, phone)
     owned = exchange.takes()
     alice.vanishes()
     owned.asks(lambda call: call.hangup())
@@ -148,9 +152,7 @@ def test_who_comes_back_in_time_has_his_call_and_what_was_told_meanwhile(
 
 def test_who_does_not_come_back_has_left(impatient: Impatient, phone: Phones) -> None:
     exchange = impatient(1.5)
-    alice = phone(exchange)
-    _, rtc = alice.calls("1000")
-    alice.connects(rtc)
+    alice, *_ = talks(exchange, phone)
     alice.vanishes()
     # Sound alone keeps no call: nobody could end it.
     assert exchange.takes().hears(CallerLeft) == CallerLeft("network", "network")
@@ -258,9 +260,7 @@ def test_no_port_is_left_for_a_caller_or_for_whom_he_calls(
 
 
 def test_a_browser_that_is_hung_up_on_is_told_by_dtls_too(exchange: Exchange, phone: Phones) -> None:
-    alice = phone(exchange)
-    _, rtc = alice.calls("1000")
-    alice.connects(rtc)
+    _, _, rtc = talks(exchange, phone)
     exchange.takes().asks(lambda call: call.hangup())
     # Otherwise it would wait for consent to run out, if signalling were lost.
     until(lambda: rtc.getSenders()[0].transport.state == "closed", "no close_notify came")
