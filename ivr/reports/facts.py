@@ -28,6 +28,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.orm import aliased
 
 from ivr.records import model
 from ivr.reports.dialect import joined_in_order
@@ -84,6 +85,11 @@ def _flag(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return case((condition, 1), else_=0)
 
 
+def _sum(expression: ColumnElement[Any]) -> ColumnElement[int]:
+    # A sum of whole numbers is a decimal number to PostgreSQL.
+    return cast(func.sum(expression), BigInteger)
+
+
 def _arrived(begins: int, ends: int) -> ColumnElement[bool]:
     return and_(_calls.arrived_at >= begins, _calls.arrived_at < ends)
 
@@ -100,41 +106,27 @@ _PLACE = (_calls.call_id, _calls.arrived_at, _named(_calls.flow).label("flow"), 
 
 
 def _waits(begins: int, ends: int) -> Subquery:
-    """For each call how it was offered to people: a row for every call, offered or not.
+    """How calls were offered to people: a row for each call that was.
 
     ``wait_ms`` is all the time in which somebody was being rung, until the first one was talked to.
     """
-    first_talk = func.min(case((_TALK, _segments.seq))).over(partition_by=_segments.call_id)
-    lines = (
-        select(
-            _segments.call_id,
-            _segments.kind,
-            _segments.seq,
-            _segments.from_at,
-            _segments.until_at,
-            _segments.queue,
-            _calls.ended_at,
-            _LEFT.label("caller_left"),
-            first_talk.label("first_talk"),
-        )
-        .join(model.Call, _calls.call_id == _segments.call_id)
-        .where(_arrived(begins, ends))
-        .subquery("lines")
+    talk = aliased(model.Segment)
+    first = ~exists().where(
+        talk.call_id == _segments.call_id, talk.seq < _segments.seq, talk.kind.in_(("talk", "hold"))
     )
-    line = lines.c
-    waiting = and_(line.kind.in_(("offer", "queue")), or_(line.first_talk.is_(None), line.seq < line.first_talk))
-    length = func.coalesce(line.until_at, line.from_at) - line.from_at
-    gave_up = and_(waiting, line.first_talk.is_(None), line.caller_left, line.until_at == line.ended_at, length > 0)
+    length = func.coalesce(_segments.until_at, _segments.from_at) - _segments.from_at
+    gave_up = and_(_WAIT, _LEFT, _segments.until_at == _calls.ended_at, length > 0)
     return (
         select(
-            line.call_id,
-            func.max(line.queue).label("queue"),
-            func.max(_flag(line.kind.in_(("talk", "hold")))).label("talked"),
-            func.max(_flag(line.kind.in_(("talk", "hold", "offer", "queue")))).label("offered"),
+            _segments.call_id,
+            func.max(_segments.queue).label("queue"),
+            func.max(_flag(_TALK)).label("talked"),
             func.max(_flag(gave_up)).label("gave_up"),
-            cast(func.sum(case((waiting, length), else_=0)), BigInteger).label("wait_ms"),
+            _sum(case((and_(_WAIT, first), length), else_=0)).label("wait_ms"),
         )
-        .group_by(line.call_id)
+        .join_from(model.Call, model.Segment, _calls.call_id == _segments.call_id)
+        .where(_arrived(begins, ends), or_(_TALK, _WAIT))
+        .group_by(_segments.call_id)
         .subquery("waits")
     )
 
@@ -150,7 +142,7 @@ def _end(waits: Subquery) -> ColumnElement[str]:
         (_calls.closed == 0, "open"),
         (wait.talked == 1, "talked"),
         (wait.gave_up == 1, "abandoned"),
-        (wait.offered == 1, "unanswered"),
+        (wait.call_id.is_not(None), "unanswered"),
         (_calls.goal.is_not(None), "contained"),
         (_LEFT, "dropped"),
         (_calls.ended_by == "flow", "ended"),
@@ -177,7 +169,7 @@ def _calls_rows(begins: int, ends: int) -> Select[Any]:
             _flag(and_(ivr, end == "dropped")).label("menus_dropped"),
             _flag(and_(ivr, end.in_(("ended", "failed")))).label("menus_ended"),
         )
-        .join_from(model.Call, waits, waits.c.call_id == _calls.call_id)
+        .join_from(model.Call, waits, waits.c.call_id == _calls.call_id, isouter=True)
         .where(_arrived(begins, ends))
     )
 
@@ -197,7 +189,7 @@ def _visits_rows(begins: int, ends: int) -> Select[Any]:
             case((wait.talked == 1, wait.wait_ms), else_=0).label("answer_ms"),
         )
         .join_from(model.Call, waits, waits.c.call_id == _calls.call_id)
-        .where(_arrived(begins, ends), _calls.closed == 1, wait.offered == 1)
+        .where(_arrived(begins, ends), _calls.closed == 1)
     )
 
 
@@ -218,7 +210,7 @@ def _repeats_rows(begins: int, ends: int) -> Select[Any]:
             literal(1).label("calls"),
             _flag(repeated).label("repeated"),
         )
-        .join_from(model.Call, waits, waits.c.call_id == _calls.call_id)
+        .join_from(model.Call, waits, waits.c.call_id == _calls.call_id, isouter=True)
         .where(_arrived(begins, ends), _calls.caller.is_not(None), func.lower(_calls.caller).not_in(WITHHELD))
     )
 
@@ -240,11 +232,6 @@ def _handling_rows(begins: int, ends: int) -> Select[Any]:
         .where(_arrived(begins, ends), _calls.closed == 1, _TALK, _segments.until_at.is_not(None))
         .group_by(_calls.call_id, _calls.arrived_at, _calls.flow, _calls.did, _segments.leg_id)
     )
-
-
-def _sum(expression: ColumnElement[Any]) -> ColumnElement[int]:
-    # A sum of whole numbers is a decimal number to PostgreSQL.
-    return cast(func.sum(expression), BigInteger)
 
 
 _OUTCOMES: Final = ("no_answer", "refused", "busy", "offline", "failed")
