@@ -1,8 +1,8 @@
 """What reports take on a month of 100,000 calls a day: three million calls, on SQLite and on PostgreSQL.
 
-The calls are made by the database itself, which takes a minute or two; they are calls as the program writes them, without
-the events they derive from. Each report is asked for a month with the sums of its days kept, as the server does every
-night, and for one day straight from the rows, as it is done for today.
+The calls are made by the database itself, which takes a minute or two; they are calls as the program writes them,
+without the events they derive from. Each report is asked for a month with the sums of its days kept, as the server does
+every night, and for one day straight from the rows, as it is done for today.
 """
 
 from __future__ import annotations
@@ -83,15 +83,16 @@ def _sql(calls: int, per_day: int) -> Iterator[str]:
           CASE k WHEN 0 THEN 'caller' ELSE 'agent' END,
           CASE k WHEN 0 THEN 'carrier' || ({_CHANCE} % 3) ELSE 'seat' || ({_CHANCE} % 60) END,
           CASE k WHEN 0 THEN c.arrived_at ELSE c.arrived_at + 200 + {_IVR_MS} END,
-          CASE WHEN k = 0 THEN c.arrived_at + 200 WHEN {_FATE} < {_TALKED} THEN c.arrived_at + 200 + {_IVR_MS} + {_OFFER_MS}
-            END, c.ended_at, CASE WHEN k = 1 AND {_FATE} >= 50 THEN 'no_answer' END, 'PCMA',
+          CASE WHEN k = 0 THEN c.arrived_at + 200
+            WHEN {_FATE} < {_TALKED} THEN c.arrived_at + 200 + {_IVR_MS} + {_OFFER_MS} END, c.ended_at, CASE WHEN k = 1 AND {_FATE} >= 50 THEN 'no_answer' END, 'PCMA',
           (c.ended_at - c.arrived_at) / 20, (c.ended_at - c.arrived_at) / 20, {_CHANCE} % 7, 1.5, 20000, 20000
         FROM calls AS c CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1) AS part WHERE k = 0 OR {_FATE} < {_OFFERED}"""
     yield f"""
         INSERT INTO flow_steps (call_id, seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no,
                                 input_mode, input, barged_in, heard_ms, exit, next_block)
         SELECT c.call_id, k, c.flow, '1-abc', CASE k WHEN 0 THEN 'welcome' WHEN 3 THEN c.last_block ELSE 'menu' END, 1,
-          CASE k WHEN 0 THEN 'say' WHEN 3 THEN CASE WHEN {_FATE} < {_OFFERED} THEN 'transfer' ELSE 'say' END ELSE 'menu' END,
+          CASE k WHEN 0 THEN 'say' WHEN 3 THEN CASE WHEN {_FATE} < {_OFFERED} THEN 'transfer' ELSE 'say' END
+            ELSE 'menu' END,
           k + 3, c.arrived_at + 200 + CASE WHEN k > 0 THEN 3000 * k ELSE 0 END,
           CASE k WHEN 3 THEN c.ended_at ELSE c.arrived_at + 3200 + 3000 * k END,
           CASE WHEN k IN (1, 2) THEN k END, CASE WHEN k IN (1, 2) THEN 'keys' END, CASE WHEN k IN (1, 2) THEN '1' END,
@@ -111,7 +112,9 @@ def build(engine: Engine, calls: int, per_day: int) -> None:
             for pragma in ("synchronous = OFF", "cache_size = -2000000", "temp_store = MEMORY", "foreign_keys = OFF"):
                 connection.exec_driver_sql(f"PRAGMA {pragma}")
         for statement in _sql(calls, per_day):
-            connection.exec_driver_sql(statement.replace("%", "%%") if engine.dialect.name == "postgresql" else statement)
+            connection.exec_driver_sql(
+                statement.replace("%", "%%") if engine.dialect.name == "postgresql" else statement
+            )
             connection.commit()
         connection.exec_driver_sql("ANALYZE")
         connection.commit()

@@ -15,6 +15,7 @@ from ivr.cli.plugins import plugins
 from ivr.cli.prompts import app as prompts
 from ivr.cli.publish import diff, history, publish, rollback, status
 from ivr.cli.replay import replay
+from ivr.cli.report import report
 from ivr.cli.run import run
 from ivr.cli.schema import schema
 from ivr.cli.sim import sim, try_call
@@ -40,6 +41,7 @@ app.command()(sim)
 app.command("try")(try_call)
 app.command()(calls)
 app.command()(graph)
+app.command()(report)
 app.command()(replay)
 app.command()(when)
 app.command()(calendars)

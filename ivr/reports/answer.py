@@ -76,12 +76,10 @@ def answer(
         found, total = _lines(records, seen, keys, where, span), None
     else:
         found, total = _sums(report.facts, records, seen, keys, where)
+    if cut not in TIMES and report.sorted_by is not None:
+        largest, then = report.column(report.sorted_by).value, report.then_by or (lambda sums: 0)
+        found = dict(sorted(found.items(), key=lambda one: (-(largest(one[1], settings) or 0), then(one[1]), one[0])))
     rows = [_row(report, key, sums, settings) for key, sums in found.items()]
-    if cut in TIMES or report.sorted_by is None:
-        pass  # in the order of time and keys, as they were made
-    else:
-        place = [column.name for column in report.columns].index(report.sorted_by)
-        rows.sort(key=lambda row: (-(row.values[place] or 0), row.keys))
     return Answer(
         report,
         span,
@@ -190,9 +188,7 @@ def _empty(facts: Facts) -> Cell:
 
 
 def _named(facts: Facts, cell: Cell) -> Sums:
-    return Sums(
-        dict(zip(facts.measures, cell.sums, strict=True)), dict(zip(facts.spreads, cell.spreads, strict=True))
-    )
+    return Sums(dict(zip(facts.measures, cell.sums, strict=True)), dict(zip(facts.spreads, cell.spreads, strict=True)))
 
 
 def _lines(
@@ -206,15 +202,16 @@ def _lines(
         if times.fits(slot, where):
             of_slot[slot] = tuple(times.label(name, slot) for name in keys if name in TIMES)
             lengths[of_slot[slot]] += max(0, min(slot + SLOT_MS, max(records.now, slot)) - slot)
+    measured = [one for one in occupancy(records, span) if one[0] in of_slot and where.get("line", one[1]) == one[1]]
     found: dict[tuple[str, ...], Busy] = {}
-    for slot, line, busy in sorted(occupancy(records, span), key=lambda one: (one[1], one[0])):
-        if slot in of_slot and where.get("line", line) == line:
-            key = (*of_slot[slot], line)
-            found[key] = busy if key not in found else found[key].joined(busy)
+    for line in sorted({line for _, line, _ in measured}):
+        for slot, label in of_slot.items():
+            found.setdefault((*label, line), Busy(0, slot, 0))
+    for slot, line, busy in sorted(measured, key=lambda one: (one[1], one[0])):
+        key = (*of_slot[slot], line)
+        found[key] = found[key].joined(busy)
     return {
-        key: Sums(
-            {"peak": one.peak, "peak_at": one.peak_at, "busy_ms": one.busy_ms, "span_ms": lengths[key[:-1]]}
-        )
+        key: Sums({"peak": one.peak, "peak_at": one.peak_at, "busy_ms": one.busy_ms, "span_ms": lengths[key[:-1]]})
         for key, one in sorted(found.items(), key=lambda one: (one[0][-1], one[0]))
     }
 
@@ -268,7 +265,11 @@ def calls_behind(
     row = facts.rows(fitting[0], fitting[-1] + SLOT_MS).subquery("facts").c
     question = select(row.call_id, row.arrived_at, *(row[name] for name in facts.readers)).where(
         chosen.behind(row, settings),
-        *(row[name] == value for name, value in where.items() if name in facts.dimensions and name not in facts.readers),
+        *(
+            row[name] == value
+            for name, value in where.items()
+            if name in facts.dimensions and name not in facts.readers
+        ),
     )
     slots = set(fitting)
     found: dict[str, int] = {}

@@ -81,14 +81,14 @@ _SERVICE: Final = (
     Report(
         "service-level",
         "Service level",
-        "answered within T seconds, by four named definitions",
+        "answered within {T} seconds, by four named definitions",
         (
             _OFFERED,
-            "In time: answered after a wait of at most T seconds (--threshold, 20 unless given).",
+            "In time: answered after a wait of at most {T} s (--threshold).",
             "Of answered: in time ÷ answered. "
-            "Incl. abandons: (in time + abandoned within T) ÷ (answered + abandoned). "
+            "Incl. abandons: (in time + abandoned within {T} s) ÷ (answered + abandoned). "
             "Of offered: in time ÷ offered. "
-            "Less short abandons: in time ÷ (offered − abandoned within S seconds; --short, 5 unless given).",
+            "Less short abandons: in time ÷ (offered − abandoned within {S} s; --short).",
             _ABANDONED,
             f"{_ARRIVED} {_OVER}",
         ),
@@ -113,9 +113,7 @@ _SERVICE: Final = (
             mean("asa_s", "ASA", "answer_ms", "answered"),
             Column("median_s", "median", "seconds", lambda sums, _: sums.quantile("answered", 0.5)),
             Column("p90_s", "90 %", "seconds", lambda sums, _: sums.quantile("answered", 0.9)),
-            Column(
-                "longest_s", "longest", "seconds", lambda sums, _: max(sums.spread("answered"), default=None)
-            ),
+            Column("longest_s", "longest", "seconds", lambda sums, _: max(sums.spread("answered"), default=None)),
         ),
         cuts=("hour", "day", "week", "queue", "flow", "number"),
         picture=Picture("line", ("asa_s", "p90_s")),
@@ -127,8 +125,8 @@ _SERVICE: Final = (
         (
             _OFFERED,
             _ABANDONED,
-            "Rate: abandoned ÷ offered. Without short: (abandoned − short) ÷ (offered − short), where short is a wait of "
-            "at most S seconds (--short, 5 unless given).",
+            "Rate: abandoned ÷ offered. Without short: (abandoned − short) ÷ (offered − short), where short is a wait "
+            "of at most {S} s (--short).",
             "Hanging up in a menu is not abandoning: see containment and funnel.",
             f"{_ARRIVED} {_OVER}",
         ),
@@ -190,8 +188,8 @@ _OUTCOMES: Final = (
     "Each call that is over is one of these. Answered: somebody talked to the caller. "
     + _ABANDONED
     + " Contained: nobody was rung, and a goal of the flow was reached. Dropped: nobody was rung, no goal was reached, "
-    "and the caller hung up or was lost. Ended: the flow ended the call without a goal. Failed: the program ended it (a "
-    "fault, a limit, a stop)."
+    "and the caller hung up or was lost. Ended: the flow ended the call without a goal. Failed: the program ended it "
+    "(a fault, a limit, a stop)."
 )
 
 _CALLS: Final = (
@@ -249,7 +247,7 @@ _CALLS: Final = (
         (_OUTCOMES, f"{_ARRIVED} {_OVER}"),
         FACTS["calls"],
         (
-            count("answered", "answered", "talked"),
+            count("answered", "answered"),
             count("abandoned", "abandoned"),
             count("unanswered", "unanswered"),
             count("contained", "contained"),
@@ -264,9 +262,9 @@ _CALLS: Final = (
         "Done in the menu (containment)",
         "calls that reached a goal in the menu, were dropped there, or went to people",
         (
-            "Of calls to flows that are over. To people: somebody was rung, whether or not he answered. Contained: nobody "
-            "was rung, and the flow reached a goal (the step `goal`). Dropped: neither, and the caller hung up or was "
-            "lost. Ended: neither, and the flow or the program ended the call.",
+            "Of calls to flows that are over. To people: somebody was rung, whether or not he answered. Contained: "
+            "nobody was rung, and the flow reached a goal (the step `goal`). Dropped: neither, and the caller hung up "
+            "or was lost. Ended: neither, and the flow or the program ended the call.",
             "Containment: contained ÷ calls. Hanging up in a menu is not containment; a flow without goals has none.",
             _ARRIVED,
         ),
@@ -290,8 +288,8 @@ _CALLS: Final = (
         "Callers who call again",
         "calls that the same number followed by another within 24 hours, by what became of the first",
         (
-            "Called again: the same caller's number arrived again within 24 hours, at any number of ours. A sign that the "
-            "first call did not settle the matter.",
+            "Called again: the same caller's number arrived again within 24 hours, at any number of ours. A sign that "
+            "the first call did not settle the matter.",
             "Calls without a caller's number are left out.",
             _ARRIVED,
         ),
@@ -317,8 +315,8 @@ _MENUS: Final = (
         "Where callers are lost",
         "for each block: who came there, who hung up there, how long they spent",
         (
-            "Callers: calls that did a step of the block, each counted once. Hung up: the caller hung up, or was lost, in "
-            "this block. Lost: of these, the calls that had reached no goal and talked to nobody.",
+            "Callers: calls that did a step of the block, each counted once. Hung up: the caller hung up, or was "
+            "lost, in this block. Lost: of these, the calls that had reached no goal and talked to nobody.",
             "Lost %: lost ÷ callers. Seconds: spent in the block by each of its callers, all visits together, talks "
             "included.",
             f"{_ARRIVED} {_OVER}",
@@ -336,6 +334,7 @@ _MENUS: Final = (
         cuts=("hour", "day", "week", "number"),
         usual=None,
         sorted_by="callers",
+        then_by=lambda sums: sums["place"] / max(sums["callers"], 1),
         total=False,
         picture=Picture("ranks", ("callers", "lost")),
     ),
@@ -347,8 +346,8 @@ _MENUS: Final = (
             "A try is one time a menu or a question waited for the caller. Matched: he gave an answer that it knows. "
             "Silence: nothing came (no_input). Wrong: something it does not know (no_match). Failed: it could not be "
             "asked. Hung up: the caller left during the try.",
-            "Keys and speech: tries that were answered so. Barge-in: the caller did not wait for the prompt's end. Heard: "
-            "seconds of prompt for each try.",
+            "Keys and speech: tries that were answered so. Barge-in: the caller did not wait for the prompt's end. "
+            "Heard: seconds of prompt for each try.",
             _ARRIVED,
         ),
         FACTS["tries"],
@@ -378,7 +377,8 @@ _MENUS: Final = (
         "Commonest ways",
         "through which blocks callers went, the commonest first",
         (
-            "The blocks of a call in the order they were entered, as `ivr calls` shows them; the first twenty of a long way.",
+            "The blocks of a call in the order they were entered, as `ivr calls` shows them; the first twenty of a "
+            "long way.",
             f"{_ARRIVED} {_OVER}",
         ),
         FACTS["paths"],
@@ -400,9 +400,10 @@ _PEOPLE: Final = (
         "Offers and missed ones",
         "for each seat, client and trunk: how often it was rung, and what came of it",
         (
-            "An offer is one party being rung: a seat, a browser's user, or a number outside, which counts for its trunk. "
-            "Missed: it rang until the time was over. Refused: declined, or not accepted after a whisper. Busy, offline, "
-            "failed: it did not ring. Cancelled: another took the call, or the caller gave up; that is nobody's miss.",
+            "An offer is one party being rung: a seat, a browser's user, or a number outside, which counts for its "
+            "trunk. Missed: it rang until the time was over. Refused: declined, or not accepted after a whisper. "
+            "Busy, offline, failed: it did not ring. Cancelled: another took the call, or the caller gave up; that is "
+            "nobody's miss.",
             "Missed %: (missed + refused) ÷ (offers − cancelled). Rang: seconds of ringing for each offer.",
             _ARRIVED,
         ),
@@ -435,8 +436,8 @@ _PEOPLE: Final = (
         "Transfers",
         "who passed callers on, to whom; what menus handed over",
         (
-            "Passed on: after one agent another one talked to the same caller in the same call. Refer and blind: the menu "
-            "handed the caller over to his own telephone or carrier.",
+            "Passed on: after one agent another one talked to the same caller in the same call. Refer and blind: the "
+            "menu handed the caller over to his own telephone or carrier.",
             _ARRIVED,
         ),
         FACTS["transfers"],
@@ -451,9 +452,9 @@ _PEOPLE: Final = (
         "Sound",
         "loss, jitter, MOS, and calls in which a party was not heard",
         (
-            "A leg is one party's connection that was answered and has been measured. Silent: no audio at all came from "
-            "that party. Loss: packets that did not arrive ÷ packets that should have. Heavy loss: above 3 %. Jitter: the "
-            "mean over legs, in milliseconds.",
+            "A leg is one party's connection that was answered and has been measured. Silent: no audio at all came "
+            "from that party. Loss: packets that did not arrive ÷ packets that should have. Heavy loss: above 3 %. "
+            "Jitter: the mean over legs, in milliseconds.",
             "MOS: the mean of the legs whose quality was rated; poor is below 3.6. '-': none was.",
             _ARRIVED,
         ),
@@ -496,8 +497,8 @@ _PEOPLE: Final = (
         "Lines busy at once",
         "how many calls and trunk lines were busy at once: peak, mean",
         (
-            "From the moment each line was taken and given back, so that no peak falls between samples. A line of a trunk "
-            "is one leg there, ringing included.",
+            "From the moment each line was taken and given back, so that no peak falls between samples. A line of a "
+            "trunk is one leg there, ringing included.",
             "Peak: the most at once, and when it was first so. Mean: busy time ÷ time (erlang), as far as the span has "
             "come.",
             "A call that began more than a day before the span is left out.",

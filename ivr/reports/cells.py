@@ -48,6 +48,8 @@ class Records:
     keep: bool = True
     """Whether sums of settled days are kept."""
     progress: Progress = field(default=lambda words: None)
+    _counts: dict[tuple[str, Key, int, int], list[tuple[int, Key, Cell]]] = field(default_factory=dict, repr=False)
+    """What was counted already: several reports of one page count the same."""
 
     @cached_property
     def shelf(self) -> Shelf:
@@ -77,7 +79,9 @@ class Records:
 
     def _by_day(self, facts: Facts, group: Key, span: Span) -> Iterator[tuple[int, Key, Cell]]:
         first = span.begins - span.begins % DAY_MS
-        stored = self.shelf.take(_name(facts, group), shape_of(question(facts, group, 0, 0), self.engine), first, span.ends)
+        stored = self.shelf.take(
+            _name(facts, group), shape_of(question(facts, group, 0, 0), self.engine), first, span.ends
+        )
         settled = self.shelf.settled(first, span.ends)
         loose: list[int] = []
         for day in range(first, span.ends, DAY_MS):
@@ -102,6 +106,12 @@ class Records:
 
     def _counted(self, facts: Facts, group: Key, begins: int, ends: int) -> list[tuple[int, Key, Cell]]:
         """Straight from the rows."""
+        asked = (facts.name, group, begins, ends)
+        if asked not in self._counts:
+            self._counts[asked] = self._count(facts, group, begins, ends)
+        return self._counts[asked]
+
+    def _count(self, facts: Facts, group: Key, begins: int, ends: int) -> list[tuple[int, Key, Cell]]:
         cells: dict[tuple[int, Key], Cell] = {}
         first, spreads = 1 + len(group), len(facts.spreads)
         readers = [(place, facts.readers[name]) for place, name in enumerate(group) if name in facts.readers]

@@ -1,4 +1,4 @@
-"""What a report is: what it counts, its columns as formulas over sums, its words, its picture. Data; nothing is asked."""
+"""What a report is: what it counts, its columns as formulas over sums, its words, its picture."""
 
 from __future__ import annotations
 
@@ -89,9 +89,9 @@ class Report:
     name: str
     title: str
     brief: str
-    """One line for the list."""
+    """One line for the list. ``{T}`` and ``{S}`` stand for the settings, here and in the definition."""
     definition: tuple[str, ...]
-    """What is counted, how it is worked out, what is left out: a sentence each."""
+    """What is counted, how it is worked out, what is left out."""
     facts: Facts | None
     """None: how many lines were busy, see :mod:`ivr.reports.occupancy`."""
     columns: tuple[Column, ...]
@@ -103,9 +103,19 @@ class Report:
     """What they are cut by unless asked; ``time``: hours of a day, days of a longer span; None: nothing."""
     sorted_by: str | None = None
     """The column whose largest numbers come first; unless given, rows come by their keys."""
+    then_by: Callable[[Sums], float] | None = None
+    """Which of equal rows comes first: that of the smallest."""
     total: bool = True
     """Whether a last row with everything in it makes sense."""
     picture: Picture = field(default_factory=lambda: Picture("none"))
+
+    def told(self, settings: Settings) -> tuple[str, ...]:
+        """The definition as it holds with these settings."""
+        return tuple(_filled(sentence, settings) for sentence in self.definition)
+
+    def said(self, settings: Settings) -> str:
+        """The one line."""
+        return _filled(self.brief, settings)
 
     def column(self, name: str) -> Column:
         """Raises KeyError if there is none."""
@@ -113,6 +123,10 @@ class Report:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+
+def _filled(words: str, settings: Settings) -> str:
+    return words.replace("{T}", str(settings.threshold_s)).replace("{S}", str(settings.short_s))
 
 
 # Ready-made columns. --------------------------------------------------------------------------------------
@@ -134,7 +148,11 @@ def share(name: str, title: str, part: str, whole: str) -> Column:
 def mean(name: str, title: str, total_ms: str, measure: str) -> Column:
     """Seconds for each."""
     return Column(
-        name, title, "seconds", lambda sums, _: ratio(sums[total_ms] / 1000, sums[measure]), lambda row, _: row[measure] > 0
+        name,
+        title,
+        "seconds",
+        lambda sums, _: ratio(sums[total_ms] / 1000, sums[measure]),
+        lambda row, _: row[measure] > 0,
     )
 
 

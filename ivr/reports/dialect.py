@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Text
+from sqlalchemy import Text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 
-class joined_in_order(GenericFunction[str]):  # noqa: N801  (named as functions of SQL are)
+class joined_in_order(GenericFunction[str]):
     """``joined_in_order(text, separator, order)``: an aggregate.
 
-    SQLite before 3.44 knows no order within an aggregate but takes rows as they come: there the question beneath must be
-    sorted by the same.
+    SQLite before 3.44 knows no order within an aggregate but takes rows as they come: the question beneath must be sorted
+    by the same.
     """
 
     type = Text()
@@ -32,6 +32,3 @@ def _postgresql(element: joined_in_order, compiler: SQLCompiler, **options: Any)
 def _sqlite(element: joined_in_order, compiler: SQLCompiler, **options: Any) -> str:
     text, separator, _ = (compiler.process(clause, **options) for clause in element.clauses)
     return f"group_concat({text}, {separator})"
-
-
-Texts = ColumnElement[str]

@@ -131,7 +131,7 @@ def _waits(begins: int, ends: int) -> Subquery:
     )
 
 
-_ENDS: Final = ("talked", "abandoned", "unanswered", "contained", "dropped", "ended", "failed")
+_ENDS: Final = ("answered", "abandoned", "unanswered", "contained", "dropped", "ended", "failed")
 """What can become of a call, one of them for each that is over."""
 
 
@@ -140,7 +140,7 @@ def _end(waits: Subquery) -> ColumnElement[str]:
     wait = waits.c
     return case(
         (_calls.closed == 0, "open"),
-        (wait.talked == 1, "talked"),
+        (wait.talked == 1, "answered"),
         (wait.gave_up == 1, "abandoned"),
         (wait.call_id.is_not(None), "unanswered"),
         (_calls.goal.is_not(None), "contained"),
@@ -164,7 +164,7 @@ def _calls_rows(begins: int, ends: int) -> Select[Any]:
             *(_flag(end == word).label(word) for word in _ENDS),
             (func.coalesce(_calls.ended_at, _calls.arrived_at) - _calls.arrived_at).label("lasted_ms"),
             _flag(and_(ivr, end != "open")).label("menus"),
-            _flag(and_(ivr, end.in_(("talked", "abandoned", "unanswered")))).label("menus_people"),
+            _flag(and_(ivr, end.in_(("answered", "abandoned", "unanswered")))).label("menus_people"),
             _flag(and_(ivr, end == "contained")).label("menus_contained"),
             _flag(and_(ivr, end == "dropped")).label("menus_dropped"),
             _flag(and_(ivr, end.in_(("ended", "failed")))).label("menus_ended"),
@@ -317,6 +317,7 @@ def _blocks_rows(begins: int, ends: int) -> Select[Any]:
             literal(1).label("callers"),
             func.max(_flag(hung_up)).label("hung_up"),
             func.max(_flag(and_(hung_up, _calls.goal.is_(None), ~talked))).label("lost"),
+            func.min(_steps.seq).label("place"),
             _sum(func.coalesce(_steps.until_at, _steps.from_at) - _steps.from_at).label("spent_ms"),
         )
         .join_from(model.Call, model.FlowStep, _steps.call_id == _calls.call_id)
@@ -451,7 +452,7 @@ _ALL: Final = (
         "blocks",
         _blocks_rows,
         ("flow", "block", "number"),
-        ("callers", "hung_up", "lost", "spent_ms"),
+        ("callers", "hung_up", "lost", "place", "spent_ms"),
         groupings=(("flow", "block"),),
     ),
     Facts(

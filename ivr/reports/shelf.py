@@ -1,9 +1,9 @@
 """Sums kept of days gone by, so that a month is thirty rows to read and not three million calls.
 
-A day (UTC) is *settled* when it has been over for :data:`SETTLES_AFTER_MS` and none of its calls is still open. What was
-summed up of settled days is kept in the table ``report_days``; it is made anew where it is missing or answers another
-question, so it can be thrown away at any time. Anything else is counted from the rows. Whether a sum was kept makes no
-difference to a report.
+A day (UTC) is *settled* when it has been over for :data:`SETTLES_AFTER_MS` and none of its calls is still open. What
+was summed up of settled days is kept in the table ``report_days``; it is made anew where it is missing or answers
+another question, so it can be thrown away at any time. Anything else is counted from the rows. Whether a sum was kept
+makes no difference to a report.
 """
 
 from __future__ import annotations

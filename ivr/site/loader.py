@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo
 
 from ivr.flow.kinds import NAME, Duration, ListOf, Name, OneOf, Text, Whole, YesNo, bad_name
 from ivr.flow.loader import shown
@@ -19,7 +20,7 @@ from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, with_lines
 from ivr.flow.settings import read_record, setting
 from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
-from ivr.site.calendars import CalendarSettings, read_calendar
+from ivr.site.calendars import CalendarSettings, Zone, read_calendar
 from ivr.site.kinds import (
     Address,
     Country,
@@ -221,6 +222,7 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "webhooks.NAME": WebhookSettings,
         "http": WebSettings,
         "country": (Country().describe(), "", "where callers' numbers without a country code belong: caller.country"),
+        "zone": (Zone().describe(), "", "the time zone of reports; unset, that of the machine"),
         "reload": ("auto or manual", "auto", "whether saved flows go live by themselves, or by ivr publish only"),
     }
 )
@@ -322,6 +324,7 @@ class _Loading:
             calendars=self._each("calendars", lambda key, node: read_calendar(key, node, self._reader)),
             secrets=self._secrets,
             country=self._country(),
+            zone=self._zone(),
             reload=self._reload(),
             lines=self._lines(),
         )
@@ -471,6 +474,10 @@ class _Loading:
     def _country(self) -> str:
         node = self._root.get("country")
         return (None if node is None else Country().read(node, self._reader)) or ""
+
+    def _zone(self) -> ZoneInfo | None:
+        node = self._root.get("zone")
+        return None if node is None else Zone().read(node, self._reader)
 
     def _records(self) -> str:
         node = self._root.get("records")

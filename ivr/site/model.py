@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from ivr.calendar import Calendar
 from ivr.flow.model import Place
@@ -220,6 +221,8 @@ class Site:
     """All of them by name: flows use some in headers."""
     country: str = ""
     """Where numbers without a country code belong, as two capital letters; empty: nowhere that is known."""
+    zone: ZoneInfo | None = None
+    """Of the clock on the wall, for reports; None: that of the machine."""
     reload: Literal["auto", "manual"] = "auto"
     """Whether saved files go live by themselves."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
