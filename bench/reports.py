@@ -84,7 +84,8 @@ def _sql(calls: int, per_day: int) -> Iterator[str]:
           CASE k WHEN 0 THEN 'carrier' || ({_CHANCE} % 3) ELSE 'seat' || ({_CHANCE} % 60) END,
           CASE k WHEN 0 THEN c.arrived_at ELSE c.arrived_at + 200 + {_IVR_MS} END,
           CASE WHEN k = 0 THEN c.arrived_at + 200
-            WHEN {_FATE} < {_TALKED} THEN c.arrived_at + 200 + {_IVR_MS} + {_OFFER_MS} END, c.ended_at, CASE WHEN k = 1 AND {_FATE} >= 50 THEN 'no_answer' END, 'PCMA',
+            WHEN {_FATE} < {_TALKED} THEN c.arrived_at + 200 + {_IVR_MS} + {_OFFER_MS} END,
+          c.ended_at, CASE WHEN k = 1 AND {_FATE} >= 50 THEN 'no_answer' END, 'PCMA',
           (c.ended_at - c.arrived_at) / 20, (c.ended_at - c.arrived_at) / 20, {_CHANCE} % 7, 1.5, 20000, 20000
         FROM calls AS c CROSS JOIN (SELECT 0 AS k UNION ALL SELECT 1) AS part WHERE k = 0 OR {_FATE} < {_OFFERED}"""
     yield f"""

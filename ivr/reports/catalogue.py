@@ -506,7 +506,7 @@ _PEOPLE: Final = (
         None,
         (
             Column("peak", "peak", "count", lambda sums, _: sums["peak"]),
-            Column("peak_at", "first at", "time", lambda sums, _: sums["peak_at"]),
+            Column("peak_at", "first at", "time", lambda sums, _: sums["peak_at"] if sums["peak"] else None),
             Column("mean", "mean", "number", lambda sums, _: ratio(sums["busy_ms"], sums["span_ms"])),
         ),
         keys=("line",),

@@ -33,7 +33,7 @@ _RANKS: Final = 12
 """Rows of a picture of ranks; the table has the rest."""
 _LINES: Final = 5
 
-_STYLE: Final = MappingProxyType(
+_STYLE: Final[Mapping[Any, Any]] = MappingProxyType(
     {
         "svg.fonttype": "none",
         "svg.hashsalt": "ivr",
@@ -218,7 +218,7 @@ def _ticks(axes: Axes, moments: Sequence[str], by: str) -> None:
 
 
 def _axis(answer: Answer, column: Column, *, named: bool) -> str:
-    unit = {"percent": "%", "seconds": "seconds", "count": "calls", "number": "", "minutes": "minutes", "time": ""}
+    unit = {"percent": "%", "seconds": "seconds", "count": "calls", "number": "", "time": ""}
     return (
         f"{column.title}, {unit[column.unit]}".rstrip(", ") if named and column.unit != "count" else unit[column.unit]
     )

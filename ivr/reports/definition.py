@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement
 
 from ivr.reports.facts import Facts
 
-Unit = Literal["count", "percent", "seconds", "minutes", "number", "time"]
+Unit = Literal["count", "percent", "seconds", "number", "time"]
 Number = int | float | None
 
 By = Literal["hour", "day", "week", "queue", "flow", "number", "agent"]

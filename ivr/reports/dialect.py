@@ -13,8 +13,8 @@ from sqlalchemy.sql.functions import GenericFunction
 class joined_in_order(GenericFunction[str]):
     """``joined_in_order(text, separator, order)``: an aggregate.
 
-    SQLite before 3.44 knows no order within an aggregate but takes rows as they come: the question beneath must be sorted
-    by the same.
+    SQLite before 3.44 knows no order within an aggregate but takes rows as they come: the question beneath must be
+    sorted by the same.
     """
 
     type = Text()

@@ -259,14 +259,16 @@ def _offers_rows(begins: int, ends: int) -> Select[Any]:
 
 
 def _transfers_rows(begins: int, ends: int) -> Select[Any]:
-    order = {"partition_by": _segments.call_id, "order_by": _segments.seq}
+    def before(column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return func.lag(column).over(partition_by=_segments.call_id, order_by=_segments.seq)
+
     talks = (
         select(
             *_PLACE,
             _segments.agent,
             _segments.leg_id,
-            func.lag(_segments.agent).over(**order).label("before"),
-            func.lag(_segments.leg_id).over(**order).label("leg_before"),
+            before(_segments.agent).label("before"),
+            before(_segments.leg_id).label("leg_before"),
         )
         .join_from(model.Call, model.Segment, _segments.call_id == _calls.call_id)
         .where(_arrived(begins, ends), _TALK)
@@ -353,7 +355,7 @@ def _tries_rows(begins: int, ends: int) -> Select[Any]:
 
 def _paths_rows(begins: int, ends: int) -> Select[Any]:
     parts = (_steps.flow, _steps.block, _steps.verb, _steps.exit, _steps.next_block)
-    told = func.coalesce(parts[0], "")
+    told: ColumnElement[str] = func.coalesce(parts[0], "")
     for part in parts[1:]:
         told = told + PART_END + func.coalesce(part, "")
     lines = (

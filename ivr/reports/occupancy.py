@@ -48,11 +48,12 @@ def occupancy(records: Records, span: Span) -> Iterator[tuple[int, str, Busy]]:
     shape = shape_of(_question(0, 0), records.engine)
     stored = records.shelf.take(_NAME, shape, first, span.ends)
     settled = records.shelf.settled(first, span.ends)
+    cells: Iterable[tuple[int, str, Busy]]
     for day in range(first, span.ends, DAY_MS):
         if day in stored:
             cells = ((day + one[0] * SLOT_MS, one[1], Busy(one[2], one[3], one[4])) for one in stored[day])
         elif day in settled:
-            cells = iter(summed_up(records, day))
+            cells = summed_up(records, day)
         else:
             begins, ends = max(day, span.begins), min(day + DAY_MS, span.ends, records.now + SLOT_MS)
             cells = _measured(records, begins, ends)

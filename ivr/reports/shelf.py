@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 SETTLES_AFTER_MS = DAY_MS + 60 * 60 * 1000
 """Callers who call again are looked for during a day; then the report of the last leg may still be on its way."""
 
-_table = model.ReportDay.__table__
+_column = model.ReportDay.__table__.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,11 @@ class Shelf:
 
     def take(self, name: str, shape: str, begins: int, ends: int) -> dict[int, list[Any]]:
         """What is kept under that name of the days in the span."""
-        column = _table.c
-        query = select(column.day, column.cells).where(
-            column.facts == name,
-            column.shape == shape,
-            column.day >= begins - begins % DAY_MS,
-            column.day < ends,
+        query = select(_column.day, _column.cells).where(
+            _column.facts == name,
+            _column.shape == shape,
+            _column.day >= begins - begins % DAY_MS,
+            _column.day < ends,
         )
         if not self.used:
             return {}
@@ -68,28 +67,26 @@ class Shelf:
 
     def days(self, name: str, shape: str, begins: int, ends: int) -> set[int]:
         """The days that are kept."""
-        column = _table.c
-        query = select(column.day).where(
-            column.facts == name, column.shape == shape, column.day >= begins - begins % DAY_MS, column.day < ends
+        query = select(_column.day).where(
+            _column.facts == name, _column.shape == shape, _column.day >= begins - begins % DAY_MS, _column.day < ends
         )
         with self.engine.connect() as connection:
             return {day for (day,) in connection.execute(query)}
 
     def put(self, name: str, shape: str, day: int, cells: Sequence[Any]) -> None:
         """Keep the sums of a day, in place of what was kept."""
-        column = _table.c
         text = json.dumps(cells, separators=(",", ":"), ensure_ascii=False)
         try:
             with self.engine.begin() as connection:
-                connection.execute(delete(_table).where(column.facts == name, column.day == day))
-                connection.execute(insert(_table).values(facts=name, day=day, shape=shape, cells=text))
+                connection.execute(delete(model.ReportDay).where(_column.facts == name, _column.day == day))
+                connection.execute(insert(model.ReportDay).values(facts=name, day=day, shape=shape, cells=text))
         except SQLAlchemyError as error:
             # Somebody may only read here, or another report has just done the same. The numbers are right all the same.
             log.debug("reports: the sums of a day are not kept: %s", error)
 
     def clear(self) -> None:
         with self.engine.begin() as connection:
-            connection.execute(delete(_table))
+            connection.execute(delete(model.ReportDay))
 
 
 def shape_of(question: Select[Any], engine: Engine) -> str:

@@ -79,9 +79,9 @@ def buckets(span: Span, by: Bucketing) -> dict[int, Bucket]:
 def _label(local: datetime, by: Bucketing) -> str:
     match by:
         case "hour":
-            hour = local.replace(minute=0)
-            twice = hour.replace(fold=0).utcoffset() != hour.replace(fold=1).utcoffset()
-            return f"{hour:%Y-%m-%d %H:%M}" + (_offset(local) if twice else "")
+            quarters = [local.replace(minute=minute) for minute in (0, 15, 30, 45)]
+            twice = any(one.replace(fold=0).utcoffset() != one.replace(fold=1).utcoffset() for one in quarters)
+            return f"{local:%Y-%m-%d %H}:00" + (_offset(local) if twice else "")
         case "day":
             return f"{local:%Y-%m-%d}"
         case "week":

@@ -25,7 +25,7 @@ def shown(value: Number, column: Column, span: Span) -> str:
             return f"{value:.1f} s" if value < 100 else f"{value // 60:.0f}:{value % 60:02.0f}"
         case "time":
             return moment(int(value), span)
-        case "number":
+        case _:
             return f"{value:.2f}"
 
 

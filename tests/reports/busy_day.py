@@ -9,6 +9,7 @@ import random
 import sys
 from collections.abc import Iterator
 from datetime import date, datetime, time
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from ivr.records.events import RecordEvent
@@ -75,7 +76,7 @@ class _Menu:
         self._step("welcome", 4.0, verb="say", exit="next", next_block="menu", heard_ms=4000)
         for try_no in (1, 2, 3):
             seconds, said = chance.uniform(3, 12), chance.random()
-            row = {"verb": "menu", "try_no": try_no, "heard_ms": round(seconds * 700)}
+            row: dict[str, Any] = {"verb": "menu", "try_no": try_no, "heard_ms": round(seconds * 700)}
             if said < 0.1:
                 return self._leaves("menu", seconds, **row)
             if said < 0.2:
