@@ -43,6 +43,8 @@ from ivr.records.database import open_database
 from ivr.records.journal import CallJournal, take_over
 from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
+from ivr.reports.runner import ReportRunner
+from ivr.reports.span import machine_zone
 from ivr.run import direct
 from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
@@ -105,7 +107,10 @@ class Service:
         self._control = Control(
             socket_path(site.file), {"status": self._status, "publish": self._publish, "rollback": self._roll_back}
         )
-        self._watch_task: asyncio.Task[None] | None = None
+        self._reports = ReportRunner(
+            site.file, state, lambda: (self.release.site.reports, self.release.site.zone or machine_zone())
+        )
+        self._beside: list[asyncio.Task[None]] = []
         self._gateway: Gateway | None = None
 
     async def start(self, progress: Progress | None = None) -> None:
@@ -123,7 +128,8 @@ class Service:
         except OSError as error:
             log.error("commands cannot reach this server: %s", error)
         if self._site.reload == "auto":
-            self._watch_task = asyncio.create_task(self._watcher.run(lambda: self.release.site), name="reload")
+            self._beside.append(asyncio.create_task(self._watcher.run(lambda: self.release.site), name="reload"))
+        self._beside.append(asyncio.create_task(self._reports.run(), name="reports"))
 
     @property
     def release(self) -> Release:
@@ -173,9 +179,9 @@ class Service:
         """End what still runs, write what is still to be written, free everything."""
         if self._gateway is not None:
             await self._gateway.stop()
-        if self._watch_task is not None:
-            self._watch_task.cancel()
-            await asyncio.gather(self._watch_task, return_exceptions=True)
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)
         await self._control.close()
         await self._loading.close()
         await self._outside.close()

@@ -7,24 +7,25 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from ivr.cli.loading import errors, program, site_or_exit
+from ivr.cli.report_jobs import do_job, mail, sum_up
 from ivr.flow.problem import did_you_mean
 from ivr.records.database import RecordsError, open_database
-from ivr.reports.answer import Answer, ReportError, answer, calls_behind, usual_cut
+from ivr.reports.answer import ReportError, calls_behind, usual_cut
 from ivr.reports.catalogue import REPORTS
 from ivr.reports.cells import Records
-from ivr.reports.definition import By, Report, Settings
+from ivr.reports.definition import TIMES, By, Report, Settings
+from ivr.reports.mail import MailError
+from ivr.reports.making import DAY, TABLE_ROWS, make
+from ivr.reports.schedule import ENDINGS, Format
 from ivr.reports.span import Span, SpanError, machine_zone, span_of
 from ivr.reports.writing import (
-    as_csv,
-    as_json,
-    as_table,
     calls_as_csv,
     calls_as_json,
     calls_as_table,
@@ -32,21 +33,7 @@ from ivr.reports.writing import (
     json_text,
 )
 
-Format = Literal["table", "csv", "json", "html", "png", "svg"]
 _SITE = Path("site.yaml")
-DAY = "day"
-"""Not one report but all of them on one page."""
-_ENDINGS: dict[str, Format] = {
-    ".txt": "table",
-    ".csv": "csv",
-    ".json": "json",
-    ".html": "html",
-    ".htm": "html",
-    ".png": "png",
-    ".svg": "svg",
-}
-_ROWS = 50
-"""Of a table, unless asked for more."""
 
 
 def report(
@@ -81,8 +68,16 @@ def report(
         int, typer.Option("--short", min=0, help="Seconds within which giving up is a short abandon.")
     ] = 5,
     limit: Annotated[
-        int | None, typer.Option("--limit", min=0, help=f"So many rows or calls; 0: all. A table has {_ROWS}.")
+        int | None, typer.Option("--limit", min=0, help=f"So many rows or calls; 0: all. A table has {TABLE_ROWS}.")
     ] = None,
+    to: Annotated[
+        list[str] | None, typer.Option("--mail", metavar="ADDRESS", help="Send it there by the site's smtp.")
+    ] = None,
+    job: Annotated[
+        str | None, typer.Option("--job", metavar="NAME", help="Make a report of the site's `reports` now.")
+    ] = None,
+    due: Annotated[str | None, typer.Option("--due", hidden=True)] = None,
+    summarise: Annotated[bool, typer.Option("--summarise", hidden=True)] = False,
     show_numbers: Annotated[bool, typer.Option("--show-numbers", help="Callers' numbers in full.")] = False,
     site: Annotated[Path, typer.Option("--site", help="The site file.")] = _SITE,
     records: Annotated[
@@ -100,6 +95,9 @@ def report(
       ivr report abandons --where 'hour=2026-11-27 09:00' --calls --of abandoned
       ivr report day --from yesterday --until yesterday -o day.html
     """
+    if job is not None or summarise:
+        _beside_calls(site, job, due)
+        return
     if name is None:
         _list()
         return
@@ -113,78 +111,38 @@ def report(
         span = span_of(begins, ends, (loaded.zone if loaded is not None else None) or machine_zone(), now)
         url = records if records is not None else loaded.records if loaded is not None else ""
         asked = Records(open_database(url, writing=False), now, progress=_said)
-        if name == DAY:
-            made = _day(asked, span, settings, as_format)
-        elif calls:
+        if to:
+            if loaded is None:
+                raise ReportError("mail goes through the mail server of a site: name it with --site")
+            mail(loaded, name, asked, span, tuple(to), by=by)
+            errors.print(f"Sent to {', '.join(to)}.")
+            return
+        if calls and name != DAY:
             made = _calls(REPORTS[name], asked, span, settings, _where(where), of, as_format, limit, show_numbers)
         else:
-            found = _answer(REPORTS[name], asked, span, settings, _where(where), by, as_format, limit)
-            made = _numbers(found, as_format, now)
-            if as_format == "table":
-                again = {"--from": begins, "--until": ends, "--records": records}
-                again["--site"] = None if site == _SITE else str(site)
-                made += f"\n{_way_to_calls(found, again)}\n".encode()
-    except (SpanError, ReportError, RecordsError) as error:
+            made = make(name, asked, span, as_format, by=by, where=_where(where), settings=settings, most=limit)
+    except (SpanError, ReportError, RecordsError, MailError) as error:
         _leave(str(error))
+    if not calls and name != DAY and as_format == "table":
+        again = {"--from": begins, "--until": ends, "--records": records, "--by": by}
+        again["--site"] = None if site == _SITE else str(site)
+        made += f"\n{_way_to_calls(REPORTS[name], span, by, again)}\n".encode()
+    elif as_format == "csv" and sys.stderr.isatty() and name != DAY and not calls:
+        # Nothing but rows and columns may be in the file; whoever looks on is told here.
+        errors.print("\n".join(definition_lines(REPORTS[name], settings)))
     _write(made, output)
 
 
-def _answer(
-    report: Report,
-    records: Records,
-    span: Span,
-    settings: Settings,
-    where: dict[str, str],
-    by: By | None,
-    format: Format,
-    limit: int | None,
-) -> Answer:
-    most = (_ROWS if format == "table" and not _in_time(report, span, by) else None) if limit is None else limit or None
-    return answer(report, records, span, by=by, where=where, settings=settings, most=most)
-
-
-def _numbers(found: Answer, format: Format, now: int) -> bytes:
-    match format:
-        case "table":
-            return as_table(found).encode()
-        case "csv":
-            # Nothing but rows and columns may be in the file; whoever looks on is told here.
-            if sys.stderr.isatty():
-                errors.print("\n".join(definition_lines(found.report, found.settings)))
-            return as_csv(found).encode()
-        case "json":
-            return json_text(as_json(found)).encode()
-        case "html":
-            from ivr.reports.page import page
-
-            return page([found], f"{found.report.title}, {found.span}", now).encode()
-        case "png" | "svg":
-            # Here and not above: Matplotlib takes a second to load, and no other command needs it.
-            from ivr.reports.charts import draw
-
-            return draw(found, format)
-
-
-def _in_time(report: Report, span: Span, by: By | None) -> bool:
-    """Whether rows are parts of time: these are shown in full."""
-    return (by or usual_cut(report, span)) in ("hour", "day", "week") or report.picture.kind == "heat"
-
-
-def _day(records: Records, span: Span, settings: Settings, format: Format) -> bytes:
-    from ivr.reports.day import day_answers
-
-    answers = day_answers(records, span, settings)
-    match format:
-        case "html":
-            from ivr.reports.page import page
-
-            return page(answers, f"Calls, {span}", records.now).encode()
-        case "table":
-            return "\n\n".join(as_table(one) for one in answers).encode()
-        case "json":
-            return json_text([as_json(one) for one in answers]).encode()
-        case _:
-            raise ReportError(f"the page of a day is not written as {format}: it can be html, table or json")
+def _beside_calls(site: Path, job: str | None, due: str | None) -> None:
+    """What the server has done by a process of its own."""
+    loaded = site_or_exit(site)
+    try:
+        if job is not None:
+            errors.print(f"Report '{job}' went to {', '.join(do_job(loaded, job, due))}.")
+        else:
+            errors.print(f"{sum_up(loaded)} sums of days were made.")
+    except (SpanError, ReportError, RecordsError, MailError) as error:
+        _leave(str(error))
 
 
 def _calls(
@@ -198,7 +156,7 @@ def _calls(
     limit: int | None,
     show_numbers: bool,
 ) -> bytes:
-    most = (_ROWS if format == "table" else None) if limit is None else limit or None
+    most = (TABLE_ROWS if format == "table" else None) if limit is None else limit or None
     found = calls_behind(
         report, records, span, column=of, where=where, settings=settings, most=None if most is None else most + 1
     )
@@ -230,9 +188,9 @@ def _list() -> None:
 def _format_of(output: Path | None) -> Format | None:
     if output is None:
         return None
-    found = _ENDINGS.get(output.suffix.lower())
+    found = ENDINGS.get(output.suffix.lower())
     if found is None:
-        _leave(f"'{output}' has no known ending: {', '.join(_ENDINGS)}; or say --format")
+        _leave(f"'{output}' has no known ending: {', '.join(ENDINGS)}; or say --format")
     return found
 
 
@@ -246,18 +204,16 @@ def _where(written: Sequence[str] | None) -> dict[str, str]:
     return found
 
 
-def _way_to_calls(found: Answer, options: Mapping[str, str | None]) -> str:
-    """The command that lists the calls behind the first number that is not zero."""
-    words = [program, "report", found.report.name]
+def _way_to_calls(report: Report, span: Span, by: By | None, options: Mapping[str, str | None]) -> str:
+    """The command that lists the calls behind one of the numbers."""
+    words = [program, "report", report.name]
     for option, value in options.items():
-        words += [option, value] if value is not None else []
-    column = next((one for one in found.report.columns if one.behind is not None), None)
-    if column is not None:
-        words += ["--of", column.name]
-    rows = [row for row in found.rows if column is None or found.value(row, column.name)]
-    for key, value in zip(found.keys, rows[0].keys, strict=True) if rows else ():
-        words += ["--where", f"{key}={value}"]
-    return f"The calls behind a number:  {shlex.join([*words, '--calls'])}"
+        words += [option, value] if value is not None and option != "--by" else []
+    column = next((one for one in report.columns if one.behind is not None), None)
+    words += ["--of", column.name] if column is not None else []
+    cut = by or usual_cut(report, span)
+    key = cut if cut in TIMES else next(iter(report.keys), cut)
+    return f"The calls behind a number:  {shlex.join([*words, '--calls', '--where'])} '{key}=…'"
 
 
 def _said(words: str) -> None:

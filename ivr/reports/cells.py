@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Select, case, func, select
 
+from ivr.records import model
 from ivr.reports.facts import FACTS, Facts
 from ivr.reports.shelf import Shelf, shape_of
 from ivr.reports.span import DAY_MS, SLOT_MS, Span
@@ -64,6 +65,12 @@ class Records:
         return (
             (slot, tuple([key[place] for place in places]), cell) for slot, key, cell in self._by_day(facts, kept, span)
         )
+
+    def first(self, begins: int) -> int | None:
+        """When the first call since then arrived."""
+        arrived = model.Call.__table__.c.arrived_at
+        with self.engine.connect() as connection:
+            return connection.execute(select(func.min(arrived)).where(arrived >= begins)).scalar()
 
     def summarise(self, begins: int) -> int:
         """Put every settled day from then on on the shelf that is not there yet. Returns how many were made."""

@@ -433,8 +433,15 @@ _ALL: Final = (
         ("flow", "number", "queue"),
         ("offered", "answered", "abandoned", "unanswered", "answer_ms"),
         spreads={"answered": "wait_ms", "abandoned": "wait_ms"},
+        groupings=(("flow", "queue"), ("number",)),
     ),
-    Facts("repeats", _repeats_rows, ("outcome", "flow", "number"), ("calls", "repeated")),
+    Facts(
+        "repeats",
+        _repeats_rows,
+        ("outcome", "flow", "number"),
+        ("calls", "repeated"),
+        groupings=(("outcome", "flow"), ("outcome", "number")),
+    ),
     Facts(
         "handling",
         _handling_rows,

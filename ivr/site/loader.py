@@ -20,6 +20,7 @@ from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, with_lines
 from ivr.flow.settings import read_record, setting
 from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
+from ivr.reports.schedule import ReportJob
 from ivr.site.calendars import CalendarSettings, Zone, read_calendar
 from ivr.site.kinds import (
     Address,
@@ -57,6 +58,7 @@ from ivr.site.model import (
 )
 from ivr.site.numbers import Callers, Direct, NumberRule, ambiguous
 from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
+from ivr.site.reports import MailPart, ReportPart, read_job, read_mail
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.secrets import read_secrets
 from ivr.site.tls import TlsPart, read_tls
@@ -223,6 +225,8 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "http": WebSettings,
         "country": (Country().describe(), "", "where callers' numbers without a country code belong: caller.country"),
         "zone": (Zone().describe(), "", "the time zone of reports; unset, that of the machine"),
+        "reports.NAME": ReportPart,
+        "smtp": MailPart,
         "reload": ("auto or manual", "auto", "whether saved flows go live by themselves, or by ivr publish only"),
     }
 )
@@ -300,6 +304,10 @@ class _Loading:
         rtc, clients = clients_reading.settings(), self._each("clients", clients_reading.client)
         clients_reading.together(rtc, clients, numbers, seats, trunks)
         outside = OutsideReading(self._root, self._folder, self._reader)
+        reports = self._each("reports", lambda key, node: read_job(key, node, self._reader))
+        smtp_node = self._root.get("smtp")
+        smtp = None if smtp_node is None else read_mail(smtp_node, self._reader)
+        self._mails(reports, smtp_node)
         return Site(
             file=self._path,
             sip=SipSettings(sip.listen, sip.domain, sip.srtp_without_tls),
@@ -325,6 +333,8 @@ class _Loading:
             secrets=self._secrets,
             country=self._country(),
             zone=self._zone(),
+            reports=MappingProxyType(reports),
+            smtp=smtp,
             reload=self._reload(),
             lines=self._lines(),
         )
@@ -474,6 +484,13 @@ class _Loading:
     def _country(self) -> str:
         node = self._root.get("country")
         return (None if node is None else Country().read(node, self._reader)) or ""
+
+    def _mails(self, reports: Mapping[str, ReportJob], smtp: Node | None) -> None:
+        for name, job in reports.items():
+            if job.addresses and smtp is None:
+                message = f"report '{name}' goes by mail, but the site has no mail server"
+                node = self._root.get("reports") or self._root
+                self._reader.problem("E230", node, message, "add smtp: {host: mail.example.com, from: ivr@example.com}")
 
     def _zone(self) -> ZoneInfo | None:
         node = self._root.get("zone")

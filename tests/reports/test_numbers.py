@@ -33,7 +33,10 @@ def test_the_eight_calls(eight: Engine) -> None:
         return {**numbers(ask(eight, name, EIGHT))}
 
     assert total(ask(eight, "volumes", EIGHT)) == {
-        "calls": 8, "taken": 8, "not_taken": 0, "open": 0,
+        "calls": 8,
+        "taken": 8,
+        "not_taken": 0,
+        "open": 0,
         "length_s": (3 + 5 + 7 + 9 + 30 + 50 + 60 + 24) / 8,
     }
     arrivals = ask(eight, "heat-map", EIGHT)
@@ -46,7 +49,9 @@ def test_the_eight_calls(eight: Engine) -> None:
     assert total(ask(eight, "outcomes", EIGHT)) == outcomes
     assert said("containment") == {"main": (8, 1, 3, 0, 4, 12.5, 37.5, 50.0)}
     assert said("repeats") == {
-        "dropped": (3, 1, 33.3), "answered": (3, 0, 0.0), "contained": (1, 0, 0.0),
+        "dropped": (3, 1, 33.3),
+        "answered": (3, 0, 0.0),
+        "contained": (1, 0, 0.0),
         "unanswered": (1, 0, 0.0),
     }
     assert said("handling-time") == {
@@ -133,14 +138,29 @@ def test_service_level_has_four_values_on_one_day(engine: Engine) -> None:
     write(engine, *(call.events for call in calls))
     found = total(ask(engine, "service-level", EIGHT))
     assert found == {
-        "offered": 6, "answered": 3, "in_time": 2, "abandoned": 2,
-        "of_answered": 66.7, "incl_abandons": 60.0, "of_offered": 33.3, "less_short": 40.0,
+        "offered": 6,
+        "answered": 3,
+        "in_time": 2,
+        "abandoned": 2,
+        "of_answered": 66.7,
+        "incl_abandons": 60.0,
+        "of_offered": 33.3,
+        "less_short": 40.0,
     }
     assert total(ask(engine, "answer-speed", EIGHT)) == {
-        "answered": 3, "asa_s": round((10 + 40 + 5) / 3, 1), "median_s": 10, "p90_s": 40, "longest_s": 40
+        "answered": 3,
+        "asa_s": round((10 + 40 + 5) / 3, 1),
+        "median_s": 10,
+        "p90_s": 40,
+        "longest_s": 40,
     }
     assert total(ask(engine, "abandons", EIGHT)) == {
-        "offered": 6, "abandoned": 2, "short": 1, "unanswered": 1, "rate": 33.3, "rate_less_short": 20.0,
+        "offered": 6,
+        "abandoned": 2,
+        "short": 1,
+        "unanswered": 1,
+        "rate": 33.3,
+        "rate_less_short": 20.0,
         "median_s": 3,
     }
     assert total(ask(engine, "handling-time", EIGHT))["aht_s"] == 130.0
@@ -192,8 +212,19 @@ def test_menus_by_keys_and_by_speech(engine: Engine) -> None:
     found = dict(zip([column.name for column in REPORTS["menu-quality"].columns], row.values, strict=True))
     assert row.keys == ("main", "menu")
     assert found == {
-        "tries": 4, "matched": 1, "keys": 1, "speech": 1, "no_input": 1, "no_match": 1, "failed": 0, "hung_up": 1,
-        "barged_in": 2, "no_input_pct": 25.0, "no_match_pct": 25.0, "barged_in_pct": 50.0, "heard_s": 1.5,
+        "tries": 4,
+        "matched": 1,
+        "keys": 1,
+        "speech": 1,
+        "no_input": 1,
+        "no_match": 1,
+        "failed": 0,
+        "hung_up": 1,
+        "barged_in": 2,
+        "no_input_pct": 25.0,
+        "no_match_pct": 25.0,
+        "barged_in_pct": 50.0,
+        "heard_s": 1.5,
     }
     assert behind(engine, "menu-quality", EIGHT, "hung_up") == ["c2"]
 

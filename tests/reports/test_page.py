@@ -49,7 +49,7 @@ def test_nothing_comes_from_elsewhere_and_every_id_is_there_once(html: str) -> N
     assert not re.search(r'(?:src|href)="(?!#)|@import|url\((?!#)|<script|<link', html)
     ids = re.findall(r'\bid="([^"]*)"', html)
     assert len(ids) == len(set(ids))
-    assert {name for name in re.findall(r'(?:href="|url\()#([^")]*)', html)} <= set(ids)
+    assert set(re.findall(r'(?:href="|url\()#([^")]*)', html)) <= set(ids)
 
 
 def test_a_day_that_runs_says_so(html: str) -> None:

@@ -80,8 +80,15 @@ def test_json_has_everything(eight: Engine) -> None:
     assert told["from"] == "2025-06-15T00:00:00+00:00"
     assert told["columns"]["of_offered"] == {"title": "of offered", "unit": "percent"}
     assert told["rows"][1] == {
-        "day": "2025-06-16", "offered": 1, "answered": 0, "in_time": 0, "abandoned": 0,
-        "of_answered": None, "incl_abandons": None, "of_offered": 0.0, "less_short": 0.0,
+        "day": "2025-06-16",
+        "offered": 1,
+        "answered": 0,
+        "in_time": 0,
+        "abandoned": 0,
+        "of_answered": None,
+        "incl_abandons": None,
+        "of_offered": 0.0,
+        "less_short": 0.0,
     }
     assert told["total"]["of_offered"] == 75.0
     assert any("In time" in sentence for sentence in told["definition"])
