@@ -17,12 +17,13 @@ from ivr.cli.loading import errors, program, site_or_exit
 from ivr.cli.report_jobs import do_job, mail, sum_up
 from ivr.flow.problem import did_you_mean
 from ivr.records.database import RecordsError, open_database
-from ivr.reports.answer import ReportError, calls_behind, usual_cut
+from ivr.reports.answer import Answer, ReportError, calls_behind
 from ivr.reports.catalogue import REPORTS
 from ivr.reports.cells import Records
-from ivr.reports.definition import TIMES, By, Report, Settings
+from ivr.reports.definition import By, Report, Settings
 from ivr.reports.mail import MailError
-from ivr.reports.making import DAY, TABLE_ROWS, make
+from ivr.reports.making import DAY, TABLE_ROWS, make, written
+from ivr.reports.making import asked as numbers
 from ivr.reports.schedule import ENDINGS, Format
 from ivr.reports.span import Span, SpanError, machine_zone, span_of
 from ivr.reports.writing import (
@@ -117,19 +118,24 @@ def report(
             mail(loaded, name, asked, span, tuple(to), by=by)
             errors.print(f"Sent to {', '.join(to)}.")
             return
-        if calls and name != DAY:
+        if name == DAY:
+            made = make(DAY, asked, span, as_format, settings=settings)
+        elif calls:
             made = _calls(REPORTS[name], asked, span, settings, _where(where), of, as_format, limit, show_numbers)
         else:
-            made = make(name, asked, span, as_format, by=by, where=_where(where), settings=settings, most=limit)
+            found = numbers(
+                REPORTS[name], asked, span, as_format, by=by, where=_where(where), settings=settings, most=limit
+            )
+            made = written(found, as_format, now)
+            if as_format == "table":
+                again = {"--from": begins, "--until": ends, "--records": records}
+                again["--site"] = None if site == _SITE else str(site)
+                made += f"\n{_way_to_calls(found, again)}\n".encode()
+            elif as_format == "csv" and sys.stderr.isatty():
+                # Nothing but rows and columns may be in the file; whoever looks on is told here.
+                errors.print("\n".join(definition_lines(found.report, settings)))
     except (SpanError, ReportError, RecordsError, MailError) as error:
         _leave(str(error))
-    if not calls and name != DAY and as_format == "table":
-        again = {"--from": begins, "--until": ends, "--records": records, "--by": by}
-        again["--site"] = None if site == _SITE else str(site)
-        made += f"\n{_way_to_calls(REPORTS[name], span, by, again)}\n".encode()
-    elif as_format == "csv" and sys.stderr.isatty() and name != DAY and not calls:
-        # Nothing but rows and columns may be in the file; whoever looks on is told here.
-        errors.print("\n".join(definition_lines(REPORTS[name], settings)))
     _write(made, output)
 
 
@@ -204,16 +210,19 @@ def _where(written: Sequence[str] | None) -> dict[str, str]:
     return found
 
 
-def _way_to_calls(report: Report, span: Span, by: By | None, options: Mapping[str, str | None]) -> str:
-    """The command that lists the calls behind one of the numbers."""
-    words = [program, "report", report.name]
+def _way_to_calls(found: Answer, options: Mapping[str, str | None]) -> str:
+    """The command that lists the calls behind the first number that is not zero."""
+    words = [program, "report", found.report.name]
     for option, value in options.items():
-        words += [option, value] if value is not None and option != "--by" else []
-    column = next((one for one in report.columns if one.behind is not None), None)
+        words += [option, value] if value is not None else []
+    column = next((one for one in found.report.columns if one.behind is not None), None)
     words += ["--of", column.name] if column is not None else []
-    cut = by or usual_cut(report, span)
-    key = cut if cut in TIMES else next(iter(report.keys), cut)
-    return f"The calls behind a number:  {shlex.join([*words, '--calls', '--where'])} '{key}=…'"
+    for row in found.rows:
+        if column is None or found.value(row, column.name):
+            where = {**found.where, **dict(zip(found.keys, row.keys, strict=True))}
+            words += [word for key, value in where.items() for word in ("--where", f"{key}={value}")]
+            break
+    return f"The calls behind a number:  {shlex.join([*words, '--calls'])}"
 
 
 def _said(words: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ivr.reports.answer import ReportError, answer, usual_cut
+from ivr.reports.answer import Answer, ReportError, answer, usual_cut
 from ivr.reports.catalogue import REPORTS
 from ivr.reports.cells import Records
 from ivr.reports.day import day_answers, headlines
@@ -36,10 +36,35 @@ def make(
     """
     if name == DAY:
         return _day(records, span, settings or Settings(), format)
-    report = REPORTS[name]
+    return written(
+        asked(REPORTS[name], records, span, format, by=by, where=where, settings=settings, most=most),
+        format,
+        records.now,
+    )
+
+
+def asked(
+    report: Report,
+    records: Records,
+    span: Span,
+    format: Format,
+    *,
+    by: By | None = None,
+    where: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
+    most: int | None = None,
+) -> Answer:
+    """One report's numbers, as many rows as the format has room for.
+
+    Raises ReportError.
+    """
     if most is None and format == "table" and not _in_time(report, span, by):
         most = TABLE_ROWS
-    found = answer(report, records, span, by=by, where=where, settings=settings, most=most or None)
+    return answer(report, records, span, by=by, where=where, settings=settings, most=most or None)
+
+
+def written(found: Answer, format: Format, now: int) -> bytes:
+    """One report as a file has it. ``now``: when it was asked for, UTC epoch ms."""
     match format:
         case "table":
             return as_table(found).encode()
@@ -50,7 +75,7 @@ def make(
         case "html":
             from ivr.reports.page import page
 
-            return page([found], f"{report.title}, {span}", records.now).encode()
+            return page([found], f"{found.report.title}, {found.span}", now).encode()
         case "png" | "svg":
             # Here and not above: Matplotlib takes a second to load, and nothing else needs it.
             from ivr.reports.charts import draw
