@@ -110,7 +110,8 @@ class Service:
         self._reports = ReportRunner(
             site.file, state, lambda: (self.release.site.reports, self.release.site.zone or machine_zone())
         )
-        self._beside: list[asyncio.Task[None]] = []
+        self._reports_task: asyncio.Task[None] | None = None
+        self._watch_task: asyncio.Task[None] | None = None
         self._gateway: Gateway | None = None
 
     async def start(self, progress: Progress | None = None) -> None:
@@ -128,8 +129,8 @@ class Service:
         except OSError as error:
             log.error("commands cannot reach this server: %s", error)
         if self._site.reload == "auto":
-            self._beside.append(asyncio.create_task(self._watcher.run(lambda: self.release.site), name="reload"))
-        self._beside.append(asyncio.create_task(self._reports.run(), name="reports"))
+            self._watch_task = asyncio.create_task(self._watcher.run(lambda: self.release.site), name="reload")
+        self._reports_task = asyncio.create_task(self._reports.run(), name="reports")
 
     @property
     def release(self) -> Release:
@@ -179,9 +180,10 @@ class Service:
         """End what still runs, write what is still to be written, free everything."""
         if self._gateway is not None:
             await self._gateway.stop()
-        for task in self._beside:
+        beside = [task for task in (self._watch_task, self._reports_task) if task is not None]
+        for task in beside:
             task.cancel()
-        await asyncio.gather(*self._beside, return_exceptions=True)
+        await asyncio.gather(*beside, return_exceptions=True)
         await self._control.close()
         await self._loading.close()
         await self._outside.close()

@@ -34,7 +34,7 @@ class Mailbox:
 
     async def handle_DATA(self, server: object, session: object, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
-        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
+        self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
         self.to += envelope.rcpt_tos
         return "250 OK"
 

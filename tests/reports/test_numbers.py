@@ -87,7 +87,7 @@ def test_every_number_leads_to_its_calls(eight: Engine) -> None:
     assert behind(eight, "repeats", EIGHT, "repeated", outcome="dropped") == ["c1"]
     assert behind(eight, "funnel", EIGHT, "lost", block="menu") == ["c1", "c3", "c2"]
     assert behind(eight, "paths", EIGHT, path="menu > hours") == ["c4"]
-    assert behind(eight, "transfers", EIGHT, **{"from": "seat1"}) == ["c7"]
+    assert behind(eight, "transfers", EIGHT, to="seat2") == ["c7"]
     assert behind(eight, "handling-time", EIGHT, agent="seat2") == ["c7"]
     assert behind(eight, "heat-map", EIGHT, weekday="Monday", hour_of_day="15") == ["c8"]
     assert behind(eight, "lines", EIGHT, line="all calls") == ["c1", "c3", "c4", "c5", "c6", "c7"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -69,6 +70,11 @@ def test_numbers_of_callers_are_not_on_it(html: str) -> None:
     assert "+4930" not in html
 
 
+def listening(into: list[str], what: str) -> Callable[[Any], None]:
+    """Notes that of everything that is told."""
+    return lambda told: into.append(getattr(told, what))
+
+
 @pytest.mark.peer
 def test_in_a_browser(html: str, browser: Browser, tmp_path: Path) -> None:
     file = tmp_path / "day.html"
@@ -78,8 +84,8 @@ def test_in_a_browser(html: str, browser: Browser, tmp_path: Path) -> None:
         tab = context.new_page()
         asked: list[str] = []
         wrong: list[str] = []
-        tab.on("request", lambda request, asked=asked: asked.append(request.url))  # type: ignore[misc]
-        tab.on("console", lambda message, wrong=wrong: wrong.append(message.text))  # type: ignore[misc]
+        tab.on("request", listening(asked, "url"))
+        tab.on("console", listening(wrong, "text"))
         tab.goto(file.as_uri())
         assert asked == [file.as_uri()]
         assert wrong == []
