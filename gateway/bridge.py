@@ -30,6 +30,8 @@ from gateway.call import (
     LegReport,
     LegRetrieved,
     LegRinging,
+    LegState,
+    LegView,
     MediaStarted,
     PlayEnded,
     Target,
@@ -121,6 +123,21 @@ class BridgedCall:
     def codec(self) -> str | None:
         """What the caller speaks, once that is agreed."""
         return None if self._caller is None else self._caller.codec
+
+    def legs(self) -> tuple[LegView, ...]:
+        """The caller, whom he hears or who is being rung, and who joined; as they are now."""
+        named: list[tuple[str, Party]] = [] if self._caller is None else [("caller", self._caller)]
+        named += self._legs.items()
+        named += [(member.leg_id, member) for member in self._members]
+        return tuple(LegView(name, self._state(party), party.report()) for name, party in named)
+
+    def _state(self, party: Party) -> LegState:
+        if not party.answered:
+            return "ringing"
+        if party.leg_id in self._held:
+            return "held"
+        talks = self._connected is not None and party in (self._caller, self._connected, *self._members)
+        return "connected" if talks else "answered"
 
     # What the owner asks for --------------------------------------------------------------------------
 

@@ -72,6 +72,8 @@ __all__ = [
     "LegRetrieved",
     "LegRinging",
     "LegRole",
+    "LegState",
+    "LegView",
     "ListenAddress",
     "MediaStarted",
     "OriginError",
@@ -85,6 +87,7 @@ __all__ = [
     "RtcListen",
     "Seat",
     "SecretError",
+    "SignallingLine",
     "SrtpPolicy",
     "Target",
     "TlsConfig",
@@ -154,6 +157,39 @@ class LegReport:
     audio_sent_ms: int = 0
     invitation: InvitationEnd | None = None
     """What became of the invitation of an RTC leg."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignallingLine:
+    """A message about a leg, without anything secret that it held."""
+
+    at: int
+    """UTC epoch milliseconds."""
+    direction: Literal["in", "out"]
+    """``in``: it came to us."""
+    peer: str
+    """Whom it came from or went to: transport, address and port."""
+    text: str
+    """``INVITE sip:1000@192.0.2.1``, ``200 OK (INVITE)``."""
+    number: int | None = None
+    """CSeq: what belongs together has the same one."""
+    sound: str | None = None
+    """What the description in it says of sound, in short."""
+
+
+LegState = Literal["ringing", "answered", "connected", "held"]
+"""``connected``: the caller and it hear each other; ``held``: it has put the other on hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegView:
+    """A leg that is not over, for those who watch."""
+
+    name: str
+    """``caller``, or the name its owner dialled it under."""
+    state: LegState
+    report: LegReport
+    """As far as it goes; how it ended is not known yet."""
 
 
 # Events: what happened to the call. -----------------------------------------------------------------------
@@ -321,6 +357,9 @@ class Call(Protocol):
     def pstn(self) -> bool:
         """As :attr:`Arrival.pstn`."""
 
+    def legs(self) -> tuple[LegView, ...]:
+        """The caller, and who hears him, is being rung or has joined; as they are now."""
+
     def ringing(self) -> None:
         """Tell the caller that it rings (180). No effect once answered."""
 
@@ -427,3 +466,6 @@ class Reception(Protocol):
 
     def call_arrived(self, call: Call) -> CallOwner:
         """A call was taken. The owner's first act is usually answer() or ringing()."""
+
+    def call_signalled(self, call_id: str, leg_id: str, lines: tuple[SignallingLine, ...]) -> None:
+        """All that was said about a leg. Comes once, a moment after its end, which may be after the call's."""

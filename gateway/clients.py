@@ -47,6 +47,7 @@ from gateway.rtc.websocket import Handler, Listen, RtcServer
 from gateway.rtcparty import RtcCallee, RtcCaller, RtcParty, response_of
 from gateway.sdp import Refused
 from gateway.sip.token import new_token
+from gateway.view import ClientView
 
 __all__ = ["RtcClients"]
 
@@ -137,6 +138,11 @@ class RtcClients:
     def flush(self) -> None:
         """Send what is to be sent, and set the clock."""
         self._server.flush()
+
+    def present(self) -> tuple[ClientView, ...]:
+        """The clients of the site, and whoever else is logged in."""
+        users = dict.fromkeys([*self._config.clients, *self._agent.users()])
+        return tuple(ClientView(user, self._agent.state_of(user)) for user in users)
 
     def sizes(self) -> dict[str, int]:
         """How much is remembered."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from gateway.bridge import BridgedCall, FindAddress, Headers
-from gateway.call import Arrival, Refusal
+from gateway.call import Arrival, Refusal, SignallingLine
 from gateway.media.engine import MediaLeg
 from gateway.party import CallerParty, Party
 
@@ -43,6 +43,9 @@ class CallHost(Protocol):
 
     def add(self, call: BridgedCall, party: Party) -> None:
         """From now on what the media engine says of the party's leg is told to it and its call."""
+
+    def signalled(self, call_id: str, leg_id: str, lines: tuple[SignallingLine, ...]) -> None:
+        """All that was said about a leg that is over."""
 
     def forget(self, party: Party) -> None:
         """The party came to nothing, and its leg is closed."""

@@ -60,7 +60,7 @@ class Party(Protocol):
         """No packet for so long that the party must be gone."""
 
     def report(self) -> LegReport:
-        """Valid once the party is over."""
+        """What is known of it; how it ended, once it is over."""
 
 
 class CallerParty(Party, Protocol):

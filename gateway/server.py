@@ -25,6 +25,7 @@ from gateway.call import (
     Reception,
     Refusal,
     RtcListen,
+    SignallingLine,
     Target,
 )
 from gateway.certificates import CertificateFiles, Certificates
@@ -48,8 +49,9 @@ from gateway.peers import Peers
 from gateway.rtc.origins import Origins
 from gateway.sip.token import new_token
 from gateway.telephones import Telephones, TraceMessage
+from gateway.view import GatewayView
 
-__all__ = ["Gateway", "TraceMessage"]
+__all__ = ["Gateway", "GatewayView", "TraceMessage"]
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +105,7 @@ class Gateway:
         self._without_port_told = -math.inf
         self._pumping = False
         self._pump_due = False
+        self._draining = False
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -181,12 +184,23 @@ class Gateway:
             **(self._clients.sizes() if self._clients else {}),
         }
 
+    def view(self) -> GatewayView:
+        """What it looks like now."""
+        return GatewayView(
+            seats=self._telephones.seats(),
+            trunks=self._telephones.trunks(),
+            clients=self._clients.present() if self._clients else (),
+            media=self._engine.statistics(),
+            draining=self._draining,
+        )
+
     @property
     def registered_seats(self) -> frozenset[str]:
         return self._telephones.registered_seats
 
     def drain(self) -> None:
         """Take no more calls. Those that run go on."""
+        self._draining = True
         self._telephones.drain()
         if self._clients is not None:
             self._clients.drain()
@@ -352,6 +366,12 @@ class Gateway:
         except Exception:
             log.exception("call %s: nobody could take it", call.call_id)
             call.reject(500)
+
+    def signalled(self, call_id: str, leg_id: str, lines: tuple[SignallingLine, ...]) -> None:
+        try:
+            self._reception.call_signalled(call_id, leg_id, lines)
+        except Exception:
+            log.exception("call %s: what was said about %s is lost", call_id, leg_id)
 
     def add(self, call: BridgedCall, party: Party) -> None:
         for leg in party.legs:

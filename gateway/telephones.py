@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Literal
@@ -27,6 +28,7 @@ from gateway.party import Party
 from gateway.peers import Peers
 from gateway.routing import Trunks, Ways, address_of_seat, ways_to_seat
 from gateway.rtc.peer import PeerEvent, PeerLost
+from gateway.signalling import SignallingLog
 from gateway.sip.agent import UserAgent
 from gateway.sip.events import (
     Event,
@@ -48,6 +50,7 @@ from gateway.sip.transport import ClientTls, SipTransports
 from gateway.sip.uri import SipUri, with_headers
 from gateway.sip.websocket import SipWebSockets
 from gateway.sipparty import SipCallee, SipCaller
+from gateway.view import SeatView, TrunkView
 
 __all__ = ["Telephones", "TraceMessage"]
 
@@ -92,6 +95,8 @@ class Telephones:
         self._leaving: list[TrunkRegistration] | None = None
         """What is being taken back, once we stop."""
         self._said_goodbye = asyncio.Event()
+        self._signalling = SignallingLog(host.signalled)
+        self._telling: asyncio.TimerHandle | None = None
 
     # Life ---------------------------------------------------------------------------------------------
 
@@ -154,8 +159,36 @@ class Telephones:
             "parties": len(self._parties),
             "sources": len(self._door),
             "ending": len(self._ending),
+            "signalled": len(self._signalling),
             **self._agent.sizes(),
         }
+
+    def seats(self) -> tuple[SeatView, ...]:
+        """Every seat of the site, with the telephones that are registered."""
+        registrar = self._agent.registrar
+        return tuple(
+            SeatView(
+                name,
+                seat.display_name,
+                tuple(
+                    f"{one.user_agent or 'a telephone'} at {one.hop.host}:{one.hop.port}"
+                    for one in registrar.bindings(name)
+                ),
+            )
+            for name, seat in self._config.seats.items()
+        )
+
+    def trunks(self) -> tuple[TrunkView, ...]:
+        return tuple(self._trunk(name, trunk.register) for name, trunk in self._config.trunks.items())
+
+    def _trunk(self, name: str, registers: bool) -> TrunkView:
+        if not registers:
+            return TrunkView(name, "none", None)
+        registration = self._agent.registrations.get(name)
+        if registration is None:
+            return TrunkView(name, "waiting", None)
+        state: Literal["registered", "failed", "waiting"] = "failed" if registration.failed else "waiting"
+        return TrunkView(name, "registered" if registration.registered else state, registration.status)
 
     def drain(self) -> None:
         """Take no more calls: 503 with Retry-After."""
@@ -182,6 +215,9 @@ class Telephones:
         for timer in self._ending.values():
             timer.cancel()
         self._ending.clear()
+        if self._telling is not None:
+            self._telling.cancel()
+        self._signalling.close()
         if self._timer is not None:
             self._timer.cancel()
         await self._transports.close()
@@ -198,7 +234,9 @@ class Telephones:
 
     def flush(self) -> None:
         """Send what is to be sent, and set the clock."""
+        sent_at = round(time.time() * 1000)
         for data, hop in self._agent.messages_to_send():
+            self._signalling.note("out", data, str(hop), sent_at)
             if data[:8] == b"SIP/2.0 " and data[8:9] in b"456" and not self._is_known(hop):
                 self._door.refused(hop.host, int(data[8:11]), self._loop.time())
             self._transports.send(data, hop)
@@ -217,6 +255,7 @@ class Telephones:
         now = self._loop.time()
         if not self._is_known(hop) and not self._door.reads(hop.host, data, now):
             return
+        self._signalling.note("in", data, str(hop), round(time.time() * 1000))
         self._agent.receive(data, hop, now)
         self._host.pump()
 
@@ -331,6 +370,7 @@ class Telephones:
             self.forget(party)
             return
         self._parties[session] = party
+        self._signalling.claim(party, call.call_id, party.leg_id, session.call_id)
         self._host.take(call, party)
 
     def _seat_at(self, account: str | None, hop: Hop) -> str | None:
@@ -391,6 +431,7 @@ class Telephones:
                 headers=headers,
             )
             self._parties[session] = party
+            self._signalling.claim(party, call.call_id, leg_id, session.call_id)
             ways_of[session] = uri, hop
             return session
 
@@ -429,6 +470,15 @@ class Telephones:
                 self._peers.close(leg.id)
                 if (timer := self._ending.pop(leg.id, None)) is not None:
                     timer.cancel()
+            self._tell_at(self._signalling.over(party, self._loop.time()))
+
+    def _tell_at(self, due: float | None) -> None:
+        if due is not None:
+            self._telling = self._loop.call_at(due, self._tell_signalling)
+
+    def _tell_signalling(self) -> None:
+        self._telling = None
+        self._tell_at(self._signalling.tell(self._loop.time()))
 
     def _ways(self, target: Target) -> Ways | LegFailed:
         if target.scheme == "tel":

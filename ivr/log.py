@@ -6,16 +6,20 @@ A terminal, a pipe or a disk that is slow to take a line would hold up every cal
 from __future__ import annotations
 
 import atexit
+import json
 import logging
+import re
 import sys
 import time
+from datetime import UTC, datetime
+from enum import StrEnum
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TextIO
 
 from gateway.logbook import FewOfAKind
 
-__all__ = ["LogWriter", "start_log"]
+__all__ = ["JsonLines", "LogForm", "LogWriter", "start_log"]
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _INTERVAL_S = 0.05
@@ -23,6 +27,40 @@ _INTERVAL_S = 0.05
 _BOUND = 20_000
 """Lines kept for a stream that takes none."""
 _CLOSING_S = 2.0
+
+
+_OF_A_CALL = re.compile(r"call (\S+?):? ")
+"""How every line about a call begins."""
+
+
+class LogForm(StrEnum):
+    """How lines are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class JsonLines(logging.Formatter):
+    """A JSON object a line: ``time`` (UTC, ISO 8601), ``level``, ``logger``, ``message``; ``call``, if it is about one;
+    ``traceback``, if something went wrong that nobody expected; of an event of a call ``event``, ``leg``, ``data``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": message,
+        }
+        if (found := _OF_A_CALL.match(message)) is not None:
+            line["call"] = found[1]
+        for name in ("event", "leg", "data"):
+            value = getattr(record, name, None)
+            if value is not None:
+                line[name] = value
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
 class LogWriter(logging.Handler):
@@ -95,10 +133,10 @@ class LogWriter(logging.Handler):
             return f"a line of {record.name} cannot be shown: {error}\n"
 
 
-def start_log(*, verbose: bool) -> LogWriter:
+def start_log(*, verbose: bool, form: LogForm = LogForm.TEXT) -> LogWriter:
     """Log to stderr from now on."""
     writer = LogWriter(sys.stderr)
-    writer.setFormatter(logging.Formatter(_FORMAT))
+    writer.setFormatter(JsonLines() if form is LogForm.JSON else logging.Formatter(_FORMAT))
     root = logging.getLogger()
     writer.addFilter(FewOfAKind())
     root.addHandler(writer)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from prometheus_client import CollectorRegistry
+
 from gateway.call import (
     Arrival,
     Call,
@@ -23,6 +25,7 @@ from gateway.call import (
     RtcConfig,
     RtcListen,
     Seat,
+    SignallingLine,
     TlsConfig,
     Trunk,
 )
@@ -36,10 +39,16 @@ from ivr.live.publisher import Publisher, Refused
 from ivr.live.release import Release
 from ivr.live.status import Holding, status
 from ivr.live.worker import LoadingProcess
+from ivr.observe.counting import CallCounters
+from ivr.observe.event_log import EventLog
+from ivr.observe.now import Now
+from ivr.observe.tap import Tap
+from ivr.observe.web import Monitoring
 from ivr.outside import World
 from ivr.outside.plugins import Plugins
 from ivr.plugin import installed
 from ivr.records.database import open_database
+from ivr.records.events import RecordEvent
 from ivr.records.journal import CallJournal, take_over
 from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
@@ -68,7 +77,8 @@ _WRITER_PATIENCE = 10.0
 class Service:
     """Owns everything that runs for one site, from :meth:`start` to :meth:`stop`."""
 
-    def __init__(self, site: Site, *, trace: TraceMessage | None = None) -> None:
+    def __init__(self, site: Site, *, trace: TraceMessage | None = None, events_at: int = logging.DEBUG) -> None:
+        """``events_at``: the level at which the events of calls are logged."""
         self._site = site
         self._outside = World(
             http=site.http,
@@ -87,6 +97,16 @@ class Service:
         take_over(self._engine, state)
         close_dead_calls(self._engine, self._node_id)
         self._writer = RecordWriter(self._engine, journal=CallJournal(state))
+        self._registry = CollectorRegistry()
+        self._counters = CallCounters(self._registry)
+        self._journal = Tap(self._writer, [self._counters, EventLog(events_at)])
+        self._monitoring: Monitoring | None = None
+        if site.monitoring is not None:
+            where = site.monitoring
+            self._monitoring = Monitoring(where.host, where.port, look=self.look, counters=self._registry)
+        self._ready_since = 0
+        self._looked: Now | None = None
+        """By whoever looked last."""
         self._worker = SpeechWorker()
         self._prompts = PromptLibrary(
             RecordingLibrary(site.prompts),
@@ -105,7 +125,8 @@ class Service:
         )
         self._watcher = FileWatcher(self._files_changed)
         self._control = Control(
-            socket_path(site.file), {"status": self._status, "publish": self._publish, "rollback": self._roll_back}
+            socket_path(site.file),
+            {"status": self._status, "publish": self._publish, "rollback": self._roll_back, "top": self._top},
         )
         self._reports = ReportRunner(
             site.file, state, lambda: (self.release.site.reports, self.release.site.zone or machine_zone())
@@ -124,6 +145,9 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._gateway = Gateway(self._configuration(release.clips["music", DEFAULT_MUSIC, ""]), self, trace=self._trace)
         await self._gateway.start()
+        self._ready_since = round(time.time() * 1000)
+        if self._monitoring is not None:
+            await self._monitoring.start()
         try:
             await self._control.start()
         except OSError as error:
@@ -155,12 +179,28 @@ class Service:
     def calls(self) -> int:
         return len(self._live)
 
+    def look(self) -> Now:
+        """What it looks like now, to those who watch."""
+        assert self._gateway is not None
+        return Now(
+            at=round(time.time() * 1000),
+            since=self._ready_since,
+            node_id=self._node_id,
+            calls=tuple(live.view() for live in self._live),
+            most_calls=self._site.limits.calls,
+            gateway=self._gateway.view(),
+            records=self._writer.statistics,
+            complaints=self.complaints,
+            sizes=self.sizes(),
+        )
+
     def sizes(self) -> dict[str, int]:
         """How much is remembered: for statistics, and for tests that nothing is forgotten to be forgotten."""
         return {
             "flows_running": len(self._live),
             "tasks": len(asyncio.all_tasks()),
             "events_waiting": self._writer.statistics.queued,
+            **self._counters.sizes(),
             **(self._gateway.sizes() if self._gateway else {}),
         }
 
@@ -185,6 +225,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await self._control.close()
+        if self._monitoring is not None:
+            await self._monitoring.close()
         await self._loading.close()
         await self._outside.close()
         await self._prompts.close()
@@ -238,7 +280,7 @@ class Service:
             node_id=self._node_id,
             sounds=_Sounds(release, self._prompts),
             outside=self._outside,
-            journal=self._writer,
+            journal=self._journal,
             loop=self._loop,
             on_over=self._over,
         )
@@ -247,6 +289,11 @@ class Service:
         # The first steps act on the call, which learns its owner when this returns.
         self._loop.call_soon(live.begin)
         return live
+
+    def call_signalled(self, call_id: str, leg_id: str, lines: tuple[SignallingLine, ...]) -> None:
+        told = [[line.at, line.direction, line.peer, line.text, line.number, line.sound] for line in lines]
+        at = round(time.time() * 1000)
+        self._journal.append(RecordEvent(at, "leg.signalling", call_id, f"{call_id}-{leg_id}", {"lines": told}))
 
     def _over(self, live: LiveCall) -> None:
         self._live.pop(live, None)
@@ -294,6 +341,11 @@ class Service:
             [Holding(live.call.call_id, live.flow, release, began) for live, (release, began) in self._live.items()],
             time.time(),
         )
+
+    async def _top(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        now = self.look()
+        before, self._looked = self._looked, now
+        return now.as_json(before)
 
     # --------------------------------------------------------------------------------------------------
 

@@ -235,6 +235,10 @@ class RtcAgent:
     def state_of(self, user: str) -> PresenceState:
         return self._users.state_of(user)
 
+    def users(self) -> list[str]:
+        """Who is logged in, or lost his connection a moment ago."""
+        return list(dict.fromkeys(session.user for session in self._users.sessions))
+
     def log_out(self, user: str) -> None:
         """End all sessions of a user, as when he was taken out of the site."""
         now = self._host.clock()

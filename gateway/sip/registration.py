@@ -72,6 +72,11 @@ class TrunkRegistration:
         """Whether a REGISTER is under way."""
         return self._current is not None
 
+    @property
+    def failed(self) -> bool:
+        """Whether the last attempt came to nothing."""
+        return self._failures > 0
+
     def start(self) -> None:
         """Register, and stay so."""
         self._stopped = False

@@ -20,6 +20,8 @@ from ivr.cli.run import run
 from ivr.cli.schema import schema
 from ivr.cli.sim import sim, try_call
 from ivr.cli.test import run_tests
+from ivr.cli.top import top
+from ivr.cli.trace import trace
 
 app = typer.Typer(
     name="ivr",
@@ -40,6 +42,8 @@ app.command("format")(format_files)
 app.command()(sim)
 app.command("try")(try_call)
 app.command()(calls)
+app.command()(trace)
+app.command()(top)
 app.command()(graph)
 app.command()(report)
 app.command()(replay)

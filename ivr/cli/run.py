@@ -22,7 +22,7 @@ from gateway.call import SecretError
 from ivr.cli.loading import count, errors, load_checked, program, show_problems
 from ivr.flow.problem import has_errors
 from ivr.live.publisher import Refused
-from ivr.log import LogWriter, start_log
+from ivr.log import LogForm, LogWriter, start_log
 from ivr.records.database import RecordsError
 from ivr.service import Service
 from ivr.site import Site
@@ -34,6 +34,9 @@ def run(
         bool, typer.Option("--trace-sip", help="Show every SIP message on stderr, credentials masked.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what happens.")] = False,
+    log_as: Annotated[
+        LogForm, typer.Option("--log", help="Lines for people, or for programs: a JSON object each, with its call.")
+    ] = LogForm.TEXT,
 ) -> None:
     """Take calls until told to stop.
 
@@ -41,7 +44,7 @@ def run(
     for as long as the site file allows (limits: drain), while new ones are turned away; a second one ends at once.
     SIGUSR1 has it log how much it remembers.
     """
-    log = start_log(verbose=verbose)
+    log = start_log(verbose=verbose, form=log_as)
     loaded, flows, problems = load_checked(site)
     show_problems(problems)
     if loaded is None or flows is None:
@@ -49,7 +52,7 @@ def run(
         raise typer.Exit(1)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(loaded, log if trace_sip else None))
+            runner.run(_serve(loaded, log if trace_sip else None, log_as))
     except Refused as refused:
         if has_errors(problems):
             errors.print(f"{count(problems)}: nothing was started. Correct them, and try {program} check {site}")
@@ -61,16 +64,18 @@ def run(
         errors.print(str(error), style="bold red")
         raise typer.Exit(1) from None
     except OSError as error:
-        places = [*loaded.sip.listen, *(loaded.rtc.listen if loaded.rtc is not None else ())]
+        places: list[object] = [*loaded.sip.listen, *(loaded.rtc.listen if loaded.rtc is not None else ())]
+        if loaded.monitoring is not None:
+            places.append(f"http:{loaded.monitoring.host}:{loaded.monitoring.port}")
         wanted = " ".join(str(entry) for entry in places)
         errors.print(f"Cannot listen on {wanted}: {error.strerror or error}", style="bold red")
         errors.print(
-            "Is another program (or another ivr) on that port? Change sip: listen:, or rtc: listen:, in the site file."
+            "Is another program (or another ivr) on that port? Change listen: under sip:, rtc: or monitoring:."
         )
         raise typer.Exit(1) from None
 
 
-async def _serve(site: Site, trace_to: LogWriter | None) -> None:
+async def _serve(site: Site, trace_to: LogWriter | None, log_as: LogForm) -> None:
     stop = asyncio.Event()
     at_once = asyncio.Event()
 
@@ -80,7 +85,12 @@ async def _serve(site: Site, trace_to: LogWriter | None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop)
-    service = Service(site, trace=None if trace_to is None else partial(_show_message, trace_to))
+    service = Service(
+        site,
+        trace=None if trace_to is None else partial(_show_message, trace_to),
+        # For people the lines that the calls write themselves are enough.
+        events_at=logging.INFO if log_as is LogForm.JSON else logging.DEBUG,
+    )
     loop.add_signal_handler(signal.SIGUSR1, _say_sizes, service)
     try:
         await _start(service)

@@ -72,6 +72,28 @@ class InputSettings:
     barge_in: bool = True
     finish_key: str | None = "#"
     type_ahead: Literal["keep", "clear"] = "keep"
+    barge_in_speech: bool = True
+    """Whether speech cuts the prompt, where the step listens; ``barge_in`` is about keys."""
+    speech_timeout: float = 0.7
+    """Silence after which a caller counts as having finished speaking."""
+    longest_speech: float = 15.0
+    min_confidence: float = 0.5
+    """Below it what was heard counts as not understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenChoice:
+    """What callers may say for one choice."""
+
+    name: str
+    """The key pattern of a menu's choice, an intent, ``yes`` or ``no``: the exit is called so."""
+    forms: Mapping[str, tuple[str, ...]]
+    """By language; those under the empty string are said in every language."""
+    place: Place = field(compare=False)
+
+    def spoken(self, language: str) -> tuple[str, ...]:
+        """What stands for it in that language."""
+        return (*self.forms.get(language, ()), *self.forms.get("", ()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ _NEEDS_RESTART = (
     "trunks",
     "rtc",
     "limits",
+    "monitoring",
     "http",
     "webhooks",
     "secrets",

@@ -18,6 +18,7 @@ EventType = Literal[
     "leg.held",
     "leg.retrieved",
     "leg.ended",
+    "leg.signalling",
     "flow.step",
     "key",
     "prompt.end",
@@ -55,6 +56,8 @@ class RecordEvent:
                       jitter_ms, rtt_ms, mos, audio_rx_ms, audio_tx_ms; kind, role, account, remote, sip_call_id if
                       better known by now; of an RTC leg, invitation (its id), invitation_state, invitation_error,
                       rtc_channel. May come twice: when the leg ends, and again with what was measured
+    leg.signalling    lines: a list for each message of [at, "in" or "out", peer, words, CSeq, sound]; comes once, when
+                      the leg is over, and perhaps after call.ended; nothing derives from it
     flow.step         seq, flow, flow_version, block, step, verb, line, from_at, until_at, try_no, input_mode,
                       input (None if secret), confidence, barged_in, heard_ms, exit, next_block (None unless another
                       visit of a block begins), error, detail (what came of it outside; nothing derives from it)

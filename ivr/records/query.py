@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -133,8 +133,37 @@ class _Step(NamedTuple):
 
 def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[CallSummary]:
     call_ids = [row.call_id for row in rows]
-    legs, steps = model.Leg, model.FlowStep
-    legs_of: dict[str, list[LegSummary]] = defaultdict(list)
+    steps = model.FlowStep
+    found = legs_of(connection, call_ids)
+    steps_of: dict[str, list[_Step]] = defaultdict(list)
+    for call_id, *step in connection.execute(
+        select(steps.call_id, steps.flow, steps.block, steps.verb, steps.exit, steps.next_block)
+        .where(steps.call_id.in_(call_ids))
+        .order_by(steps.call_id, steps.seq)
+    ):
+        steps_of[call_id].append(_Step(*step))
+    return [
+        CallSummary(
+            row.call_id,
+            row.caller,
+            row.did,
+            row.arrived_at,
+            row.answered_at,
+            row.ended_at or row.arrived_at,
+            row.ended_by or "system",
+            row.end_cause,
+            row.flow,
+            tuple(visit.block for visit in way(steps_of[row.call_id], row.flow)),
+            tuple(found.get(row.call_id, ())),
+        )
+        for row in rows
+    ]
+
+
+def legs_of(connection: Connection, call_ids: Sequence[str]) -> Mapping[str, list[LegSummary]]:
+    """By call: its legs, in the order in which they were created."""
+    legs = model.Leg
+    found: dict[str, list[LegSummary]] = defaultdict(list)
     for leg in connection.execute(
         select(
             legs.call_id,
@@ -156,7 +185,7 @@ def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[Cal
         .where(legs.call_id.in_(call_ids))
         .order_by(legs.call_id, legs.created_at, legs.leg_id)
     ):
-        legs_of[leg.call_id].append(
+        found[leg.call_id].append(
             LegSummary(
                 leg.kind,
                 leg.role,
@@ -174,26 +203,4 @@ def _summaries(connection: Connection, rows: Sequence[Row[*_Ended]]) -> list[Cal
                 leg.invitation_error,
             )
         )
-    steps_of: dict[str, list[_Step]] = defaultdict(list)
-    for call_id, *step in connection.execute(
-        select(steps.call_id, steps.flow, steps.block, steps.verb, steps.exit, steps.next_block)
-        .where(steps.call_id.in_(call_ids))
-        .order_by(steps.call_id, steps.seq)
-    ):
-        steps_of[call_id].append(_Step(*step))
-    return [
-        CallSummary(
-            row.call_id,
-            row.caller,
-            row.did,
-            row.arrived_at,
-            row.answered_at,
-            row.ended_at or row.arrived_at,
-            row.ended_by or "system",
-            row.end_cause,
-            row.flow,
-            tuple(visit.block for visit in way(steps_of[row.call_id], row.flow)),
-            tuple(legs_of[row.call_id]),
-        )
-        for row in rows
-    ]
+    return found

@@ -47,7 +47,7 @@ def steps_of(engine: Engine, call_ids: Iterable[str]) -> Mapping[str, list[StepS
         for row in connection.execute(query):
             version = (row.flow, row.flow_version)
             if version not in files:
-                files[version] = _file(connection, *version)
+                files[version] = file_of(connection, *version)
             found[row.call_id].append(
                 StepSummary(
                     row.from_at,
@@ -68,7 +68,7 @@ def steps_of(engine: Engine, call_ids: Iterable[str]) -> Mapping[str, list[StepS
     return found
 
 
-def _file(connection: Connection, flow: str | None, version: str | None) -> str | None:
+def file_of(connection: Connection, flow: str | None, version: str | None) -> str | None:
     """The file of ``42-3f9ac1…``; None too for a flow that was called: the version is that of the flow that called."""
     number, _, digest = (version or "").partition("-")
     versions = model.FlowVersion

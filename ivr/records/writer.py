@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 QUEUE_BOUND = 200_000
 """Events kept while the database is away: about 100 MB, or a quarter of an hour at ten calls a second."""
 
-_DETAIL = frozenset({"key", "prompt.end", "log", "flow.step"})
+_DETAIL = frozenset({"key", "prompt.end", "log", "flow.step", "leg.signalling"})
 """What is given up first, from 3/4 of the bound on: rows of calls and legs can do without."""
 
 _INTERVAL_S = (0.02, 0.1)
@@ -41,7 +41,7 @@ _REST = 100
 _BATCH_BOUND = 2_000
 _BACK_OFF_S = (0.05, 2.0)
 _OPEN_CALLS_BOUND = 20_000
-_ENDED_CALLS_BOUND = 200
+_ENDED_CALLS_BOUND = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.call import DropReason, LegOutcome, Target
+from ivr.hearing import Wanted
 from ivr.run.requests import Asked
 
 EndedBy = Literal["caller", "agent", "flow", "system", "network"]
@@ -110,6 +111,24 @@ class Whisper:
 @dataclass(frozen=True, slots=True)
 class StopPlaying:
     """Stop what plays, or is about to; ``PlayEnded`` is still owed and tells how much was heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Listen to the caller for one utterance. Owed for it, once: ``SpeechHeard`` or ``HearingFailed``.
+
+    Nothing is owed after :class:`StopListening`. There is never more than one that has neither ended nor been stopped.
+    """
+
+    listen_id: int
+    wanted: Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class StopListening:
+    """What the caller says is no longer wanted."""
+
+    listen_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.call import CallEvent
+from ivr.hearing import Recognition
 from ivr.run.requests import Reply
 
 
@@ -26,6 +27,29 @@ class RequestDone:
     reply: Reply
     seconds: float = 0.0
     """How long it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The caller is speaking: long and loud enough that it is no noise."""
+
+    listen_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechHeard:
+    """The caller has spoken, and this is what came of it."""
+
+    listen_id: int
+    recognition: Recognition
+
+
+@dataclass(frozen=True, slots=True)
+class HearingFailed:
+    """Nobody listens: there is no capacity, no model, or the recogniser died."""
+
+    listen_id: int
+    reason: str
 
 
 Event = CallEvent | PlayFailed | RequestDone

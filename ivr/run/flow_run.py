@@ -192,6 +192,16 @@ class FlowRun:
         return self._steps[self._index] if self._activity is not None else None
 
     @property
+    def step_began(self) -> float:
+        """When the step being done, or done last, began; at first, when the call did."""
+        return self._talk.started if self._talk.here is None else self._talk.here.began
+
+    @property
+    def language(self) -> str:
+        """What the call is spoken to in."""
+        return self._talk.language
+
+    @property
     def answered(self) -> bool:
         """Whether the call has been taken."""
         return self._talk.answered

@@ -67,7 +67,9 @@ from ivr.run.actions import (
 )
 from ivr.run.events import PlayFailed, RequestDone
 from ivr.run.flow_run import FlowRun
+from ivr.run.quality import mean_opinion_score
 from ivr.run.requests import Asked, NoReply, Reply
+from ivr.run.view import CallState, CallView
 
 log = logging.getLogger("ivr.call")
 
@@ -142,6 +144,8 @@ class LiveCall:
         self._connected: str | None = None
         self._legs: set[str] = set()
         self._keys = 0
+        self._mode = mode
+        self._arrived_at = round(time.time() * 1000)
         self._ended: Ended | None = None
         self._begun = False
         self._broken = False
@@ -185,6 +189,34 @@ class LiveCall:
             # Gave up in the same moment as he called: no step was taken, and there is nothing to tidy up.
             self._ended = Ended(event.by, event.cause, self._run.last_block)
             self.call.hangup(event.cause)
+
+    def view(self) -> CallView:
+        """What the call looks like now."""
+        call, run, step = self.call, self._run, self._run.step
+        return CallView(
+            call_id=call.call_id,
+            caller=call.caller,
+            caller_name=call.caller_name,
+            did=call.did,
+            mode=self._mode,
+            flow=self.flow,
+            flow_version=self._flow_version,
+            language=run.language,
+            state=self._state(),
+            block=run.block,
+            verb=step.verb if step is not None else None,
+            place=str(run.place),
+            arrived_at=self._arrived_at,
+            step_since=round(self._epoch_ms + run.step_began * 1000) if self._begun else self._arrived_at,
+            legs=call.legs(),
+        )
+
+    def _state(self) -> CallState:
+        if self._connected is not None:
+            return "on_hold" if any(leg.state == "held" for leg in self.call.legs()) else "talking"
+        if self._offers:
+            return "offering"
+        return "in_flow" if self._run.answered else "ringing"
 
     # From the interpreter -----------------------------------------------------------------------------
 
@@ -517,6 +549,7 @@ class LiveCall:
                 "lost_pkts": report.packets_lost,
                 "jitter_ms": round(report.jitter_ms, 2),
                 "rtt_ms": report.round_trip_ms,
+                "mos": mean_opinion_score(report),
                 "audio_rx_ms": report.audio_received_ms,
                 "audio_tx_ms": report.audio_sent_ms,
                 **more,

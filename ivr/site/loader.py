@@ -46,6 +46,7 @@ from ivr.site.model import (
     Limits,
     Listen,
     MediaSettings,
+    MonitoringSettings,
     PortRange,
     Seat,
     SipSettings,
@@ -56,6 +57,7 @@ from ivr.site.model import (
     Trunk,
     Voice,
 )
+from ivr.site.monitoring import MonitoringPart
 from ivr.site.numbers import Callers, Direct, NumberRule, ambiguous
 from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
 from ivr.site.reports import MailPart, ReportPart, read_job, read_mail
@@ -217,6 +219,7 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "rtc": RtcPart,
         "clients.'USER'": ClientPart,
         "speech.voices.LANGUAGE": _Voice,
+        "monitoring": MonitoringPart,
         "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
         "limits": _Limits,
         "calendars.NAME": CalendarSettings,
@@ -330,6 +333,7 @@ class _Loading:
             tables=self._each("tables", outside.table),
             webhooks=self._each("webhooks", lambda key, node: outside.webhook(key, node, http.reach)),
             calendars=self._each("calendars", lambda key, node: read_calendar(key, node, self._reader)),
+            monitoring=self._monitoring(),
             secrets=self._secrets,
             country=self._country(),
             zone=self._zone(),
@@ -346,6 +350,11 @@ class _Loading:
             elif key.text not in _NAMES:
                 help = did_you_mean(key.text, _NAMES, "names")
                 self._reader.problem("E011", key, f"the site has no setting '{key.text[:60]}'", help)
+
+    def _monitoring(self) -> MonitoringSettings | None:
+        node = self._root.get("monitoring")
+        part = None if node is None else read_record(MonitoringPart, node, self._reader, "monitoring")
+        return None if part is None else MonitoringSettings(part.listen.host, part.listen.port)
 
     def _part(self, name: str, record: type[T], default: T) -> T:
         node = self._root.get(name)

@@ -191,6 +191,14 @@ class Webhook:
     place: Place = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class MonitoringSettings:
+    """Where other programs watch the server."""
+
+    host: str
+    port: int
+
+
 @dataclass(frozen=True)
 class Site:
     """Everything in the site file."""
@@ -218,6 +226,8 @@ class Site:
     tables: Mapping[str, Table | SqlTable] = field(default_factory=dict)
     webhooks: Mapping[str, Webhook] = field(default_factory=dict)
     calendars: Mapping[str, Calendar] = field(default_factory=dict)
+    monitoring: MonitoringSettings | None = None
+    """None: nobody watches."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """All of them by name: flows use some in headers."""
     country: str = ""

@@ -6,6 +6,7 @@ import pytest
 
 from tests.acceptance.call_centre import GOODBYE, MENU, CallCentre
 from tests.peers.company import Make
+from tests.peers.patience import until
 from tests.peers.phone import KeyMode, hear_each_other
 from tests.peers.rtp import Key, Tone
 
@@ -32,6 +33,21 @@ def test_a_key_leads_to_a_seat_and_the_seat_hangs_up(centre: CallCentre, make: M
     assert record.ended_by == "flow"
     assert record.agents() == {"2001": True}
     assert {leg.codec for leg in record.legs} == {"PCMU"}
+    is_told(centre)
+
+
+def is_told(centre: CallCentre) -> None:
+    """The call as its operator reads it: its story, and every message to the last answer."""
+
+    def told() -> str | None:
+        words = centre.server.does("trace", "last", "--sip")
+        return words if words.rstrip().endswith("│") and words.count("200 OK (BYE)") == 2 else None
+
+    story = until(told, lambda: centre.server.does("trace", "last", "--sip"), every=0.3)
+    for words in ("→ desk", "calls sip:2001", "sip:2001 rings", "talks with sip:2001", "sip:2001 hangs up", "→ bye"):
+        assert words in story, story
+    for message in ("INVITE sip:1000@", "INVITE sip:2001", "180 Ringing (INVITE)", "200 OK (INVITE)", "BYE "):
+        assert message in story, story
 
 
 @pytest.mark.parametrize("make", ["baresip", "pjsua"])

@@ -16,6 +16,7 @@ from gateway.call import (
     ListenAddress,
     Refusal,
     Seat,
+    SignallingLine,
 )
 from gateway.server import Gateway
 from tests.peers.patience import SLACK, until
@@ -73,6 +74,8 @@ class Exchange:
         self.screens: Callable[[Arrival], Refusal | Literal["authenticate"] | None] = lambda arrival: None
         self.arrivals: list[Arrival] = []
         self.owned: list[Owned] = []
+        self.signalled: list[tuple[str, str, tuple[SignallingLine, ...]]] = []
+        """Call, leg, what was said."""
         self.greets: Callable[[Owned], None] = lambda owned: None
         """What is done with a call before anything else."""
         self._loop = asyncio.new_event_loop()
@@ -99,6 +102,9 @@ class Exchange:
         self._loop.call_soon(self.greets, owned)
         self.owned.append(owned)
         return owned
+
+    def call_signalled(self, call_id: str, leg_id: str, lines: tuple[SignallingLine, ...]) -> None:
+        self.signalled.append((call_id, leg_id, lines))
 
     # For tests --------------------------------------------------------------------------------------------
 

@@ -149,6 +149,9 @@ class Baresip(Phone):
         for key in keys:
             self._command("sndcode", key)
 
+    def _say(self, file: Path) -> None:
+        self._command("ausrc", f"aufile,{file}")
+
     def holds(self) -> None:
         self._reinvites(lambda: self._command("hold"), "a=sendonly")
 

@@ -56,8 +56,10 @@ class Company:
         keys: KeyMode = "rfc4733",
         prack: bool = False,
         srtp: bool = False,
+        silent: bool = False,
         behind: Relay | None = None,
     ) -> Phone:
+        """``silent``: it says no tone, only what it is told to."""
         line = Line(
             user,
             server,
@@ -69,7 +71,7 @@ class Company:
             host=PRIVATE_HOST if behind else "127.0.0.1",
             namespace=behind.namespace if behind else None,
         )
-        tone = next(self._tones)
+        tone = 0 if silent else next(self._tones)
         if make == "pjsua":
             return self._joins(Pjsua(line, tone=tone, folder=self.folder, keys=keys, prack=prack))
         assert keys == "rfc4733", "baresip 1.0 sends no keys by INFO"

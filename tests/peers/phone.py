@@ -68,7 +68,8 @@ class PhoneEvent:
 
 
 class Phone(ABC):
-    """A telephone with one call at a time. It says one tone for as long as it is connected.
+    """A telephone with one call at a time. It says one tone for as long as it is connected, or with a tone of 0 Hz
+    nothing but what it is told to say.
 
     What waits for something does so for the present call, in the order of the statements: sound heard once, or a
     ring answered once, is not heard or seen a second time.
@@ -88,6 +89,7 @@ class Phone(ABC):
         self._call_from = 0
         self._rings_from = 0
         self._heard_s = 0.0
+        self._said = 0
 
     # What it is told to do. -------------------------------------------------------------------------------
 
@@ -127,6 +129,14 @@ class Phone(ABC):
 
     @abstractmethod
     def presses(self, keys: str) -> None: ...
+
+    def says(self, sound: Sound) -> None:
+        """Say that once, into the call that is up; does not wait until it is said."""
+        self._said += 1
+        self._say(sound.write(self.folder / f"says-{self._said}.wav"))
+
+    @abstractmethod
+    def _say(self, file: Path) -> None: ...
 
     @abstractmethod
     def holds(self) -> None: ...

@@ -35,6 +35,8 @@ class TalkingCall(pj.Call):  # type: ignore[misc]
         self._agent = agent
         self._recorder: pj.AudioMediaRecorder | None = None
         self._player: pj.AudioMediaPlayer | None = None
+        self._audio: pj.AudioMedia | None = None
+        self._said: list[pj.AudioMediaPlayer] = []
 
     def onCallState(self, prm: pj.OnCallStateParam) -> None:
         info = self.getInfo()
@@ -70,8 +72,16 @@ class TalkingCall(pj.Call):  # type: ignore[misc]
             self._player, self._recorder = pj.AudioMediaPlayer(), pj.AudioMediaRecorder()
             self._player.createPlayer(self._agent.tone)
             self._recorder.createRecorder(str(self._agent.next_recording()))
+        self._audio = audio
         self._player.startTransmit(audio)
         audio.startTransmit(self._recorder)
+
+    def say(self, file: str) -> None:
+        assert self._audio is not None, "nobody listens yet"
+        player = pj.AudioMediaPlayer()
+        player.createPlayer(file, pj.PJMEDIA_FILE_NO_LOOP)
+        player.startTransmit(self._audio)
+        self._said.append(player)
 
 
 class TalkingAccount(pj.Account):  # type: ignore[misc]
@@ -226,6 +236,8 @@ class Agent:
                 digits.digits = command["keys"]
                 digits.method = pj.PJSUA_DTMF_METHOD_SIP_INFO if command["info"] else pj.PJSUA_DTMF_METHOD_RFC2833
                 call.sendDtmf(digits)
+            case "say":
+                call.say(command["file"])
             case _:
                 raise ValueError(name)
 

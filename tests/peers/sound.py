@@ -57,6 +57,10 @@ class Sound:
         parts = [_pcm(file.read_bytes(), file) for file in files if file.exists()]
         return cls(np.concatenate(parts) if parts else np.zeros(0, np.float32))
 
+    def write(self, file: Path) -> Path:
+        """As a WAV file."""
+        return _write(file, self.samples)
+
     @property
     def seconds(self) -> float:
         return len(self.samples) / RATE
@@ -169,13 +173,16 @@ def _pcm(data: bytes, file: Path) -> Samples:
 def write_tone(file: Path, hz: float, seconds: float, *, level_db: float = -9.0) -> Path:
     """A WAV file with one pure tone; whole numbers of both make it loop without a click."""
     time = np.arange(round(seconds * RATE)) / RATE
-    samples = np.sin(2 * np.pi * hz * time) * 10 ** (level_db / 20) * 32767
+    return _write(file, (np.sin(2 * np.pi * hz * time) * 10 ** (level_db / 20)).astype(np.float32))
+
+
+def _write(file: Path, samples: Samples) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(file), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(RATE)
-        out.writeframes(samples.astype("<i2").tobytes())
+        out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
     return file
 
 
@@ -188,5 +195,5 @@ def _folder() -> Path:
 
 @cache
 def tone_file(hz: int, seconds: int = 150) -> Path:
-    """A shared file with a tone that outlasts every test: what a telephone of ours says."""
+    """A shared file with a tone that outlasts every test: what a telephone of ours says; 0 Hz is silence."""
     return write_tone(_folder() / f"{hz}-{seconds}.wav", hz, seconds)

@@ -25,6 +25,7 @@ from gateway.call import (
     LegKind,
     LegReport,
     LegRinging,
+    LegView,
     PlayEnded,
     Target,
 )
@@ -118,6 +119,9 @@ class Telephone:
 
     def early(self) -> None:
         self._ask("early")
+
+    def legs(self) -> tuple[LegView, ...]:
+        return ()
 
     def send_keys(self, keys: str, *, duration_ms: int = 100, gap_ms: int = 100) -> None:
         self._ask(f"send_keys {keys}")
