@@ -278,7 +278,7 @@ def _heat(axes: Axes, answer: Answer) -> None:
             part = count / most
             axes.add_patch(_square(x, y, part))
             if count:
-                axes.text(x, y, f"{count}", ha="center", va="center", fontsize=7, color=PAPER if part > 0.45 else INK)
+                axes.text(x, y, f"{count}", ha="center", va="center", fontsize=7, color=PAPER if part > 0.6 else INK)
     axes.set_xlim(-0.5, len(hours) - 0.5)
     axes.set_ylim(len(days) - 0.5, -0.5)
     axes.set_xticks(range(len(hours)), hours)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from ivr.reports.answer import ReportRow
 from ivr.reports.definition import Column, Number
 from ivr.reports.span import Span
@@ -49,14 +47,3 @@ def exact(value: Number, column: Column, span: Span) -> str | int | float | None
 
 def iso(at: int | None, span: Span) -> str | None:
     return None if at is None else span.local(at).isoformat(timespec="seconds")
-
-
-_NUMBER = re.compile(r"\+?[0-9][0-9 ()/.-]*")
-
-
-def masked(caller: str | None) -> str | None:
-    """A caller's number without its last three digits; of a short one nothing is left but its first digit."""
-    if caller is None or not _NUMBER.fullmatch(caller):
-        return caller
-    keep = max(1, len(caller) - 3) if len(caller) > 5 else 1
-    return caller[:keep] + "*" * (len(caller) - keep)

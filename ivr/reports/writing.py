@@ -9,10 +9,11 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from ivr.masking import masked
 from ivr.reports.answer import WEEKDAYS, Answer, CallLine
 from ivr.reports.definition import Report, Settings
 from ivr.reports.span import Span
-from ivr.reports.words import exact, iso, keys_of, masked, moment, shown
+from ivr.reports.words import exact, iso, keys_of, moment, shown
 
 BOM: Final = "\ufeff"
 """Without it spreadsheets take UTF-8 for something else."""
@@ -166,7 +167,7 @@ def calls_as_json(calls: Sequence[CallLine], span: Span, *, show_numbers: bool) 
             "call_id": call.call_id,
             "arrived": iso(call.arrived_at, span),
             "ended": iso(call.ended_at, span),
-            "caller": call.caller if show_numbers else masked(call.caller),
+            "caller": _caller(call, show_numbers),
             "number": call.number,
             "flow": call.flow,
             "last_block": call.last_block,
@@ -183,7 +184,7 @@ def _call_rows(calls: Sequence[CallLine], span: Span, *, show_numbers: bool) -> 
         yield (
             moment(call.arrived_at, span),
             call.call_id,
-            call.caller if show_numbers else masked(call.caller),
+            _caller(call, show_numbers),
             call.number,
             None if seconds is None else f"{seconds // 60}:{seconds % 60:02d}",
             call.flow,
@@ -191,6 +192,10 @@ def _call_rows(calls: Sequence[CallLine], span: Span, *, show_numbers: bool) -> 
             call.goal,
             call.ended_by,
         )
+
+
+def _caller(call: CallLine, show_numbers: bool) -> str | None:
+    return call.caller if show_numbers or call.caller is None else masked(call.caller)
 
 
 def json_text(value: object) -> str:

@@ -59,8 +59,8 @@ def test_a_number_leads_to_its_calls_by_the_command_it_names(site: Path) -> None
     row = next(line for line in table.splitlines() if line.startswith(hour.removeprefix("hour=")))
     calls = ivr(*words).stdout.splitlines()
     assert len(calls) == 1 + int(row.split()[2])
-    assert all("***" in line for line in calls[1:])
-    assert "***" not in ivr(*words, "--show-numbers").stdout
+    assert all("••••" in line for line in calls[1:])
+    assert "••••" not in ivr(*words, "--show-numbers").stdout
 
 
 def test_as_json_and_csv(site: Path) -> None:
