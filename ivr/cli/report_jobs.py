@@ -93,5 +93,5 @@ def sum_up(site: Site) -> int:
     os.nice(10)
     now = round(time.time() * 1000)
     records = Records(open_database(site.records, writing=False), now)
-    begins = records.first(now - _BACK_MS)
+    begins = records.first_arrival(now - _BACK_MS)
     return 0 if begins is None else records.summarise(begins) + occupancy.summarise(records, begins)

@@ -66,7 +66,7 @@ class Records:
             (slot, tuple([key[place] for place in places]), cell) for slot, key, cell in self._by_day(facts, kept, span)
         )
 
-    def first(self, begins: int) -> int | None:
+    def first_arrival(self, begins: int) -> int | None:
         """When the first call since then arrived."""
         arrived = model.Call.__table__.c.arrived_at
         with self.engine.connect() as connection:
