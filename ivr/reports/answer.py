@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Engine, select
 from ivr.records import model
 from ivr.reports.cells import Cell, Records
 from ivr.reports.definition import TIMES, By, Column, Number, Report, Settings, Sums
+from ivr.reports.dialect import asking
 from ivr.reports.facts import Facts
 from ivr.reports.occupancy import Busy, calls_at, occupancy
 from ivr.reports.span import BUCKETINGS, DAY_MS, SLOT_MS, Span, buckets
@@ -270,7 +271,7 @@ def calls_behind(
     )
     slots = set(fitting)
     found: dict[str, int] = {}
-    with records.engine.connect() as connection:
+    with asking(records.engine) as connection:
         for call_id, arrived_at, *raw in connection.execute(question):
             read = dict(zip(facts.readers, raw, strict=True))
             if arrived_at - arrived_at % SLOT_MS in slots and all(

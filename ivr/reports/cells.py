@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, Select, case, func, select
 
 from ivr.records import model
+from ivr.reports.dialect import asking
 from ivr.reports.facts import FACTS, Facts
 from ivr.reports.shelf import Shelf, shape_of
 from ivr.reports.span import DAY_MS, SLOT_MS, Span
@@ -122,7 +123,7 @@ class Records:
         cells: dict[tuple[int, Key], Cell] = {}
         first, spreads = 1 + len(group), len(facts.spreads)
         readers = [(place, facts.readers[name]) for place, name in enumerate(group) if name in facts.readers]
-        with self.engine.connect() as connection:
+        with asking(self.engine) as connection:
             for row in connection.execute(question(facts, group, begins, ends)):
                 key = tuple(row[1:first])
                 for place, read in readers:
