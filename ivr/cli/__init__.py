@@ -22,6 +22,7 @@ _COMMANDS: Final = {
     "calls": "calls:calls",
     "trace": "trace:trace",
     "top": "top:top",
+    "report": "report:report",
     "graph": "graph:graph",
     "replay": "replay:replay",
     "when": "calendars:when",
