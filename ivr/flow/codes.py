@@ -69,7 +69,7 @@ CODES: Final[Mapping[str, str]] = {
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
     "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
-    "E151": "A flow listens to callers in a language for which the site has no recogniser.",
+    "E151": "Callers can answer by speech only, in a language for which the site has no recogniser.",
     "E152": "No voice of the site speaks a language, or it passes over what a text in SSML asks of it.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     "E180": "A password or key stands in a flow, where everybody reads it.",
@@ -117,6 +117,7 @@ CODES: Final[Mapping[str, str]] = {
     "W224": "Pages for clients are served without TLS to other machines, whose browsers give them no microphone.",
     "W353": "A recording can be played, but is too short to be heard, or muffled.",
     "W352": "A client is rung that the site does not have; a token made elsewhere may name it.",
+    "W355": "A flow listens in a language for which the site has no recogniser: callers can answer by keys only.",
     "W354": "Words that the recogniser of a language cannot hear, or not well.",
     "W213": "A key stands twice in a table; the first counts.",
 }

@@ -303,7 +303,7 @@ def test_a_language_that_nothing_hears_is_told_and_a_recogniser_for_it_is_enough
     site = load_site(tmp_path / "site.yaml", {}).site
     assert site is not None
     flows = load_flows(site.flows)
-    assert [one.code for one in check_site(site, flows)] == ["E151"]
+    assert [one.code for one in check_site(site, flows)] == ["W355"]
     heard = replace(site, recognition={"sw": EngineChoice("vosk")})
     assert check_site(heard, flows) == ()
     (found,) = check_site(heard, flows, complaints=lambda wanted: [f"{len(wanted.phrases)} words are not known"])
