@@ -55,7 +55,6 @@ _REMEMBERED: Final = 20_000
 _TOKENS_PER_SECOND: Final = 8
 """Nobody speaks faster for long; a decoder in a short window likes to say everything twice."""
 
-
 _HALF: Final = 0.5
 """How much of a phrase's probability without sound is taken off."""
 _FARTHEST: Final = 12.0
@@ -216,18 +215,20 @@ class WhisperRecogniser:
             if not wanted.phrases:
                 found = [replace(one, name=None) for one in found]
         if wanted.type is not None and (wanted.phrases or not forms):
-            found += self._freely(sound, wanted.type, wanted.hints)
+            # Freely said is what is none of the phrases.
+            left = 1 - max((one.confidence for one in found), default=0.0)
+            freely = self._freely(sound, wanted.type, wanted.hints)
+            found += [replace(one, confidence=one.confidence * left) for one in freely]
         return sorted(found, key=lambda one: -one.confidence)[:_MOST_HYPOTHESES]
 
     def _choose(self, sound: NDArray[np.float32], forms: Sequence[_Form]) -> list[Hypothesis]:
         """The phrases by how well they fit."""
         encoded, frames = self._encode(sound)
-        free = self._decode(encoded, _spoken_seconds(sound))
-        written = without_repeats(free, self._language)
+        seconds = _spoken_seconds(sound)
+        written = without_repeats(self._decode(encoded, seconds), self._language)
         if len(forms) > _MOST_FORMS:
             forms = sorted(forms, key=lambda one: -alike(normalised(one.text, self._language), written))[:_MOST_FORMS]
         best = self._scored(encoded, frames, [(form, ids) for form in forms for ids in form.spelt])
-        seconds = _spoken_seconds(sound)
         return [
             Hypothesis(one.form.text, self._confidence(one, best, written, seconds), name) for name, one in best.items()
         ]
