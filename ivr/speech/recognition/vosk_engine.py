@@ -214,7 +214,9 @@ class _VoskUtterance:
             return ()
         found = self._phrase_hypotheses()
         if self._freely:
-            confidence = _mean(words) * len(words) / len(self._words)
+            # Freely said is what is none of the phrases.
+            left = 1 - max((one.confidence for one in found), default=0.0)
+            confidence = left * _mean(words) * len(words) / len(self._words)
             found.append(Hypothesis(" ".join(word.text for word in words), confidence, words=words))
         return sorted(found, key=lambda one: -one.confidence)[:_MOST_HYPOTHESES]
 
