@@ -386,7 +386,7 @@ class DialledNumber:
             return None
         if not re.fullmatch(r"\+?[0-9*#]{1,32}", text.text):
             reader.problem(
-                "E203", text, f"'{text.text[:40]}' is not a number", "write digits only, with + in front if need be"
+                "E203", text, f"'{text.text[:40]}' is not a number", "write digits, * and # only, with + in front if need be"
             )
             return None
         return text.text
