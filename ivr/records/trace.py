@@ -314,7 +314,8 @@ class _Telling:
         if data.get("error"):
             words.append(f"({data['error']})")
         kind = "error" if data.get("error") else "ivr"
-        self._tell(" ".join(filter(None, words)), at=data.get("from_at"), kind=kind, place=place, block=str(data.get("block") or ""))
+        block, told = str(data.get("block") or ""), " ".join(filter(None, words))
+        self._tell(told, at=data.get("from_at"), kind=kind, place=place, block=block)
         self._source = None
 
     def _entered(self, data: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,17 @@ from ivr.flow.kinds import NAME, ListOf, OneOf, Text, Whole, bad_name
 from ivr.flow.problem import did_you_mean
 from ivr.flow.settings import Reader, Schema, read_record, scalar, setting, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode
-from ivr.reports.schedule import DAY_FORMATS, ENDINGS, SPANS, Format, MailSettings, ReportJob, When, is_address, parse_when
+from ivr.reports.schedule import (
+    DAY_FORMATS,
+    ENDINGS,
+    SPANS,
+    Format,
+    MailSettings,
+    ReportJob,
+    When,
+    is_address,
+    parse_when,
+)
 from ivr.site.kinds import Host, Secret
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}

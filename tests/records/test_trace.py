@@ -57,7 +57,8 @@ def test_what_was_said_is_told_as_far_as_it_may_be(engine: Engine) -> None:
     likely = {"took_ms": 90, "alternatives": [{"text": "sales", "confidence": 0.82}]}
     call.step(1, "menu", 0, 1, **spoken, try_no=1, detail={"took_ms": 90, "alternatives": []}, exit="no_match")
     call.step(2, "menu", 1, 2, **spoken, try_no=2, detail={"took_ms": 90}, confidence=0.9, exit="no_match")
-    call.step(3, "menu", 2, 3, **spoken, try_no=3, detail=likely, confidence=0.82, input="sales", exit="1", next_block="sales", heard_ms=1500)
+    found = {"confidence": 0.82, "input": "sales", "exit": "1", "next_block": "sales", "heard_ms": 1500}
+    call.step(3, "menu", 2, 3, **spoken, try_no=3, detail=likely, **found)
     write(engine, call.events)
     assert told(traced(engine, "c1")) == [
         "0 ivr main:4 menu try 1: said what nobody understood, no_match",
