@@ -14,7 +14,7 @@ BEGINS: Final = 0.25
 TOOK: Final = 0.2
 """From the moment at which the caller counts as having finished until it is known what he said."""
 A_WORD: Final = 0.4
-NOBODY_LISTENS: Final = "it was asked for"
+NOBODY_LISTENS: Final = "the test says so"
 
 SpeechEvent = SpeechStarted | SpeechHeard | HearingFailed
 
