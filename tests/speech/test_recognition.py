@@ -205,6 +205,11 @@ def test_what_makes_a_value_is_in_the_grammar(type: SpokenType) -> None:
     assert not korean().complaints(Wanted("ko", type=type))
 
 
+def test_a_numeral_is_heard_as_it_is_spoken_and_told_as_it_is_written() -> None:
+    found = heard(korean(), Wanted("ko", (Phrase("five", ("5",)), Phrase("book", ("예약",)))), said("오", "ko"))
+    assert (found[0].name, found[0].text) == ("five", "5")
+
+
 def test_korean_silence_is_nothing() -> None:
     assert not heard(korean(), Wanted("ko", phrases("예약", "환불")), bytes(16_000))
     assert not korean().utterance(Wanted("ko", phrases("예약"))).finish()
