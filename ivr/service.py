@@ -53,6 +53,8 @@ from ivr.records.events import RecordEvent
 from ivr.records.journal import CallJournal, take_over
 from ivr.records.recovery import close_dead_calls
 from ivr.records.writer import RecordWriter
+from ivr.reports.runner import ReportRunner
+from ivr.reports.span import machine_zone
 from ivr.run import direct
 from ivr.run.actions import PlayItem, PlayRecording
 from ivr.run.conversation import CallFacts
@@ -134,6 +136,10 @@ class Service:
             socket_path(site.file),
             {"status": self._status, "publish": self._publish, "rollback": self._roll_back, "top": self._top},
         )
+        self._reports = ReportRunner(
+            site.file, state, lambda: (self.release.site.reports, self.release.site.zone or machine_zone())
+        )
+        self._reports_task: asyncio.Task[None] | None = None
         self._watch_task: asyncio.Task[None] | None = None
         self._gateway: Gateway | None = None
 
@@ -156,6 +162,7 @@ class Service:
             log.error("commands cannot reach this server: %s", error)
         if self._site.reload == "auto":
             self._watch_task = asyncio.create_task(self._watcher.run(lambda: self.release.site), name="reload")
+        self._reports_task = asyncio.create_task(self._reports.run(), name="reports")
 
     @property
     def release(self) -> Release:
@@ -233,9 +240,10 @@ class Service:
         """End what still runs, write what is still to be written, free everything."""
         if self._gateway is not None:
             await self._gateway.stop()
-        if self._watch_task is not None:
-            self._watch_task.cancel()
-            await asyncio.gather(self._watch_task, return_exceptions=True)
+        beside = [task for task in (self._watch_task, self._reports_task) if task is not None]
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await self._control.close()
         if self._monitoring is not None:
             await self._monitoring.close()

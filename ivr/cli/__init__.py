@@ -16,6 +16,7 @@ from ivr.cli.plugins import plugins
 from ivr.cli.prompts import app as prompts
 from ivr.cli.publish import diff, history, publish, rollback, status
 from ivr.cli.replay import replay
+from ivr.cli.report import report
 from ivr.cli.run import run
 from ivr.cli.schema import schema
 from ivr.cli.sim import sim, try_call
@@ -45,6 +46,7 @@ app.command()(calls)
 app.command()(trace)
 app.command()(top)
 app.command()(graph)
+app.command()(report)
 app.command()(replay)
 app.command()(when)
 app.command()(calendars)

@@ -91,6 +91,7 @@ CODES: Final[Mapping[str, str]] = {
     "E222": "A rule of accounts that is not well-formed.",
     "E223": "A pattern of what a client may call that is not well-formed.",
     # Warnings.
+    "E230": "A report that is made by itself, or its mail server, is not well-formed.",
     "W301": "A key is also the beginning of a longer one: the caller waits before it counts.",
     "W302": "A loop in which nothing waits for the caller.",
     "W303": "A menu with more choices than callers remember, or that speaks for too long.",

@@ -218,6 +218,21 @@ class Tag(Base):
     value: Mapped[str | None]
 
 
+class ReportDay(Base):
+    """What reports have summed up of a day gone by. Made from the other tables; to be thrown away at any time."""
+
+    __tablename__ = "report_days"
+
+    facts: Mapped[str] = mapped_column(primary_key=True)
+    """What was counted, and by what."""
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Its beginning in UTC."""
+    shape: Mapped[str]
+    """Of the question that made it: another question makes it anew."""
+    cells: Mapped[str]
+    """JSON, see :mod:`ivr.reports.cells`."""
+
+
 class Release(Base):
     """A set of flows that went live. Never changed afterwards; a rollback is one more."""
 

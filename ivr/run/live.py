@@ -307,7 +307,7 @@ class LiveCall:
                     self._connected = None
                     self._record("bridge.leave", leg_id)
                 call.drop(leg_id, reason)
-                self._leg_over(leg_id, "local", **({"outcome": "refused"} if reason == "refused" else {}))
+                self._leg_over(leg_id, "local", **({"outcome": reason} if reason in ("refused", "no_answer") else {}))
             case Connect(leg_id):
                 self._stop_whispering(leg_id)
                 call.connect(leg_id)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo
 
 from ivr.flow.kinds import NAME, Duration, ListOf, Name, OneOf, Text, Whole, YesNo, bad_name
 from ivr.flow.loader import shown
@@ -19,7 +20,8 @@ from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, with_lines
 from ivr.flow.settings import read_record, setting
 from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
-from ivr.site.calendars import CalendarSettings, read_calendar
+from ivr.reports.schedule import ReportJob
+from ivr.site.calendars import CalendarSettings, Zone, read_calendar
 from ivr.site.kinds import (
     Address,
     Country,
@@ -59,6 +61,7 @@ from ivr.site.monitoring import MonitoringPart
 from ivr.site.numbers import Callers, Direct, NumberRule, ambiguous
 from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, WebSettings
 from ivr.site.recognition import RecognitionPart, read_recognition
+from ivr.site.reports import MailPart, ReportPart, read_job, read_mail
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.secrets import read_secrets
 from ivr.site.tls import TlsPart, read_tls
@@ -226,6 +229,9 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "webhooks.NAME": WebhookSettings,
         "http": WebSettings,
         "country": (Country().describe(), "", "where callers' numbers without a country code belong: caller.country"),
+        "zone": (Zone().describe(), "", "the time zone of reports; unset, that of the machine"),
+        "reports.NAME": ReportPart,
+        "smtp": MailPart,
         "reload": ("auto or manual", "auto", "whether saved flows go live by themselves, or by ivr publish only"),
     }
 )
@@ -303,6 +309,10 @@ class _Loading:
         rtc, clients = clients_reading.settings(), self._each("clients", clients_reading.client)
         clients_reading.together(rtc, clients, numbers, seats, trunks)
         outside = OutsideReading(self._root, self._folder, self._reader)
+        reports = self._each("reports", lambda key, node: read_job(key, node, self._reader))
+        smtp_node = self._root.get("smtp")
+        smtp = None if smtp_node is None else read_mail(smtp_node, self._reader)
+        self._mails(reports, smtp_node)
         return Site(
             file=self._path,
             sip=SipSettings(sip.listen, sip.domain, sip.srtp_without_tls),
@@ -331,6 +341,9 @@ class _Loading:
             monitoring=self._monitoring(),
             secrets=self._secrets,
             country=self._country(),
+            zone=self._zone(),
+            reports=MappingProxyType(reports),
+            smtp=smtp,
             reload=self._reload(),
             lines=self._lines(),
         )
@@ -485,6 +498,17 @@ class _Loading:
     def _country(self) -> str:
         node = self._root.get("country")
         return (None if node is None else Country().read(node, self._reader)) or ""
+
+    def _mails(self, reports: Mapping[str, ReportJob], smtp: Node | None) -> None:
+        for name, job in reports.items():
+            if job.addresses and smtp is None:
+                message = f"report '{name}' goes by mail, but the site has no mail server"
+                node = self._root.get("reports") or self._root
+                self._reader.problem("E230", node, message, "add smtp: {host: mail.example.com, from: ivr@example.com}")
+
+    def _zone(self) -> ZoneInfo | None:
+        node = self._root.get("zone")
+        return None if node is None else Zone().read(node, self._reader)
 
     def _records(self) -> str:
         node = self._root.get("records")

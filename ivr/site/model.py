@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from ivr.calendar import Calendar
 from ivr.flow.model import Place
+from ivr.reports.schedule import MailSettings, ReportJob
 from ivr.site.numbers import NumberRule, most_exact
 from ivr.site.reach import Reach
 from ivr.site.rtc_model import Client, RtcSettings
@@ -233,6 +235,11 @@ class Site:
     """All of them by name: flows use some in headers."""
     country: str = ""
     """Where numbers without a country code belong, as two capital letters; empty: nowhere that is known."""
+    zone: ZoneInfo | None = None
+    """Of the clock on the wall, for reports; None: that of the machine."""
+    reports: Mapping[str, ReportJob] = field(default_factory=dict)
+    """Those that are made by themselves."""
+    smtp: MailSettings | None = None
     reload: Literal["auto", "manual"] = "auto"
     """Whether saved files go live by themselves."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from ivr.flow.kinds import NAME, ListOf, OneOf, Text
 from ivr.flow.schema import DIALECT
 from ivr.flow.settings import Kind, Schema, record_schema, schema_of
+from ivr.site.calendars import Zone
 from ivr.site.kinds import SEAT, USER, Country, DatabaseUrl, GroupMembers
 from ivr.site.loader import PARTS
 
@@ -20,6 +21,7 @@ VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
         "groups.NAME": GroupMembers(),
         "secrets": Text("a path", 1000),
         "country": Country(),
+        "zone": Zone(),
         "reload": OneOf(("auto", "manual")),
     }
 )

@@ -18,7 +18,7 @@ from ivr.records.database import open_database
 _numbers = itertools.count()
 
 
-def _postgresql_programs() -> Path | None:
+def postgresql_programs() -> Path | None:
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -72,7 +72,7 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    programs = _postgresql_programs()
+    programs = postgresql_programs()
     if programs is None:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed")
