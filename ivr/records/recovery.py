@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import cast
 
-from sqlalchemy import Engine, delete, or_, select
+from sqlalchemy import Connection, Engine, delete, or_, select, update
 
 from ivr.records import model
 from ivr.records.derive import Changes
-from ivr.records.events import RecordEvent
+from ivr.records.events import RecordEvent, as_json
 from ivr.records.store import Batch, event_row, recall, write
 
 log = logging.getLogger(__name__)
@@ -24,27 +24,40 @@ def close_dead_calls(engine: Engine, node_id: str) -> int:
 
     To be called at start, before this node takes calls. Calls whose node is unknown are closed too.
     """
-    calls = model.Call
     closed = 0
-    with engine.connect() as connection:
-        ours = or_(calls.node_id == node_id, calls.node_id.is_(None))
-        call_ids = list(connection.scalars(select(calls.call_id).where(calls.closed == 0, ours)))
-    for some in _chunks(call_ids):
+    while True:
         with engine.begin() as connection:
-            batch = Batch()
-            for call_id, record in recall(connection, some):
-                record.take_changes(Changes())
-                lost = RecordEvent(
-                    record.now, "call.ended", call_id, None, {"ended_by": "system", "end_cause": "node_lost"}
-                )
-                batch.events.append(event_row(lost, call_id, record.events))
-                record.apply(lost)
-                record.take_changes(batch.changes)
-                closed += 1
-            write(connection, batch)
-    if closed:
-        log.warning("records: %d calls were open when node %s died; closed at their last event", closed, node_id)
-    return closed
+            some = close_some_dead_calls(connection, node_id)
+        if not some:
+            return closed
+        closed += some
+
+
+def close_some_dead_calls(connection: Connection, node_id: str) -> int:
+    """As :func:`close_dead_calls`, but no more than go into one transaction; 0 if there are none."""
+    calls = model.Call
+    ours = or_(calls.node_id == node_id, calls.node_id.is_(None))
+    query = select(calls.call_id).where(calls.closed == 0, ours).order_by(calls.call_id).limit(_CALLS_AT_A_TIME)
+    call_ids = list(connection.scalars(query))
+    batch = Batch()
+    data: dict[str, object] = {"ended_by": "system", "end_cause": "node_lost"}
+    records = dict(recall(connection, call_ids))
+    for call_id, record in records.items():
+        if not record.ended:
+            record.take_changes(Changes())
+            lost = RecordEvent(record.now, "call.ended", call_id, None, data)
+            batch.events.append(event_row(lost, call_id, record.events, as_json(data)))
+            record.apply(lost)
+        record.take_changes(batch.changes)
+    write(connection, batch)
+    # Without events there is nothing to derive an end from.
+    bare = [call_id for call_id in call_ids if call_id not in records]
+    connection.execute(
+        update(calls)
+        .where(calls.call_id.in_(bare))
+        .values(closed=1, ended_at=calls.arrived_at, ended_by="system", end_cause="node_lost")
+    )
+    return len(call_ids)
 
 
 def rebuild(engine: Engine, *, running: bool = True) -> int:

@@ -240,7 +240,7 @@ def test_data_that_are_not_json_hold_up_no_other(engine: Engine, writer: RecordW
 
 
 def test_the_thread_outlives_what_is_no_event_at_all(engine: Engine, writer: RecordWriter) -> None:
-    writer._queue.put("nonsense")  # type: ignore[arg-type]
+    writer._intake.queue.put("nonsense")  # type: ignore[arg-type]
     assert writer.flush(5)
     writer.append(RecordEvent(T0, "call.arrived", "c1"))
     assert writer.flush(5)
@@ -310,13 +310,13 @@ def test_appending_never_waits(tmp_path: Path) -> None:
 
 def test_the_cost_is_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[float] = []
-    run = module._Thread.run
+    run = module._Tables.run
 
-    def measured(self: module._Thread) -> None:
+    def measured(self: module._Tables) -> None:
         run(self)
         used.append(time.thread_time())
 
-    monkeypatch.setattr(module._Thread, "run", measured)
+    monkeypatch.setattr(module._Tables, "run", measured)
     writer = RecordWriter(f"sqlite:///{tmp_path}/records.db")
     before = threading.active_count()
     for number in range(500):
