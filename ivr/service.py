@@ -50,6 +50,7 @@ from ivr.outside.plugins import Plugins
 from ivr.plugin import installed
 from ivr.records.database import open_database
 from ivr.records.events import RecordEvent
+from ivr.records.nightly import Nightly
 from ivr.records.spool import Spool
 from ivr.records.writer import RecordWriter
 from ivr.reports.runner import ReportRunner
@@ -143,6 +144,9 @@ class Service:
             site.file, state, lambda: (self.release.site.reports, self.release.site.zone or machine_zone())
         )
         self._reports_task: asyncio.Task[None] | None = None
+        self._nightly = Nightly(
+            self._engine, lambda: (self.release.site.retention, self.release.site.zone or machine_zone())
+        )
         self._watch_task: asyncio.Task[None] | None = None
         self._gateway: Gateway | None = None
 
@@ -165,6 +169,7 @@ class Service:
             log.error("commands cannot reach this server: %s", error)
         if self._site.reload == "auto":
             self._watch_task = asyncio.create_task(self._watcher.run(lambda: self.release.site), name="reload")
+        self._nightly.start()
         self._reports_task = asyncio.create_task(self._reports.run(), name="reports")
 
     @property
@@ -255,6 +260,7 @@ class Service:
         await self._listening.close()
         await self._prompts.close()
         await self._worker.close()
+        await asyncio.to_thread(self._nightly.stop)
         if not await asyncio.to_thread(self._writer.close, _WRITER_PATIENCE):
             log.error("the records did not all reach the database within %.0f s", _WRITER_PATIENCE)
         self._engine.dispose()

@@ -15,6 +15,7 @@ from ivr.cli.models import models
 from ivr.cli.plugins import plugins
 from ivr.cli.prompts import app as prompts
 from ivr.cli.publish import diff, history, publish, rollback, status
+from ivr.cli.records import app as records
 from ivr.cli.replay import replay
 from ivr.cli.report import report
 from ivr.cli.run import run
@@ -55,6 +56,7 @@ app.command("open")(open_again)
 app.command()(plugins)
 app.command()(models)
 app.add_typer(prompts, name="prompts")
+app.add_typer(records, name="records")
 app.command()(clients)
 app.command()(token)
 for command in (publish, rollback, status, history, diff):

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from typing import cast
 
-from sqlalchemy import Connection, Engine, delete, or_, select, update
+from sqlalchemy import Connection, Engine, delete, distinct, func, or_, select, update
 
 from ivr.records import model
 from ivr.records.derive import Changes
+from ivr.records.derived import TABLES_OF_A_CALL
 from ivr.records.events import RecordEvent, as_json
 from ivr.records.store import Batch, event_row, recall, write
 
 log = logging.getLogger(__name__)
 
 _CALLS_AT_A_TIME = 200
-_DERIVED = (model.Tag, model.FlowStep, model.Segment, model.Leg, model.Call)
 
 
 def close_dead_calls(engine: Engine, node_id: str) -> int:
@@ -60,13 +60,16 @@ def close_some_dead_calls(connection: Connection, node_id: str) -> int:
     return len(call_ids)
 
 
-def rebuild(engine: Engine, *, running: bool = True) -> int:
+def rebuild(
+    engine: Engine, *, ended_before: int | None = None, rebuilt: Callable[[int], None] = lambda calls: None
+) -> int:
     """Derive every call's rows again from its events; returns the number of calls.
 
-    Calls without events (their retention may be shorter) keep their rows. While a node is taking calls, leave those
-    under way to it: ``running=False``.
+    Calls without events (their retention may be shorter) keep their rows. While a node is taking calls, leave to it
+    those that are under way or end now: ``ended_before`` (UTC epoch ms). ``rebuilt`` is told how many calls more are
+    looked at.
     """
-    rebuilt = 0
+    total = 0
     after = ""
     events = model.Event
     while True:
@@ -80,20 +83,22 @@ def rebuild(engine: Engine, *, running: bool = True) -> int:
             )
             call_ids = [cast(str, call_id) for call_id in connection.scalars(query)]
             if not call_ids:
-                return rebuilt
+                return total
             after = call_ids[-1]
             batch = Batch()
             again: list[str] = []
             for call_id, record in recall(connection, call_ids):
-                if record.ended or running:
+                if ended_before is None or (record.ended and record.now < ended_before):
                     record.take_changes(batch.changes)
                     again.append(call_id)
-            for table in _DERIVED:
+            for table in TABLES_OF_A_CALL:
                 connection.execute(delete(table).where(table.call_id.in_(again)))
             write(connection, batch)
-            rebuilt += len(again)
+        total += len(again)
+        rebuilt(len(call_ids))
 
 
-def _chunks(call_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(call_ids), _CALLS_AT_A_TIME):
-        yield call_ids[start : start + _CALLS_AT_A_TIME]
+def rebuildable(engine: Engine) -> int:
+    """How many calls have events."""
+    with engine.connect() as connection:
+        return connection.execute(select(func.count(distinct(model.Event.call_id)))).scalar() or 0

@@ -23,11 +23,9 @@ from zlib import crc32
 
 from ivr.records.database import RecordsError
 from ivr.records.events import EventType, RecordEvent, as_json
+from ivr.records.keeping import SPOOL_BOUND
 
 log = logging.getLogger(__name__)
-
-BOUND: Final = 1_000_000_000
-"""Bytes of all segments, unless the site says otherwise: about three million events, a day of one call a second."""
 
 _SEGMENT: Final = 4_000_000
 _TIDIED: Final = 256_000
@@ -83,7 +81,7 @@ def parsed(text: bytes) -> Numbered | None:
 class Spool:
     """Owns the folder. One thread may :meth:`read` while another writes; the rest is for that other one."""
 
-    def __init__(self, folder: Path, *, bound: int = BOUND) -> None:
+    def __init__(self, folder: Path, *, bound: int = SPOOL_BOUND) -> None:
         """Look at what is there.
 
         Raises RecordsError if the folder cannot be used, or another process does.
@@ -301,7 +299,12 @@ class Spool:
                     elif entry.number > after:
                         self._cursor = (segment, entry.number, offset)
                         yield entry
-            damaged += bool(rest)
+            if rest and (entry := parsed(rest)) is not None:
+                # Whole but for its end.
+                if entry.number > after:
+                    yield entry
+            else:
+                damaged += bool(rest)
         except OSError as error:
             log.error("records: a segment of the spool cannot be read any further: %s", error)
         finally:

@@ -445,8 +445,7 @@ class _Tables(threading.Thread):
             if self.taken >= last:
                 return []
             bound = last + 1 if before is None else min(before, last + 1)
-            if self._spool is not None:
-                entries = self._spool.read(self.taken, _BATCH_BOUND, bound)
+            entries = [] if self._spool is None else self._spool.read(self.taken, _BATCH_BOUND, bound)
             self._came_from_memory = False
             if entries:
                 self._tell_lost(entries[-1].number - self.taken - len(entries))
@@ -455,7 +454,8 @@ class _Tables(threading.Thread):
             self.taken = bound - 1
 
     def _next_in_memory(self) -> list[Numbered]:
-        ahead, entries, number = self._ahead, [], self.taken
+        ahead, number = self._ahead, self.taken
+        entries: list[Numbered] = []
         while ahead and ahead[0].number == number + 1 and len(entries) < _BATCH_BOUND:
             entries.append(ahead.popleft())
             number += 1
