@@ -224,7 +224,7 @@ def _bar(what: str) -> Iterator[Progress]:
         TextColumn(what),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors, transient=True) as bar:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         yield bar
 
 

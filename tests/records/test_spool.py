@@ -397,16 +397,22 @@ def test_detail_is_given_up_when_the_spool_is_nearly_full(
     writer.close()
 
 
-def test_an_answered_call_is_on_the_disk_before_anybody_hears_it(engine: Engine, folder: Path) -> None:
-    held = Spool(folder)
-    writer = RecordWriter(engine, spool=held)
+def test_an_answered_call_is_on_the_disk_before_anybody_hears_it(
+    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Spool, "discard", lambda *_, **__: None)
+    writer = RecordWriter(engine, spool=Spool(folder))
+    in_time = 0
     for number in range(50):
         writer.append(RecordEvent(T0, "call.arrived", f"c{number}", None, arrived()))
         writer.append(RecordEvent(T0, "call.answered", f"c{number}"))
-        # Written or already taken by the tables: asked of the files before anybody else has a turn.
-        found = {(e.event.call_id, e.event.type) for e in held.read(writer._tables.taken, 10_000)}
-        late = writer._late is not None
-        assert late or (f"c{number}", "call.answered") in found or writer.flush(10)
+        if writer._late is None:
+            there = b"".join(path.read_bytes() for path in files(folder))
+            assert f'"call.answered","c{number}"'.encode() in there
+            in_time += 1
+        assert writer.flush(10)
+    # Of a busy machine some may keep one waiting too long.
+    assert in_time > 10
     assert writer.close(10)
     assert len(stored(engine)) == 50
 
