@@ -118,8 +118,8 @@ class Spool:
         except OSError as error:
             os.close(lock)
             raise RecordsError(
-                f"Another process writes to the spool of the records at {self._folder}",
-                "End it: one server a site file",
+                f"Another server of this site runs: it writes to the spool of the records at {self._folder}",
+                "End it, or give this one a folder of its own",
             ) from error
         return lock
 

@@ -76,8 +76,18 @@ def test_calls_that_do_not_end_in_time_are_ended(company: Company) -> None:
     wire.close()
 
 
-def test_a_second_one_on_the_same_port(centre: CallCentre) -> None:
-    words = refuses_to_start(centre.server)
+def test_a_second_one_of_the_same_site(centre: CallCentre) -> None:
+    words = refuses_to_start(centre.server.folder)
+    assert "Another server of this site runs" in words
+    wire, dialled = calls(centre.server)
+    wire.hangs_up(dialled)
+    wire.close()
+
+
+def test_a_second_one_on_the_same_port(centre: CallCentre, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(centre.server.folder, other, ignore=shutil.ignore_patterns("var", "records.db*"))
+    words = refuses_to_start(other)
     assert "Cannot listen on" in words
     assert str(centre.server.port) in words
     wire, dialled = calls(centre.server)
@@ -85,11 +95,11 @@ def test_a_second_one_on_the_same_port(centre: CallCentre) -> None:
     wire.close()
 
 
-def refuses_to_start(server: Server) -> str:
+def refuses_to_start(folder: Path) -> str:
     """What it says when it ends with 1: words, and no traceback."""
     ended = subprocess.run(
-        [*program(), "run", "--site", str(server.folder / "site.yaml")],
-        cwd=server.folder,
+        [*program(), "run", "--site", str(folder / "site.yaml")],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,
@@ -152,7 +162,7 @@ def test_files_in_disorder(stopped: Server, disorder: Callable[[Path], None], wo
     for left in stopped.folder.glob("records.db-*"):
         left.unlink()
     disorder(stopped.folder)
-    assert words in refuses_to_start(stopped)
+    assert words in refuses_to_start(stopped.folder)
 
 
 def test_a_broken_flow_at_the_start(stopped: Server) -> None:
@@ -172,13 +182,13 @@ def test_a_broken_flow_where_none_ever_served(stopped: Server) -> None:
     _a_broken_flow(stopped.folder)
     for left in stopped.folder.glob("records.db*"):
         left.unlink()
-    assert "plai" in refuses_to_start(stopped)
+    assert "plai" in refuses_to_start(stopped.folder)
 
 
 def test_records_that_another_program_holds(stopped: Server) -> None:
     with closing(sqlite3.connect(stopped.folder / "records.db", isolation_level=None)) as browser:
         browser.execute("BEGIN EXCLUSIVE")
-        assert "locked" in refuses_to_start(stopped)
+        assert "locked" in refuses_to_start(stopped.folder)
 
 
 @pytest.fixture
