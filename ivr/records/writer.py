@@ -48,8 +48,10 @@ _DETAIL = frozenset({"key", "speech", "prompt.end", "log", "flow.step", "leg.sig
 _DETAIL_SHARE: Final = 0.75
 
 _SPOOL_EVERY_S: Final = 0.05
-_ANSWERED_WAITS_S: Final = 0.02
-# A page in memory takes a hundredth of that. A disk that keeps one waiting shall not keep the calls waiting.
+_PATIENCE_S: Final = 0.02
+_PATIENCE_SHARE: Final = 0.05
+# What calls that are answered wait for the spool: 20 ms at a stretch, and a twentieth of the time. A page in memory
+# takes a tenth of a millisecond; a disk that keeps one waiting shall not keep the calls waiting.
 _IDLE_S: Final = 1.0
 _SEEN_EVERY_S: Final = 30.0
 _SYNC_EVERY_S: Final = 1.0
@@ -109,8 +111,10 @@ class RecordWriter:
         self._accepted = 0
         self._dropped = 0
         self._closed = False
-        self._late: threading.Event | None = None
-        """What a call waited for in vain."""
+        self.in_time = True
+        """Whether the spool had the last call that was answered when it was gone on with."""
+        self._patience = _PATIENCE_S
+        self._waited_at = time.monotonic()
         progress = None
         if spool is not None:
             progress = Progress(spool.name, node_id)
@@ -129,8 +133,8 @@ class RecordWriter:
     def append(self, event: RecordEvent) -> None:
         """Have the event written soon. Never raises; the event's data must not change any more.
 
-        Where a call was answered it waits until the spool has that, for 20 ms at the most; not at all while the spool
-        still does not have what was waited for in vain.
+        Where a call was answered it waits until the spool has that, for 20 ms at the most, and no longer than a
+        twentieth of the time altogether.
         """
         waiting = self._accepted - self._tables.from_memory - self._intake.left_to_spool
         detail = event.type in _DETAIL
@@ -147,14 +151,14 @@ class RecordWriter:
             self._wait_for_the_spool()
 
     def _wait_for_the_spool(self) -> None:
-        if self._late is not None and not self._late.is_set():
-            return
-        self._late = None
+        began = time.monotonic()
+        self._patience = min(_PATIENCE_S, self._patience + _PATIENCE_SHARE * (began - self._waited_at))
         written = threading.Event()
         self._intake.queue.put(_Mark(written))
         self._intake.hurry.set()
-        if not written.wait(_ANSWERED_WAITS_S):
-            self._late = written
+        self.in_time = written.wait(self._patience)
+        self._waited_at = time.monotonic()
+        self._patience = max(0.0, self._patience - (self._waited_at - began))
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything appended so far is in the database; False if that takes longer. Not for a call."""

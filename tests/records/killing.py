@@ -34,7 +34,7 @@ def write(url: str, folder: Path, prefix: str, ledger: mmap.mmap) -> None:
         for place, event in enumerate(typical_call(f"{prefix}-{number}")):
             writer.append(event)
             # Of an answered call it is promised that it is written at once, unless the disk kept it waiting.
-            late = place == ANSWERED and writer._late is not None
+            late = place == ANSWERED and not writer.in_time
             _SLOT.pack_into(ledger, (number * len(EVENTS) + place) * 8, -1.0 if late else time.monotonic())
         time.sleep(0.001)
 

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -294,16 +295,16 @@ def test_more_than_memory_holds_waits_in_the_spool(
     monkeypatch.setattr(spool, "_SEGMENT", 20_000)
     writer = RecordWriter(f"sqlite:///{tmp_path}/records.db", spool=Spool(folder), bound=200)
     locked.execute("BEGIN IMMEDIATE")
-    for number in range(100):
+    for number in range(40):
         for event in typical_call(f"c{number}"):
             writer.append(event)
         # As fast as calls come, the spool has what memory has no room for.
         wait_until(lambda: writer._intake.queue.empty())
     wait_until(lambda: writer.statistics.failing)
     assert writer.statistics.dropped == 0
-    assert writer.statistics.queued == 2_000
+    assert writer.statistics.queued == 800
     locked.execute("ROLLBACK")
-    for number in range(100, 150):
+    for number in range(40, 60):
         for event in typical_call(f"c{number}"):
             writer.append(event)
         wait_until(lambda: writer._intake.queue.empty())
@@ -311,7 +312,7 @@ def test_more_than_memory_holds_waits_in_the_spool(
     assert writer.statistics.lost == 0
     assert writer.close(20)
     engine = open_database(f"sqlite:///{tmp_path}/records.db")
-    assert stored(engine) == {f"c{number}": list(range(20)) for number in range(150)}
+    assert stored(engine) == {f"c{number}": list(range(20)) for number in range(60)}
     engine.dispose()
     assert sum(path.stat().st_size for path in files(folder)) == 0
 
@@ -403,18 +404,18 @@ def test_an_answered_call_is_on_the_disk_before_anybody_hears_it(
     monkeypatch.setattr(Spool, "discard", lambda *_, **__: None)
     writer = RecordWriter(engine, spool=Spool(folder))
     in_time = 0
-    for number in range(50):
+    for number in range(25):
         writer.append(RecordEvent(T0, "call.arrived", f"c{number}", None, arrived()))
         writer.append(RecordEvent(T0, "call.answered", f"c{number}"))
-        if writer._late is None:
+        if writer.in_time:
             there = b"".join(path.read_bytes() for path in files(folder))
             assert f'"call.answered","c{number}"'.encode() in there
             in_time += 1
         assert writer.flush(10)
     # Of a busy machine some may keep one waiting too long.
-    assert in_time > 10
+    assert in_time > 5
     assert writer.close(10)
-    assert len(stored(engine)) == 50
+    assert len(stored(engine)) == 25
 
 
 def test_a_disk_that_keeps_one_waiting_keeps_no_call(
@@ -430,12 +431,13 @@ def test_a_disk_that_keeps_one_waiting_keeps_no_call(
 
     monkeypatch.setattr(Spool, "write", wait)
     writer = RecordWriter(engine, spool=Spool(folder))
+    began = time.monotonic()
     for number in range(1_000):
         writer.append(RecordEvent(T0, "call.answered", f"c{number}"))
-    # The first of them has waited, and none after it: all of them together would have for 20 s.
-    assert writer._late is not None
-    assert not writer._late.is_set()
+    # All of them together would have waited for 20 s.
+    assert not writer.in_time
     assert writer.statistics.queued == 1_000
+    assert time.monotonic() - began < 5
     stalled.set()
     assert asked.is_set()
     assert writer.flush(20)
