@@ -42,6 +42,7 @@ _NEEDS_RESTART = (
     "tls",
     "media",
     "records",
+    "spool",
     "voices",
     "seats",
     "trunks",

@@ -28,8 +28,8 @@ from ivr.records.keeping import SPOOL_BOUND
 log = logging.getLogger(__name__)
 
 _SEGMENT: Final = 4_000_000
-_TIDIED: Final = 256_000
-# Bytes above which a segment is given up for a fresh one as soon as the database has all of it.
+_FIRST_SEGMENTS: Final = 256_000
+# Small as long as they are deleted soon: what the database has stays no longer than it must.
 _READ: Final = 1_000_000
 _SUFFIX: Final = ".jsonl"
 
@@ -162,7 +162,7 @@ class Spool:
         if self.error is not None:
             self.error = None
             log.warning("records: events are written to the spool again")
-        if self._segments[-1].size >= _SEGMENT:
+        if self._segments[-1].size >= (_SEGMENT if len(self._segments) > 2 else _FIRST_SEGMENTS):
             self._rotate()
         return True
 
@@ -213,7 +213,7 @@ class Spool:
 
     def discard(self, through: int, *, idle: bool = False) -> None:
         """Events up to that number are needed no more. ``idle``: nothing was written for a while."""
-        if self._file is not None and through >= self.last and self._segments[-1].size > (0 if idle else _TIDIED):
+        if idle and self._file is not None and through >= self.last and self._segments[-1].size:
             self._rotate()
         kept = list(self._segments)
         while len(kept) > 1 and kept[1].first <= through + 1:

@@ -224,17 +224,17 @@ def test_a_number_that_was_called_is_taken_out_of_those_calls(engine: Engine) ->
     assert rows(engine) == kept
 
 
-def test_calls_under_way_are_left_alone_and_told(engine: Engine) -> None:
-    write(engine, typical_call("now")[:10], typical_call("just"))
-    before = rows(engine)
-    erased = erase(engine, CALLER, T0 + 90_000)
+def test_calls_under_way_are_left_alone_and_told(sqlite: Engine) -> None:
+    write(sqlite, typical_call("now")[:10], typical_call("just"))
+    before = rows(sqlite)
+    erased = erase(sqlite, CALLER, T0 + 90_000)
     assert sorted(erased.under_way) == ["just", "now"]
-    assert rows(engine) == before
+    assert rows(sqlite) == before
 
 
-def test_no_number_is_no_caller(engine: Engine) -> None:
+def test_no_number_is_no_caller(sqlite: Engine) -> None:
     with pytest.raises(ValueError, match="no number"):
-        erase(engine, "  ", NOW)
+        erase(sqlite, "  ", NOW)
 
 
 # Checking. ------------------------------------------------------------------------------------------------
@@ -281,23 +281,23 @@ def test_what_is_not_whole_is_named(engine: Engine) -> None:
     assert list(audit(engine, NOW, since=T0 + 1)) == []
 
 
-def test_a_call_under_way_is_in_order_while_its_node_runs(engine: Engine) -> None:
-    write(engine, typical_call("c1")[:13])
-    assert [finding.what for finding in audit(engine, NOW)] == ["has not ended, and node node1 does not run"]
-    with engine.begin() as connection:
+def test_a_call_under_way_is_in_order_while_its_node_runs(sqlite: Engine) -> None:
+    write(sqlite, typical_call("c1")[:13])
+    assert [finding.what for finding in audit(sqlite, NOW)] == ["has not ended, and node node1 does not run"]
+    with sqlite.begin() as connection:
         connection.exec_driver_sql(
             f"INSERT INTO spools(spool, node_id, position, seen_at) VALUES ('s', 'node1', 1, {NOW - 60_000})"
         )
-    assert list(audit(engine, NOW)) == []
-    assert len(list(audit(engine, NOW + 3_600_000))) == 1
+    assert list(audit(sqlite, NOW)) == []
+    assert len(list(audit(sqlite, NOW + 3_600_000))) == 1
 
 
-def test_events_without_a_row_are_found(engine: Engine) -> None:
-    write(engine, typical_call("c1"))
-    with engine.begin() as connection:
+def test_events_without_a_row_are_found(sqlite: Engine) -> None:
+    write(sqlite, typical_call("c1"))
+    with sqlite.begin() as connection:
         for table in ("tags", "flow_steps", "segments", "legs", "calls"):
             connection.exec_driver_sql(f"DELETE FROM {table}")
-    assert [(finding.call_id, finding.arrived_at) for finding in audit(engine, NOW)] == [("c1", T0)]
+    assert [(finding.call_id, finding.arrived_at) for finding in audit(sqlite, NOW)] == [("c1", T0)]
 
 
 # Room. ----------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ def test_killed_at_any_moment(url: str, tmp_path: Path) -> None:
     open_database(url).dispose()
     spool = tmp_path / "spool"
     kills = KILLS[url.partition(":")[0]]
-    killing = [sys.executable, "-m", "tests.records.killing", url, spool, str(kills), "7"]
+    killing = [sys.executable, "-m", "tests.records.killing", url, str(spool), str(kills), "7"]
     said = subprocess.run(killing, stdout=subprocess.PIPE, text=True, check=True, timeout=300).stdout.splitlines()
     promised = {call_id: (count, answered) for call_id, count, answered in map(json.loads, said)}
     assert len(promised) > 100

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def test_what_was_written_is_read_in_order_across_segments_and_runs(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spool, "_SEGMENT", 400)
+    monkeypatch.setattr(spool, "_FIRST_SEGMENTS", 400)
     first = Spool(folder)
     first.begin(after=0)
     for number in range(1, 40):
@@ -177,7 +179,7 @@ def test_a_segment_of_which_nothing_can_be_read_harms_no_other(folder: Path) -> 
 def test_one_spool_one_process(folder: Path) -> None:
     mine = Spool(folder)
     code = f"from pathlib import Path; from ivr.records.spool import Spool; Spool(Path({str(folder)!r}))"
-    other = subprocess.run([os.sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "Another server of this site runs" in other.stderr
     mine.close()
 
@@ -235,9 +237,9 @@ def test_a_full_disk_leaves_whole_lines_only(small_disk: Path) -> None:
 # On the way to the tables. --------------------------------------------------------------------------------
 
 
-def stored(engine: Engine) -> dict[str, list[int]]:
+def stored(engine: Engine) -> dict[str, list[int | None]]:
     """By call the places of its events."""
-    found: dict[str, list[int]] = {}
+    found: dict[str, list[int | None]] = {}
     events = model.Event
     with engine.connect() as connection:
         for call_id, seq in connection.execute(select(events.call_id, events.seq).order_by(events.event_id)):
@@ -273,17 +275,17 @@ def test_what_a_dead_process_left_is_taken_over_once(engine: Engine, folder: Pat
     assert rows(engine) == before
 
 
-def test_new_calls_come_after_those_of_the_last_run(engine: Engine, folder: Path) -> None:
+def test_new_calls_come_after_those_of_the_last_run(sqlite: Engine, folder: Path) -> None:
     left = Spool(folder)
     left.begin(after=0)
     left.write(b"".join(line(numbered(n, event)) for n, event in enumerate(typical_call("dead")[:13], 1)), through=13)
     dead(left)
-    writer = RecordWriter(engine, spool=Spool(folder), node_id="node1")
+    writer = RecordWriter(sqlite, spool=Spool(folder), node_id="node1")
     for event in typical_call("new")[:5]:
         writer.append(event)
     assert writer.flush(20)
-    assert scalar(engine, "SELECT closed FROM calls WHERE call_id = 'dead'") == 1
-    assert scalar(engine, "SELECT closed FROM calls WHERE call_id = 'new'") == 0
+    assert scalar(sqlite, "SELECT closed FROM calls WHERE call_id = 'dead'") == 1
+    assert scalar(sqlite, "SELECT closed FROM calls WHERE call_id = 'new'") == 0
     assert writer.close(20)
 
 
@@ -293,6 +295,7 @@ def test_more_than_memory_holds_waits_in_the_spool(
     monkeypatch.setattr(module, "_AHEAD_BOUND", 100)
     monkeypatch.setattr(module, "_BATCH_BOUND", 30)
     monkeypatch.setattr(spool, "_SEGMENT", 20_000)
+    monkeypatch.setattr(spool, "_FIRST_SEGMENTS", 10_000)
     writer = RecordWriter(f"sqlite:///{tmp_path}/records.db", spool=Spool(folder), bound=200)
     locked.execute("BEGIN IMMEDIATE")
     for number in range(40):
@@ -315,6 +318,20 @@ def test_more_than_memory_holds_waits_in_the_spool(
     assert stored(engine) == {f"c{number}": list(range(20)) for number in range(60)}
     engine.dispose()
     assert sum(path.stat().st_size for path in files(folder)) == 0
+
+
+def test_the_spool_stays_small_while_the_database_is_there(sqlite: Engine, folder: Path) -> None:
+    held = Spool(folder)
+    writer = RecordWriter(sqlite, spool=held)
+    largest = 0
+    for number in range(400):
+        for event in typical_call(f"c{number}"):
+            writer.append(event)
+        if number % 20 == 0:
+            assert writer.flush(20)
+            largest = max(largest, held.size)
+    assert writer.close(20)
+    assert 100_000 < largest < 700_000
 
 
 def test_a_stop_while_the_database_is_away_loses_nothing(
@@ -399,10 +416,10 @@ def test_detail_is_given_up_when_the_spool_is_nearly_full(
 
 
 def test_an_answered_call_is_on_the_disk_before_anybody_hears_it(
-    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Spool, "discard", lambda *_, **__: None)
-    writer = RecordWriter(engine, spool=Spool(folder))
+    writer = RecordWriter(sqlite, spool=Spool(folder))
     in_time = 0
     for number in range(25):
         writer.append(RecordEvent(T0, "call.arrived", f"c{number}", None, arrived()))
@@ -415,11 +432,11 @@ def test_an_answered_call_is_on_the_disk_before_anybody_hears_it(
     # Of a busy machine some may keep one waiting too long.
     assert in_time > 5
     assert writer.close(10)
-    assert len(stored(engine)) == 25
+    assert len(stored(sqlite)) == 25
 
 
 def test_a_disk_that_keeps_one_waiting_keeps_no_call(
-    engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
+    sqlite: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stalled, asked = threading.Event(), threading.Event()
     write = Spool.write
@@ -430,7 +447,7 @@ def test_a_disk_that_keeps_one_waiting_keeps_no_call(
         return write(self, lines, through)
 
     monkeypatch.setattr(Spool, "write", wait)
-    writer = RecordWriter(engine, spool=Spool(folder))
+    writer = RecordWriter(sqlite, spool=Spool(folder))
     began = time.monotonic()
     for number in range(1_000):
         writer.append(RecordEvent(T0, "call.answered", f"c{number}"))
