@@ -12,6 +12,7 @@ written, all of them stay in memory, up to a bound.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -153,9 +154,9 @@ class RecordWriter:
     def _wait_for_the_spool(self) -> None:
         began = time.monotonic()
         self._patience = min(_PATIENCE_S, self._patience + _PATIENCE_SHARE * (began - self._waited_at))
-        written = threading.Event()
-        self._intake.queue.put(_Mark(written))
-        self._intake.hurry.set()
+        written = _Bell()
+        self._intake.queue.put(written)
+        self._intake.hurry.ring()
         self.in_time = written.wait(self._patience)
         self._waited_at = time.monotonic()
         self._patience = max(0.0, self._patience - (self._waited_at - began))
@@ -163,8 +164,8 @@ class RecordWriter:
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything appended so far is in the database; False if that takes longer. Not for a call."""
         reached = threading.Event()
-        self._intake.queue.put(_Mark(reached, in_tables=True))
-        self._intake.hurry.set()
+        self._intake.queue.put(reached)
+        self._intake.hurry.ring()
         return reached.wait(timeout_s)
 
     def close(self, timeout_s: float = 5.0) -> bool:
@@ -173,7 +174,7 @@ class RecordWriter:
         if not self._closed:
             self._closed = True
             self._intake.queue.put(None)
-            self._intake.hurry.set()
+            self._intake.hurry.ring()
         self._intake.join(timeout_s)
         self._tables.join(max(0.0, end - time.monotonic()))
         if self._tables.is_alive():
@@ -221,12 +222,22 @@ class RecordWriter:
         return self._dropped
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """Set when everything before it in the queue is in the spool, or in the tables."""
+class _Bell:
+    """Wakes the one thread that waits, or the next one that does: an event without its condition, for little."""
 
-    reached: threading.Event
-    in_tables: bool = False
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        # Rung before and not yet heard: once is enough.
+        with contextlib.suppress(RuntimeError):
+            self._lock.release()
+
+    def wait(self, timeout_s: float) -> bool:
+        return self._lock.acquire(timeout=timeout_s)
 
 
 class _GivenUp(Exception):
@@ -241,9 +252,10 @@ class _Intake(threading.Thread):
 
     def __init__(self, spool: Spool | None, tables: _Tables) -> None:
         super().__init__(name="records-spool", daemon=True)
-        self.queue: SimpleQueue[RecordEvent | _Mark | None] = SimpleQueue()
-        self.hurry = threading.Event()
-        """Somebody waits for the spool."""
+        self.queue: SimpleQueue[RecordEvent | _Bell | threading.Event | None] = SimpleQueue()
+        """A bell is rung when the spool has everything before it, an event set when the tables have; None ends it."""
+        self.hurry = _Bell()
+        """Somebody waits."""
         self.left_to_spool = 0
         """Events that are in the spool and not in memory."""
         self.short_of_room = False
@@ -256,37 +268,36 @@ class _Intake(threading.Thread):
     def run(self) -> None:
         more = True
         while more:
-            events, marks, more = self._drain()
+            events, waiting, more = self._drain()
             try:
                 self._take(events)
             except Exception:
                 # The thread outlives any mistake: what comes next shall still be written.
                 log.exception("records: %d events could not be taken in", len(events))
-            for mark in marks:
-                if mark.in_tables:
-                    self._tables.flush(mark.reached)
+            for one in waiting:
+                if isinstance(one, _Bell):
+                    one.ring()
                 else:
-                    mark.reached.set()
+                    self._tables.flush(one)
             if more and events:
                 self.hurry.wait(_SPOOL_EVERY_S)
-            self.hurry.clear()
         self._tables.end()
 
-    def _drain(self) -> tuple[list[RecordEvent], list[_Mark], bool]:
+    def _drain(self) -> tuple[list[RecordEvent], list[_Bell | threading.Event], bool]:
         """Wait for something, then take what is there; False at the end of all."""
         events: list[RecordEvent] = []
-        marks: list[_Mark] = []
+        waiting: list[_Bell | threading.Event] = []
         try:
             item = self.queue.get(timeout=self._patience)
             while item is not None:
-                if isinstance(item, _Mark):
-                    marks.append(item)
+                if isinstance(item, (_Bell, threading.Event)):
+                    waiting.append(item)
                 else:
                     events.append(item)
                 item = self.queue.get_nowait()
         except Empty:
-            return events, marks, True
-        return events, marks, False
+            return events, waiting, True
+        return events, waiting, False
 
     @property
     def _patience(self) -> float | None:
@@ -359,7 +370,7 @@ class _Tables(threading.Thread):
         self._last = self.former
         self._flushes: list[tuple[int, threading.Event]] = []
         self._ended = False
-        self._more = threading.Event()
+        self._more = _Bell()
         self._synced = 0.0
         self._came_from_memory = False
         self._connection: Connection | None = None
@@ -379,19 +390,19 @@ class _Tables(threading.Thread):
                 else:
                     self._ahead.append(entry)
             self._last = entries[-1].number
-        self._more.set()
+        self._more.ring()
         return left
 
     def flush(self, reached: threading.Event) -> None:
         """Set it when everything passed on so far is in the tables."""
         with self._lock:
             self._flushes.append((self._last, reached))
-        self._more.set()
+        self._more.ring()
 
     def end(self) -> None:
         """Nothing more is passed on."""
         self._ended = True
-        self._more.set()
+        self._more.ring()
 
     # The thread. ------------------------------------------------------------------------------------------
 
@@ -416,7 +427,6 @@ class _Tables(threading.Thread):
 
     def _take_all(self) -> None:
         while True:
-            self._more.clear()
             started, used = time.monotonic(), time.thread_time()
             ended = self._ended
             entries = self._next()
