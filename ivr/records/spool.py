@@ -51,6 +51,7 @@ class _Segment:
     path: Path
     size: int = 0
     """Bytes, as far as it is whole."""
+    synced: int = 0
 
 
 def numbered(number: int, event: RecordEvent) -> Numbered:
@@ -73,7 +74,7 @@ def parsed(text: bytes) -> Numbered | None:
         return None
     try:
         number, at, kind, call_id, leg_id, data = json.loads(body)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
         return None
     return Numbered(number, RecordEvent(at, cast(EventType, kind), call_id, leg_id, data or {}), as_json(data))
 
@@ -232,15 +233,12 @@ class Spool:
         return self.size == 0 and len(self._segments) <= 1
 
     def sync(self) -> None:
-        """Have what was written survive a power cut too. Waits for the disk; for any thread."""
-        file = self._file
-        if file is None:
-            return
-        try:
-            os.fdatasync(file)
-        except OSError as error:
-            # Also where another segment was begun meanwhile: the next time gets that one.
-            log.debug("records: the spool could not be synced: %s", error)
+        """Have what was written survive a power cut too. Waits for the disk; for the thread that reads."""
+        for segment in self._segments:
+            size = segment.size
+            if segment.synced < size and _sync(segment.path):
+                segment.synced = size
+        _sync(self._folder)
 
     def close(self) -> None:
         if self._file is not None:
@@ -327,6 +325,19 @@ class Spool:
                     return entry.number
             return segment.first - 1
         return 0
+
+
+def _sync(path: Path) -> bool:
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        log.debug("records: the spool could not be synced: %s", error)
+        return False
+    return True
 
 
 def _segments(folder: Path) -> Iterator[_Segment]:

@@ -53,6 +53,7 @@ _PATIENCE_S: Final = 0.02
 _PATIENCE_SHARE: Final = 0.05
 # What calls that are answered wait for the spool: 20 ms at a stretch, and a twentieth of the time. A page in memory
 # takes a tenth of a millisecond; a disk that keeps one waiting shall not keep the calls waiting.
+_INTAKE_BOUND: Final = 2_000
 _IDLE_S: Final = 1.0
 _SEEN_EVERY_S: Final = 30.0
 _SYNC_EVERY_S: Final = 1.0
@@ -279,7 +280,7 @@ class _Intake(threading.Thread):
                     one.ring()
                 else:
                     self._tables.flush(one)
-            if more and events:
+            if more and events and len(events) < _INTAKE_BOUND:
                 self.hurry.wait(_SPOOL_EVERY_S)
         self._tables.end()
 
@@ -294,6 +295,8 @@ class _Intake(threading.Thread):
                     waiting.append(item)
                 else:
                     events.append(item)
+                    if len(events) >= _INTAKE_BOUND:
+                        return events, waiting, True
                 item = self.queue.get_nowait()
         except Empty:
             return events, waiting, True
@@ -409,8 +412,7 @@ class _Tables(threading.Thread):
     def run(self) -> None:
         try:
             self._take_through(self.former)
-            if self._node_id is not None:
-                self._close_dead_calls(self._node_id)
+            self._close_dead_calls()
             self.caught_up.set()
             self._take_all()
         except _GivenUp:
@@ -424,9 +426,11 @@ class _Tables(threading.Thread):
             log.warning("records: %d events of the last run are taken over from the spool", number - self.taken)
         while self.taken < number and (entries := self._next(through=number)):
             self._write_all(entries)
+            if self.give_up.is_set():
+                raise _GivenUp
 
     def _take_all(self) -> None:
-        while True:
+        while not self.give_up.is_set():
             started, used = time.monotonic(), time.thread_time()
             ended = self._ended
             entries = self._next()
@@ -438,7 +442,7 @@ class _Tables(threading.Thread):
                 if ended:
                     return
                 if not self._more.wait(_SEEN_EVERY_S) and self._progress is not None:
-                    self._patiently(self._progress.seen)
+                    self._try(self._progress.seen)
                 continue
             shortest, longest = _INTERVAL_S
             interval = min(max(shortest, _REST * (time.thread_time() - used)), longest)
@@ -497,9 +501,12 @@ class _Tables(threading.Thread):
             )
             self._dropped_told = dropped
 
-    def _close_dead_calls(self, node_id: str) -> None:
+    def _close_dead_calls(self) -> None:
+        node_id = self._node_id
+        if node_id is None:
+            return
         closed = 0
-        while some := self._patiently(lambda connection: close_some_dead_calls(connection, node_id)):
+        while some := self._try(lambda connection: close_some_dead_calls(connection, node_id)):
             closed += some
         if closed:
             log.warning("records: %d calls were open when node %s died; closed at their last event", closed, node_id)
@@ -596,6 +603,16 @@ class _Tables(threading.Thread):
                     self.failing = False
                     log.warning("records: the database is back after %.1f s", time.monotonic() - since)
                 return done
+
+    def _try(self, work: Callable[[Connection], T]) -> T | None:
+        """As above, but for what can be done without: None if the database has something against it."""
+        try:
+            return self._patiently(work)
+        except _GivenUp:
+            raise
+        except Exception:
+            log.exception("records: the database refuses what is no event")
+            return None
 
     def _tell_outage(self, words: str) -> None:
         self.last_error = words
