@@ -1,12 +1,14 @@
 """How long a caller waits: from the answer to the first sound, and from a key to the end of the prompt it cuts off.
 
-Calls of our own callers, some at a time. Every time is the kernel's: when a packet came out of, or went into, a socket
-on this machine. A packet carries 20 ms, so 20 ms is what a perfect server could need for either.
+Calls of our own callers, some at a time, who are heard from the answer on, as telephones are. Every time is the
+kernel's: when a packet came out of, or went into, a socket on this machine. A packet carries 20 ms, so 20 ms is what a
+perfect server could need for either.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import struct
@@ -75,6 +77,7 @@ class Caller:
         self.answered = at
         stream = parse_sdp(sdp)
         self._remote = (stream.connection or "", stream.media[0].port)
+        self._talk(0)
         # Anywhere between two packets: no caller knows our grid.
         self._loop.call_later(0.4 + random.random() * 0.2, self._press)
 
@@ -96,6 +99,16 @@ class Caller:
                 self.done()
                 return
 
+    def _talk(self, number: int) -> None:
+        """A packet of silence every 20 ms, until a key is pressed."""
+        if self.socket.fileno() < 0 or self.pressed is not None:
+            return
+        self._sequence += 1
+        header = struct.pack("!BBHII", 0x80, 0, self._sequence, 160 * number, 77)
+        with contextlib.suppress(ConnectionRefusedError):
+            self.socket.sendto(header + b"\xff" * 160, self._remote)
+        self._loop.call_later(PACKET_MS / 1000, self._talk, number + 1)
+
     def _press(self) -> None:
         """A key of 100 ms by RFC 4733; it counts from its first packet on."""
         if self.socket.fileno() < 0:
@@ -108,7 +121,7 @@ class Caller:
             return
         self._sequence += 1
         ended = number >= 5
-        header = struct.pack("!BBHII", 0x80, KEYS | (0x80 if number == 0 else 0), self._sequence, 4000, 77)
+        header = struct.pack("!BBHII", 0x80, KEYS | (0x80 if number == 0 else 0), self._sequence, 40_000, 77)
         event = struct.pack("!BBH", 1, 10 | (0x80 if ended else 0), 160 * (min(number, 5)))
         try:
             self.socket.sendto(header + event, self._remote)

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import typer
-
 from spoken import LINES, RATE, SETS, TestSet, available, heard, says, seed_of
+
 from ivr.hearing import Hypothesis, Phrase, Wanted
-from ivr.speech.recognition.choice import choice_for
+from ivr.speech.recognition.choice import choice_for, remedy
 from ivr.speech.recognition.engines import load
 from ivr.speech.recognition.port import Recogniser
 
@@ -58,7 +58,12 @@ class Tally:
 def trials(test_set: TestSet, language: str, share: float) -> Iterator[Trial]:
     """Every phrase and every other text in every voice, on one line each, in menus of all sizes."""
     for voice in available(test_set.voices):
-        spoken = [(menu, tuple(forms), form) for menu, phrases in test_set.menus.items() for forms in phrases for form in forms]
+        spoken = [
+            (menu, tuple(forms), form)
+            for menu, phrases in test_set.menus.items()
+            for forms in phrases
+            for form in forms
+        ]
         strange = [("", (), text) for text in test_set.others]
         for menu, forms, text in [*spoken, *strange]:
             seed = seed_of(voice, menu, text)
@@ -100,7 +105,7 @@ def main(language: str = "en", engine: str = "", model: str = "", share: float =
     """Print accuracy by menu, line and voice, and what it costs. ``share``: of the test set, 1 is all of it."""
     choice = choice_for(language, {})
     if not engine and choice is None:
-        raise SystemExit(f"nothing hears {language} here: pip install 'ivr-gateway[english,korean]', or --engine, --model")
+        raise SystemExit(f"nothing hears {language} here: {remedy(language)}")
     recogniser = load(engine or (choice.engine if choice else ""), language, model or None)
     print(f"{recogniser.version}, {language}, voices: {', '.join(available(SETS[language].voices))}")
     tallies: dict[str, Tally] = {}
@@ -124,7 +129,8 @@ def main(language: str = "en", engine: str = "", model: str = "", share: float =
     mean = sum(costs) / len(costs)
     length = seconds / max(1, len(costs) // len(SIZES))
     print(f"CPU {mean * 1000:.0f} ms an utterance of {length:.1f} s, {mean / length:.3f} s a second of sound")
-    print(f"answer after the last sound: median {np.median(waits) * 1000:.0f} ms, p95 {np.quantile(waits, 0.95) * 1000:.0f} ms")
+    median, p95 = (np.quantile(waits, part) * 1000 for part in (0.5, 0.95))
+    print(f"answer after the last sound: median {median:.0f} ms, p95 {p95:.0f} ms")
     if free:
         floor = sum(free) / len(free)
         print(f"heard freely: {floor * 1000:.0f} ms; phrases cost {mean / floor:.2f} of that")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import itertools
 import shutil
@@ -192,6 +193,20 @@ async def relaying(name: SubjectName, *, realtime: bool = False) -> AsyncIterato
 # Ours ---------------------------------------------------------------------------------------------------------
 
 
+class _Mallinfo(ctypes.Structure):
+    """glibc's struct mallinfo2."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks")
+    ] + [("keepcost", ctypes.c_size_t)]
+
+
+_libc = ctypes.CDLL(None)
+_mallinfo = _libc.mallinfo2
+_mallinfo.restype = _Mallinfo
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """A browser's side and a telephone's."""
@@ -290,21 +305,25 @@ class Gateway(asyncio.DatagramProtocol):
     def _delete(self, call: str) -> None:
         joined = self._joined.pop(call)
         for negotiation in (joined.browser, joined.telephone):
-            negotiation.media.close()
+            negotiation.close()
         del self._peers[joined.browser.media.id]
         task = self._loop.create_task(joined.peer.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     def _sizes(self) -> dict[str, int]:
-        """How much is remembered."""
+        """How much is remembered, and what of the process' memory is in use."""
         gc.collect()
+        malloc = _mallinfo()
+        _libc.malloc_trim(0)
         return {
             "calls": len(self._joined),
             "peers": len(self._peers),
             "media_legs": self._engine.statistics().legs,
             "tasks": len(asyncio.all_tasks()),
             "objects": len(gc.get_objects()),
+            "blocks": sys.getallocatedblocks(),
+            "malloc_kb": (malloc.uordblks + malloc.hblkhd) // 1024,
         }
 
     def _media_ready(self) -> None:

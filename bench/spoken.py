@@ -73,11 +73,30 @@ ENGLISH = TestSet(
         "digits": _each("zero, one, two, three, four, five, six, seven, eight, nine"),
         "confirm": _each("yes/yeah/sure/of course/that's right, no/nope/not really/never/that's wrong"),
     },
-    tuple(
-        "I have no idea, could you say that again, just a moment please, this is Mary speaking, are you a real person, "
-        "I bought it last year in Manchester, er, hmm let me see, we had dinner at my place, nothing of that works, "
-        "the parcel never came, and, thanks, excuse me, go straight on, my son is ill, tea, am I talking to a computer, "
-        "wait there is someone at the window, fifteen, purple, one moment, football".split(", ")
+    (
+        "I have no idea",
+        "could you say that again",
+        "just a moment please",
+        "this is Mary speaking",
+        "are you a real person",
+        "I bought it last year in Manchester",
+        "er",
+        "hmm let me see",
+        "we had dinner at my place",
+        "nothing of that works",
+        "the parcel never came",
+        "and",
+        "thanks",
+        "excuse me",
+        "go straight on",
+        "my son is ill",
+        "tea",
+        "am I talking to a computer",
+        "wait there is someone at the window",
+        "fifteen",
+        "purple",
+        "one moment",
+        "football",
     ),
 )
 KOREAN = TestSet(
@@ -87,7 +106,16 @@ KOREAN = TestSet(
         "service": _each("상담원 연결, 비밀번호, 환불, 예약, 보험"),
         "all": _each("상담원 연결, 비밀번호, 환불, 예약, 메뉴, 일본어, 사람, 보험, 안녕하세요, 아닙니다"),
     },
-    ("도와주세요 빨리", "날씨가 좋아요", "잔액 조회", "배송 문의", "주소 변경", "무슨 말인지 모르겠어요", "영업 시간", "취소"),
+    (
+        "도와주세요 빨리",
+        "날씨가 좋아요",
+        "잔액 조회",
+        "배송 문의",
+        "주소 변경",
+        "무슨 말인지 모르겠어요",
+        "영업 시간",
+        "취소",
+    ),
 )
 SETS = {"en": ENGLISH, "ko": KOREAN}
 

@@ -76,6 +76,7 @@ class BridgedCall:
         forget: Callable[[Party], None],
         ringback_tone: Clip,
         hold_music: Clip,
+        greeting_wait: float = 0.0,
     ) -> None:
         self.call_id = call_id
         self.did = did
@@ -93,6 +94,7 @@ class BridgedCall:
         self._forget = forget
         self._ringback_tone = ringback_tone
         self._hold_music = hold_music
+        self._greeting_wait_ms = round(greeting_wait * 1000)
         self._caller: CallerParty | None = None
         self._legs: dict[str, Party] = {}
         self._connected: Party | None = None
@@ -165,6 +167,7 @@ class BridgedCall:
         caller = self._caller
         if caller is not None and not caller.answered:
             caller.answer()
+            caller.media.wait_for_far_end(self._greeting_wait_ms)
             self._acted()
             self._tell(Answered())
             if self._ringback and not self._heard_early:
@@ -185,7 +188,15 @@ class BridgedCall:
         log.debug("call %s: hang up (%s)", self.call_id, cause)
         self._end_all("ended", cause)
 
-    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False, leg_id: str | None = None) -> None:
+    def play(
+        self,
+        play_id: int,
+        clips: Sequence[Clip],
+        *,
+        loop: bool = False,
+        more: bool = False,
+        leg_id: str | None = None,
+    ) -> None:
         if leg_id is not None:
             party = self._legs.get(leg_id)
             if party is not None and party.answered and party is not self._connected:
@@ -195,10 +206,14 @@ class BridgedCall:
         if caller is None:
             return
         if not self._unheard or caller.answered:
-            caller.media.play(play_id, clips, loop=loop)
+            caller.media.play(play_id, clips, loop=loop, more=more)
         elif not loop:
             # There is nobody to play it to, so no packet would ever end it.
             self._tell(PlayEnded(play_id, 0, True))
+
+    def extend_play(self, play_id: int, clips: Sequence[Clip], *, more: bool) -> None:
+        if self._caller is not None:
+            self._caller.media.extend_play(play_id, clips, more=more)
 
     def stop_playing(self) -> None:
         if self._caller is not None:
@@ -333,6 +348,7 @@ class BridgedCall:
     def party_answered(self, party: Party) -> None:
         if party.role == "agent":
             self._part_early(party)
+            party.media.wait_for_far_end(self._greeting_wait_ms)
             self._tell(LegAnswered(party.leg_id))
 
     def party_failed(self, party: Party, outcome: LegOutcome, status: int | None, text: str) -> None:

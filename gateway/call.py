@@ -389,12 +389,27 @@ class Call(Protocol):
     def hangup(self, cause: str = "normal") -> None:
         """End the caller's leg and every other leg. :class:`CallEnded` follows."""
 
-    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False, leg_id: str | None = None) -> None:
+    def play(
+        self,
+        play_id: int,
+        clips: Sequence[Clip],
+        *,
+        loop: bool = False,
+        more: bool = False,
+        leg_id: str | None = None,
+    ) -> None:
         """Play clips one after the other to the caller; replaces what is playing. :class:`PlayEnded` follows.
+
+        With ``more`` the play is not over after them: he hears silence until :meth:`extend_play`. What is played
+        first after the answer waits for his first packet, see :attr:`GatewayConfig.greeting_wait`.
 
         With ``leg_id`` they are played to the party of that leg, which has answered and is not connected: what
         the caller hears goes on. No effect on any other leg; :meth:`connect` and :meth:`drop` end it.
         """
+
+    def extend_play(self, play_id: int, clips: Sequence[Clip], *, more: bool) -> None:
+        """Let clips follow those of a play that was begun with ``more``; the last ones come without. No effect on a
+        play that is over."""
 
     def stop_playing(self) -> None:
         """Stop at once. :class:`PlayEnded` tells how much was heard."""

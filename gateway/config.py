@@ -150,6 +150,9 @@ class GatewayConfig:
     """How long it rests at least when calls come faster than the range can rest; None: no less than ever."""
     media_timeout: float = 60.0
     """Without a packet for so long, once there were some, a party is taken for lost."""
+    greeting_wait: float = 0.5
+    """How long what is played first after an answer waits for the party's first packet: who is not heard yet may not
+    hear yet either, and the first word would be cut."""
     realtime: bool = True
     tls: TlsConfig | None = None
     """None: nothing listens for TLS."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from gateway.config import Codec, SrtpPolicy
-from gateway.media.engine import MediaLeg, RtpRemote
+from gateway.media.engine import LegStatistics, MediaLeg, RtpRemote
 from gateway.media.srtp import Srtp
 from gateway.sdp import (
     G722,
@@ -54,6 +54,7 @@ class DtlsSrtpTransport(Protocol):
 
     def describe(self, theirs: DtlsSrtp | None) -> DtlsSrtp: ...
     def apply(self, theirs: DtlsSrtp) -> None: ...
+    def say_goodbye(self) -> None: ...
 
 
 class Negotiation:
@@ -156,6 +157,12 @@ class Negotiation:
         """Put what is agreed into force."""
         if self.agreed is not None:
             self._apply(self.agreed)
+
+    def close(self) -> LegStatistics:
+        """End the media. Its leg is the way for a transport's last word, which therefore comes first."""
+        if self._transport is not None:
+            self._transport.say_goodbye()
+        return self.media.close()
 
     def _capabilities(self, offer: SessionDescription | None) -> AudioCapabilities:
         codecs = [_WIRE[name] for name in self._codecs]

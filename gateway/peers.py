@@ -47,6 +47,12 @@ class Peers:
         self._peers[media.id] = peer
         return peer
 
+    def checks_of(self, leg_id: int) -> int:
+        """How many datagrams have come over the path of that leg's transport, sound not counted: as long as the far end
+        is there, it asks for consent."""
+        peer = self._peers.get(leg_id)
+        return 0 if peer is None else peer.datagrams_received
+
     def when_heard(self, leg_id: int, do: Callable[[], None]) -> None:
         """Do something once, as soon as the far end checks its candidates: then it has our description."""
         if leg_id in self._peers:

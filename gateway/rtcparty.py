@@ -227,7 +227,7 @@ class RtcParty(ABC):
         if not self._over:
             self._over = True
             self._hangup_by = by
-            self._statistics = self.media.close()
+            self._statistics = self._negotiation.close()
 
     def _gone(self, by: Literal["remote", "network"], cause: str) -> None:
         if not self._over:

@@ -357,6 +357,7 @@ class Gateway:
             forget=self.forget,
             ringback_tone=self._ringback_tone,
             hold_music=self._hold_music,
+            greeting_wait=self._config.greeting_wait,
         )
 
     def take(self, call: BridgedCall, party: CallerParty) -> None:

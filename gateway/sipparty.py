@@ -131,7 +131,7 @@ class SipParty(ABC):
         if not self._over:
             self._over = True
             self._hangup_by = by
-            self._statistics = self.media.close()
+            self._statistics = self._negotiation.close()
 
     def _renegotiate(self, session: Session, offer: bytes | None) -> None:
         """A re-INVITE or UPDATE: hold, retrieve, a new address, or a question what we can do."""
@@ -447,9 +447,9 @@ class SipCallee(SipParty):
         super()._close(by)
 
     def _close_legs_but(self, kept: MediaLeg) -> None:
-        for leg in self.legs:
-            if leg is not kept:
-                leg.close()
+        for each in self._negotiations:
+            if each.media is not kept:
+                each.close()
 
     def _accept(self, session: Session, sdp: bytes) -> Refused | None:
         """Take the answer of a telephone, and its leg for the party's."""

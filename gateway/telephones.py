@@ -65,6 +65,11 @@ _LOOK_UP_EVERY = 300.0
 # Seconds: a browser that hangs up ends its media at once, and its BYE may come after that.
 _BYE_MAY_FOLLOW = 2.0
 
+# Seconds of silence after which a browser whose connection is gone is gone as well. One that is there is heard: by its
+# sound, or on hold by its checks of consent, every 5 s give or take a fifth (RFC 7675 section 5.1).
+_DESERTED_AFTER = 8.0
+_LISTEN_EVERY = 1.0
+
 
 class Telephones:
     """Owns the SIP user agent, its sockets, and the signalling of every SIP party."""
@@ -89,6 +94,8 @@ class Telephones:
         """Those that speak as browsers do, by the leg that they do it over."""
         self._ending: dict[int, asyncio.TimerHandle] = {}
         """By leg: who has ended his media, and not said good-bye yet."""
+        self._listening: dict[int, asyncio.TimerHandle] = {}
+        """By leg: whose connection is gone, and who may be gone with it."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._lookup: asyncio.Task[None] | None = None
@@ -159,6 +166,7 @@ class Telephones:
             "parties": len(self._parties),
             "sources": len(self._door),
             "ending": len(self._ending),
+            "listening": len(self._listening),
             "signalled": len(self._signalling),
             **self._agent.sizes(),
         }
@@ -212,9 +220,10 @@ class Telephones:
         """Close every socket."""
         if self._lookup is not None:
             self._lookup.cancel()
-        for timer in self._ending.values():
-            timer.cancel()
-        self._ending.clear()
+        for timers in (self._ending, self._listening):
+            for timer in timers.values():
+                timer.cancel()
+            timers.clear()
         if self._telling is not None:
             self._telling.cancel()
         self._signalling.close()
@@ -264,7 +273,11 @@ class Telephones:
             self._trace(direction, data, str(hop))
 
     def _hop_lost(self, hop: Hop) -> None:
-        self._agent.hop_lost(hop, self._loop.time())
+        now = self._loop.time()
+        self._agent.hop_lost(hop, now)
+        for session, party in self._parties.items():
+            if party.answered and party.media.ice and _is_lost(session) and party.media.id not in self._listening:
+                self._listen(session, party, heard=-1, since=now)
         self._host.pump()
 
     def _timer_due(self) -> None:
@@ -403,7 +416,7 @@ class Telephones:
             media = self._host.open_leg(target, ice=kind == "dtls")
             if media is None:
                 for negotiation in negotiations:
-                    negotiation.media.close()
+                    negotiation.close()
                     self._peers.close(negotiation.media.id)
                 return LegFailed(leg_id, "failed", None, "no media port is left")
             negotiation = self._negotiation(media, hops[0][1], codecs, ways.srtp, dtls=kind == "dtls")
@@ -468,8 +481,9 @@ class Telephones:
             for leg in party.legs:
                 self._by_leg.pop(leg.id, None)
                 self._peers.close(leg.id)
-                if (timer := self._ending.pop(leg.id, None)) is not None:
-                    timer.cancel()
+                for timers in (self._ending, self._listening):
+                    if (timer := timers.pop(leg.id, None)) is not None:
+                        timer.cancel()
             self._tell_at(self._signalling.over(party, self._loop.time()))
 
     def _tell_at(self, due: float | None) -> None:
@@ -562,6 +576,21 @@ class Telephones:
             party.peer_event(leg, event)
             self._host.pump()
 
+    def _listen(self, session: Session, party: SipCaller | SipCallee, heard: int, since: float) -> None:
+        """Until a page is back with another connection: it may merely have lost that one, and its sound goes on. A tab
+        that was closed is not heard either. ``heard``: so much until ``since``."""
+        leg, now = party.media, self._loop.time()
+        self._listening.pop(leg.id, None)
+        if party.over or not _is_lost(session):
+            return
+        by_now = leg.statistics().packets_received + self._peers.checks_of(leg.id)
+        if by_now != heard:
+            since = now
+        elif now - since >= _DESERTED_AFTER:
+            self._peer_over(leg, PeerLost("consent_lost"))
+            return
+        self._listening[leg.id] = self._loop.call_later(_LISTEN_EVERY, self._listen, session, party, by_now, since)
+
     async def _keep_looking_up(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_UP_EVERY)
@@ -580,6 +609,11 @@ def _own_address(transport: str, host: str, port: int) -> SipUri:
     # A WebSocket is ws whether it is secure or not (RFC 7118 section 5.3).
     name = {"wss": "ws"}.get(transport, transport)
     return SipUri.build("ivr", host, port, {} if transport == "udp" else {"transport": name})
+
+
+def _is_lost(session: Session) -> bool:
+    """Whether nothing leads to the far end, until it connects again."""
+    return session.dialog is not None and session.dialog.is_lost
 
 
 def _warning(text: str) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ from ivr.live.listening import Listening
 from ivr.live.publisher import Publisher, Refused
 from ivr.live.release import Release
 from ivr.live.status import Holding, status
+from ivr.live.studio import StudioRoom, titles_of
 from ivr.live.worker import LoadingProcess
 from ivr.observe.counting import CallCounters
 from ivr.observe.event_log import EventLog
@@ -48,6 +49,7 @@ from ivr.observe.web import Monitoring
 from ivr.outside import World
 from ivr.outside.plugins import Plugins
 from ivr.plugin import installed
+from ivr.prompts.studio import Studio
 from ivr.records.database import open_database
 from ivr.records.events import RecordEvent
 from ivr.records.nightly import Nightly
@@ -63,11 +65,11 @@ from ivr.run.flow_run import FlowRun, Limits
 from ivr.run.live import LiveCall
 from ivr.site import Direct, Site, SqlTable, Way, refusal, way_to
 from ivr.site.environment import target_of
+from ivr.site.studio import STUDIO
 from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import DEFAULT_MUSIC, Progress, PromptLibrary
 from ivr.speech.recognition.service import Hearing
 from ivr.speech.recordings import RecordingLibrary
-from ivr.speech.voice import Voice
 from ivr.speech.worker import SpeechWorker
 
 log = logging.getLogger("ivr")
@@ -118,12 +120,7 @@ class Service:
             RecordingLibrary(site.prompts),
             self._worker,
             SpeechCache(state / "speech"),
-            voices={
-                language: Voice(voice=voice.voice, rate=voice.rate)
-                for language, voice in site.voices.items()
-                if voice.voice is not None
-            },
-            rates={language: voice.rate for language, voice in site.voices.items() if voice.voice is None},
+            voices=site.voices,
         )
         self._listening = Listening(Hearing())
         self._loading = LoadingProcess()
@@ -272,7 +269,7 @@ class Service:
         way = way_to(self.release.site, arrival.did, client=client, pstn=arrival.pstn)
         if way is None:
             return Refusal(404, f"no number {arrival.did!r}")
-        if not isinstance(way.leads_to, Direct) and way.leads_to not in self.release.flows:
+        if not isinstance(way.leads_to, Direct) and way.leads_to not in {STUDIO, *self.release.flows}:
             return Refusal(480, f"number {arrival.did} leads to flow {way.leads_to}, which is not there")
         return refusal(way, arrival)
 
@@ -281,6 +278,8 @@ class Service:
         client = call.caller_kind == "rtc"
         way = way_to(release.site, call.did, client=client, pstn=call.pstn)
         assert way is not None
+        if way.leads_to == STUDIO:
+            return self._studio(call)
         if isinstance(way.leads_to, Direct):
             target = target_of(way.leads_to)
             flow, version, mode = (
@@ -315,8 +314,33 @@ class Service:
             loop=self._loop,
             on_over=self._over,
         )
-        self._live[live] = (release, time.time())
         log.info("call %s: %s calls %s, %s", call.call_id, call.caller or "somebody", call.did, _shown(way))
+        return self._begun(live)
+
+    def _studio(self, call: Call) -> CallOwner:
+        """Somebody records prompts."""
+        release = self.release
+        assert release.site.studio is not None
+        room = StudioRoom(release.site, self._prompts)
+        live = LiveCall(
+            call,
+            Studio(release.site.studio.pin, titles_of(release.clips)),
+            flow=STUDIO,
+            flow_version="1",
+            language="en",
+            node_id=self._node_id,
+            sounds=room,
+            outside=room,
+            ears=room,
+            journal=self._journal,
+            loop=self._loop,
+            on_over=self._over,
+        )
+        log.info("call %s: %s records prompts", call.call_id, call.caller_account)
+        return self._begun(live)
+
+    def _begun(self, live: LiveCall) -> LiveCall:
+        self._live[live] = (self.release, time.time())
         # The first steps act on the call, which learns its owner when this returns.
         self._loop.call_soon(live.begin)
         return live
@@ -390,6 +414,7 @@ class Service:
             media_address=site.media.address,
             media_advertise=site.media.advertise,
             media_timeout=site.media.timeout,
+            greeting_wait=site.media.greeting_wait,
             media_rest=site.media.port_rest,
             media_least_rest=site.media.port_rest_least,
             media_ports=(site.media.ports.first, site.media.ports.last),
@@ -476,9 +501,14 @@ class _Sounds:
             if clip is None:
                 raise LookupError(f"there is no recording '{item.name}' for {item.language}")
             return clip
-        return self.release.clips.get(("text", item.text, item.language))
+        return self.release.clips.get(("ssml" if item.ssml else "text", item.text, item.language))
 
-    async def make(self, item: PlayItem) -> Clip:
+    async def make(self, item: PlayItem) -> AsyncIterator[Clip]:
         if isinstance(item, PlayRecording):
             raise LookupError(f"there is no recording '{item.name}' for {item.language}")
-        return await self.library.speak(item.text, item.language)
+        if item.ssml:
+            # Its tags reach over sentences.
+            yield await self.library.speak(item.text, item.language, ssml=True)
+            return
+        async for clip in self.library.speak_on(item.text, item.language):
+            yield clip

@@ -8,9 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-ABI = 6
+ABI = 7
 """MEDIA_ABI of the header that this file mirrors."""
 
+THEN_END, THEN_AGAIN, THEN_WAIT = range(3)
 EVENT_KEY, EVENT_PLAY_ENDED, EVENT_MEDIA_STARTED, EVENT_MEDIA_LOST, EVENT_MEDIA_BACK, EVENT_AUDIO = range(1, 7)
 EVENT_DATAGRAM = 7
 EVENT_FORMAT = "=IIqqq"
@@ -110,6 +111,11 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
         c_int,
         (c_void_p, c_int64, c_int64, POINTER(c_char_p), POINTER(c_size_t), c_int, c_int),
     ),
+    "media_leg_extend_play": (
+        c_int,
+        (c_void_p, c_int64, c_int64, POINTER(c_char_p), POINTER(c_size_t), c_int, c_int),
+    ),
+    "media_leg_await": (c_int, (c_void_p, c_int64, c_int)),
     "media_leg_stop_playing": (c_int, (c_void_p, c_int64)),
     "media_leg_send_keys": (c_int, (c_void_p, c_int64, c_char_p, c_int, c_int)),
     "media_leg_bridge": (c_int, (c_void_p, c_int64, c_int64)),

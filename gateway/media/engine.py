@@ -240,6 +240,12 @@ def _arrays(length: int) -> tuple[type[ctypes.Array[ctypes.c_char_p]], type[ctyp
     return ctypes.c_char_p * length, ctypes.c_size_t * length
 
 
+def _handed_over(clips: Sequence[Clip]) -> tuple[ctypes.Array[ctypes.c_char_p], ctypes.Array[ctypes.c_size_t], int]:
+    """The clips as the engine takes them."""
+    texts, lengths = _arrays(len(clips))
+    return texts(*[clip.pcmu for clip in clips]), lengths(*[len(clip.pcmu) for clip in clips]), len(clips)
+
+
 def _statistics(native: binding.MediaLegStatistics) -> LegStatistics:
     values = {name: getattr(native, name) for name in _STATISTICS}
     if values["round_trip_ms"] < 0:
@@ -342,19 +348,35 @@ class MediaLeg:
         with self._lock:
             self._call("media_leg_expect")
 
-    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False, more: bool = False) -> None:
         """Play clips one after the other, without a gap, instead of what is playing; PlayEnded tells of its end.
 
         A play goes before what a bridged leg says. It waits while the leg is held or has no remote yet. With
-        ``loop`` it begins again until stopped. Nothing to play is a play that is completed at once.
+        ``loop`` it begins again until stopped; with ``more`` there is silence after it until :meth:`extend_play`.
+        Nothing to play is a play that is completed at once.
         """
         clips = tuple(clips)
-        texts, lengths = _arrays(len(clips))
-        data = texts(*[clip.pcmu for clip in clips])
-        sizes = lengths(*[len(clip.pcmu) for clip in clips])
+        then = binding.THEN_WAIT if more else binding.THEN_AGAIN if loop else binding.THEN_END
         with self._lock:
-            if self._call("media_leg_play", play_id, data, sizes, len(clips), loop):
+            if self._call("media_leg_play", play_id, *_handed_over(clips), then):
                 self._clips = clips
+
+    def extend_play(self, play_id: int, clips: Sequence[Clip], *, more: bool) -> None:
+        """Let clips follow those of a play that has ``more``; without effect once it is over.
+
+        Without ``more`` it ends with these, at once if there are none and all the others were heard.
+        """
+        with self._lock:
+            clips = (*self._clips, *clips)
+            then = binding.THEN_WAIT if more else binding.THEN_END
+            if self._call("media_leg_extend_play", play_id, *_handed_over(clips), then):
+                self._clips = clips
+
+    def wait_for_far_end(self, milliseconds: int) -> None:
+        """Let plays that begin from now on wait for the far end's first packet, at most so long; they are played then
+        whether or not it came. No effect once it was heard, or while something plays."""
+        with self._lock:
+            self._call("media_leg_await", milliseconds)
 
     def stop_playing(self) -> None:
         """Stop at once; without effect when nothing plays."""
@@ -426,11 +448,11 @@ class MediaLeg:
             raise ValueError(f"no port {remote.port} or {remote.rtcp_port}")
 
     def _call(self, name: str, *arguments: object) -> bool:
-        """False if the leg is closed; raises ValueError or OSError for what else the engine refuses."""
+        """False if the leg, or the play, is over; raises ValueError or OSError for what else the engine refuses."""
         if self._final is not None:
             return False
         result: int = getattr(_native, name)(self._engine._handle, self.id, *arguments)
-        if result == -errno.ENOENT:
+        if result in (-errno.ENOENT, -errno.ESRCH):
             return False
         if result in (-errno.EINVAL, -errno.ENOBUFS):
             raise ValueError(f"{name}: {os.strerror(-result)}")

@@ -21,6 +21,7 @@ from aioice import ice as aioice_ice
 from aioice.ice import CandidatePair, StunProtocol, server_reflexive_candidate
 from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 from aiortc.rtcdtlstransport import State as DtlsState
+from OpenSSL import SSL
 
 from gateway.media.engine import MediaLeg
 from gateway.media.srtp import Srtp, SrtpProfile
@@ -37,11 +38,15 @@ log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT = 30.0
 _DTLS_WAITING_MAX = 32
 """Datagrams: two flights of a handshake with a large certificate, several times over."""
+_DTLS_READ = 1500
+"""Bytes: what fits into a datagram."""
 _CANDIDATES_MAX = 64
 """Of theirs that are taken, in one generation."""
 _ADDRESSES_MAX = 2 * _CANDIDATES_MAX
 """That are checked in one generation: those named, and those that checks come from."""
 _STUN_HEADER = 20
+_CANCEL_AGAIN = 0.2
+"""Seconds."""
 
 _PROFILES: dict[bytes, SrtpProfile] = {
     b"SRTP_AEAD_AES_256_GCM": "AEAD_AES_256_GCM",
@@ -108,6 +113,8 @@ class RtcPeer:
         self._over = False
         self._told_lost = False
         self._path: tuple[str, int] | None = None
+        self.datagrams_received = 0
+        """Over the path in use: checks of consent, for the most part."""
 
     @property
     def connected(self) -> bool:
@@ -181,6 +188,7 @@ class RtcPeer:
         """STUN or DTLS that came to the leg's port."""
         if self._over or not data:
             return
+        self.datagrams_received += (address, port) == self._path
         if data[0] < 4:
             ice = self._former if self._former is not None and self._former.is_meant(data) else self._ice
             if ice is not None:
@@ -189,15 +197,22 @@ class RtcPeer:
             # Anybody could end a handshake with one unprotected alert: who has shown no password of ICE is not heard.
             self._dtls_transport.put(data)
 
+    def say_goodbye(self) -> None:
+        """Tell the browser by DTLS that this is the end, at once: before the leg is closed, which :meth:`close` may
+        come after."""
+        if self._dtls is not None and self._connected:
+            self._dtls.say_goodbye()
+
     async def close(self) -> None:
-        """End it: the browser is told by DTLS. The leg stays, and sends nothing more of use."""
+        """End it: the browser is told by DTLS, if it has not been. The leg stays, and sends nothing more of use."""
         if self._over:
             return
         self._over = True
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Before Python 3.12, asyncio.wait_for loses a cancellation that comes together with what is waited for.
+        while tasks := [task for task in self._tasks if not task.done()]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_CANCEL_AGAIN)
         if self._dtls is not None:
             await self._dtls.stop()
         for ice in (self._former, self._ice):
@@ -434,7 +449,7 @@ class _DtlsPath:
     role = "controlling"
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send_datagram = send
+        self.send = send
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(_DTLS_WAITING_MAX)
         self.ready = asyncio.Event()
 
@@ -447,7 +462,7 @@ class _DtlsPath:
         return await self._waiting.get()
 
     async def _send(self, data: bytes) -> None:
-        self._send_datagram(data)
+        self.send(data)
 
 
 class _Dtls(RTCDtlsTransport):
@@ -455,9 +470,17 @@ class _Dtls(RTCDtlsTransport):
 
     def __init__(self, path: _DtlsPath, certificate: RTCCertificate, role: Literal["client", "server"]) -> None:
         super().__init__(cast(RTCIceTransport, path), [certificate])
+        self._path = path
         self.keys: Srtp | None = None
         self.ended = asyncio.Event()
         self._set_role(role)
+
+    def say_goodbye(self) -> None:
+        """close_notify, as :meth:`stop` sends it, without waiting for a turn of the loop."""
+        assert self._ssl is not None
+        with contextlib.suppress(SSL.Error):
+            self._ssl.shutdown()
+            self._path.send(self._ssl.bio_read(_DTLS_READ))
 
     def _setup_srtp(self) -> None:
         assert self._ssl is not None

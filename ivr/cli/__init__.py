@@ -2,65 +2,81 @@
 
 from __future__ import annotations
 
-import typer
+from importlib import import_module
+from typing import Any, Final
 
-from ivr.cli.calendars import calendars, close, open_again, when
-from ivr.cli.calls import calls
-from ivr.cli.check import check
-from ivr.cli.clients import clients, token
-from ivr.cli.convert import convert, format_files
-from ivr.cli.graph import graph
-from ivr.cli.init import init
-from ivr.cli.models import models
-from ivr.cli.plugins import plugins
-from ivr.cli.prompts import app as prompts
-from ivr.cli.publish import diff, history, publish, rollback, status
-from ivr.cli.records import app as records
-from ivr.cli.replay import replay
-from ivr.cli.report import report
-from ivr.cli.run import run
-from ivr.cli.schema import schema
-from ivr.cli.sim import sim, try_call
-from ivr.cli.test import run_tests
-from ivr.cli.top import top
-from ivr.cli.trace import trace
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+_COMMANDS: Final = {
+    "run": "run:run",
+    "init": "init:init",
+    "check": "check:check",
+    "schema": "schema:schema",
+    "test": "test:run_tests",
+    "convert": "convert:convert",
+    "format": "convert:format_files",
+    "sim": "sim:sim",
+    "try": "sim:try_call",
+    "calls": "calls:calls",
+    "trace": "trace:trace",
+    "top": "top:top",
+    "report": "report:report",
+    "records": "records:app",
+    "graph": "graph:graph",
+    "replay": "replay:replay",
+    "when": "calendars:when",
+    "calendars": "calendars:calendars",
+    "close": "calendars:close",
+    "open": "calendars:open_again",
+    "plugins": "plugins:plugins",
+    "models": "models:models",
+    "prompts": "prompts:app",
+    "clients": "clients:clients",
+    "token": "clients:token",
+    "publish": "publish:publish",
+    "rollback": "publish:rollback",
+    "status": "publish:status",
+    "history": "publish:history",
+    "diff": "publish:diff",
+}
+"""In the order of the help: the file here, and the function in it, or the Typer of further commands."""
+
+
+class _Commands(TyperGroup):
+    """Reads a command's file when that command is asked for: all of them together take two seconds."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: object, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS:
+            return None
+        file, _, name = _COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(f"{__name__}.{file}"), name)
+        if not isinstance(found, typer.Typer):
+            function, found = found, typer.Typer(add_completion=False, rich_markup_mode="rich")
+            found.command()(function)
+        command = get_command(found)
+        command.name = cmd_name
+        return command
+
 
 app = typer.Typer(
     name="ivr",
-    help="An IVR call centre: answers calls, runs menus that operators write, puts callers through.",
+    cls=_Commands,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
-app.command()(init)
-app.command()(check)
-app.command()(schema)
-app.command("test")(run_tests)
-app.command()(convert)
-app.command("format")(format_files)
-app.command()(sim)
-app.command("try")(try_call)
-app.command()(calls)
-app.command()(trace)
-app.command()(top)
-app.command()(graph)
-app.command()(report)
-app.command()(replay)
-app.command()(when)
-app.command()(calendars)
-app.command()(close)
-app.command("open")(open_again)
-app.command()(plugins)
-app.command()(models)
-app.add_typer(prompts, name="prompts")
-app.add_typer(records, name="records")
-app.command()(clients)
-app.command()(token)
-for command in (publish, rollback, status, history, diff):
-    app.command()(command)
+
+
+@app.callback()
+def _ivr() -> None:
+    """An IVR call centre: answers calls, runs menus that operators write, puts callers through."""
 
 
 def main() -> None:

@@ -36,6 +36,10 @@ def calls(
     """List finished calls, the newest last, with their way through the flow."""
     try:
         engine = open_database(site_or_exit(site).records, writing=False)
+    except RecordsError as error:
+        errors.print(str(error), style="bold red")
+        raise typer.Exit(1) from None
+    try:
         summaries = finished_calls(engine, limit=last if as_json or last else 50)
         if as_json:
             for summary in summaries:
@@ -47,9 +51,8 @@ def calls(
         else:
             listed = list(summaries)
             _show(listed, steps_of(engine, [call.call_id for call in listed]) if steps else {})
-    except RecordsError as error:
-        errors.print(str(error), style="bold red")
-        raise typer.Exit(1) from None
+    finally:
+        engine.dispose()
 
 
 def _show(summaries: list[CallSummary], steps: Mapping[str, list[StepSummary]]) -> None:

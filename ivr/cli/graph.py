@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ivr.cli.loading import errors, show_problems, site_or_exit
+from ivr.cli.loading import errors, flows_of, show_problems, site_or_exit
 from ivr.cli.spans import seconds_of
 from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.problem import did_you_mean
@@ -78,7 +78,7 @@ def _load(wanted: Sequence[str], site: Path) -> tuple[Site | None, FlowSet]:
     if files and len(files) == len(wanted):
         return None, load_flows(files)
     loaded = site_or_exit(site)
-    return loaded, load_flows(loaded.flows)
+    return loaded, flows_of(loaded)
 
 
 def _charted(flow_set: FlowSet, wanted: Sequence[str]) -> list[Chart]:

@@ -11,9 +11,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from ivr.flow.kept import KeptFlows
 from ivr.flow.loader import FlowSet, load_flows
 from ivr.flow.problem import Problem, has_errors
 from ivr.site import Site, check_site, load_site
+from ivr.speech.checking import VoiceCheck
 from ivr.speech.recordings import doubt, fault, length
 
 program = "ivr" if shutil.which("ivr") else sys.argv[0]
@@ -42,6 +44,11 @@ def count(problems: Iterable[Problem]) -> str:
     return ", ".join(parts) or "no mistakes"
 
 
+def flows_of(site: Site, before: FlowSet | None = None) -> FlowSet:
+    """The flows of a site, those that are kept in its folder as they are."""
+    return load_flows(site.flows, before, KeptFlows.within(site.state))
+
+
 def load_checked(path: Path, before: FlowSet | None = None) -> tuple[Site | None, FlowSet | None, tuple[Problem, ...]]:
     """The site, its flows, and everything that is wrong with them and between them. No site if it has errors.
 
@@ -50,11 +57,11 @@ def load_checked(path: Path, before: FlowSet | None = None) -> tuple[Site | None
     loaded = load_site(path)
     if loaded.site is None:
         return None, None, loaded.problems
-    flows = load_flows(loaded.site.flows, before)
+    flows = flows_of(loaded.site, before)
     return (
         loaded.site,
         flows,
-        (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length, doubt)),
+        (*loaded.problems, *flows.problems, *check_site(loaded.site, flows, fault, length, doubt, voices=VoiceCheck())),
     )
 
 

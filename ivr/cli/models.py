@@ -74,25 +74,21 @@ def models(
 
 
 def _show(rows: list[tuple[str, EngineChoice]]) -> bool:
-    """The table of what hears; whether all of it loads."""
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for name in ("language", "engine", "state", "version", "size", "model"):
-        table.add_column(name, justify="right" if name == "size" else "left", overflow="fold")
+    """Each that hears, loaded once; whether all of it loads."""
     fine = True
     for code, choice in track(rows, "loading", console=errors, transient=True):
         folder = folder_of(code, choice)
+        where = "" if folder is None else f"; {_size(folder)} in {folder}"
         began = time.monotonic()
         try:
-            recogniser: Recogniser | None = _load(code, choice)
-            state = f"loads in {time.monotonic() - began:.1f} s"
+            # Not kept: some hold half a gigabyte, and the next one comes.
+            version = _load(code, choice).version
         except RecognitionError as error:
-            recogniser, state, fine = None, str(error), False
-        version = "" if recogniser is None else recogniser.version
-        table.add_row(code, choice.engine, state, version, _size(folder), "" if folder is None else str(folder))
-        # Some hold half a gigabyte, and the next one comes.
-        del recogniser
-    if rows:
-        _console.print(table)
+            _console.print(f"{code}  {choice.engine}  does not load: {error}", style="bold red")
+            fine = False
+        else:
+            _console.print(f"{code}  {choice.engine}  ({version})")
+            _console.print(f"    loads in {time.monotonic() - began:.1f} s{where}")
     return fine
 
 
@@ -100,9 +96,7 @@ def _load(language: str, choice: EngineChoice) -> Recogniser:
     return load(choice.engine, language, None if choice.model is None else str(choice.model))
 
 
-def _size(folder: Path | None) -> str:
-    if folder is None:
-        return ""
+def _size(folder: Path) -> str:
     return f"{sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.0f} MB"
 
 

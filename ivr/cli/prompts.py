@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ivr.cli.loading import errors, program, site_or_exit
+from ivr.cli.loading import errors, flows_of, program, site_or_exit
 from ivr.cli.prompts_import import import_files
-from ivr.flow.loader import FlowSet, load_flows, shown
+from ivr.flow.loader import FlowSet, shown
 from ivr.flow.problem import did_you_mean
 from ivr.prompts.catalogue import Prompt, prompts_of, recordings_of
 from ivr.prompts.faults import Finding, faults_in, missing
@@ -37,7 +37,7 @@ _MISSING = Annotated[
 _FORMAT = Annotated[
     Literal["table", "json", "csv"], typer.Option("--format", help="table for people, json and csv for programs.")
 ]
-_OTHER_WIDTH = 46
+_OTHER_WIDTH = 54
 """Of the columns that are always narrow, and what is between all of them."""
 _LEAST_WIDTH = _OTHER_WIDTH + 24
 _console = Console(highlight=False, soft_wrap=True, markup=False)
@@ -77,7 +77,7 @@ def list_prompts(
     elif output == "csv":
         written = io.StringIO(newline="")
         rows = csv.writer(written)
-        rows.writerow(("kind", "name", "language", "text", "state", "seconds", "loudness", "file", "used"))
+        rows.writerow(("kind", "name", "language", "number", "text", "state", "seconds", "loudness", "file", "used"))
         rows.writerows([cell(value) for value in _as_row(one, found)] for one in wanted)
         typer.echo(written.getvalue(), nl=False)
     else:
@@ -199,7 +199,7 @@ def play(
 def _read(path: Path) -> tuple[Site, FlowSet]:
     """The site and its flows, broken or not: prompts can be looked after before flows are whole."""
     site = site_or_exit(path)
-    flow_set = load_flows(site.flows)
+    flow_set = flows_of(site)
     if not flow_set.ok:
         errors.print(f"There are mistakes in flows, whose prompts may not all be known: {program} check {path}")
     return site, flow_set
@@ -254,7 +254,7 @@ def _show(prompts: list[Prompt], found: dict[Path, Measured | RecordingError], m
     console = Console(highlight=False, markup=False, width=max(_console.width, widest + _LEAST_WIDTH))
     table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("prompt", no_wrap=True, overflow="ellipsis", max_width=console.width - widest - _OTHER_WIDTH)
-    for name in ("language", "state"):
+    for name in ("language", "number", "state"):
         table.add_column(name, no_wrap=True)
     for name in ("length", "LUFS"):
         table.add_column(name, no_wrap=True, justify="right")
@@ -272,6 +272,7 @@ def _show(prompts: list[Prompt], found: dict[Path, Measured | RecordingError], m
         table.add_row(
             one.name if one.kind == "recording" else f"'{' '.join(one.text.split())}'",
             one.language if one.kind == "recording" else " ".join(languages[one.text]),
+            "" if one.number is None else str(one.number),
             state,
             "" if seconds is None else f"{seconds:.1f} s",
             "silent" if loudness is None and seconds is not None else "" if loudness is None else f"{loudness:.1f}",
@@ -289,6 +290,7 @@ def _as_json(one: Prompt, found: dict[Path, Measured | RecordingError]) -> dict[
         "kind": one.kind,
         "name": one.name if one.kind == "recording" else None,
         "language": one.language,
+        "number": one.number,
         "text": one.text or None,
         "state": _state(one, found),
         "seconds": seconds,

@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from ivr.cli.loading import errors, site_or_exit
-from ivr.flow.loader import load_flows, shown
+from ivr.cli.loading import errors, flows_of, site_or_exit
+from ivr.flow.loader import shown
 from ivr.flow.problem import did_you_mean, listed
 from ivr.prompts.catalogue import languages_of, prompts_of
 from ivr.prompts.importing import ALL, ImportFault, Order, audio_in, import_one, orders_for
@@ -44,7 +44,7 @@ def import_files(
     replaced is kept in var/replaced beside the site file.
     """
     loaded = site_or_exit(site)
-    flow_set = load_flows(loaded.flows)
+    flow_set = flows_of(loaded)
     try:
         found = audio_in(paths)
         orders = orders_for(loaded, languages_of(flow_set), found, name=name, language=language)

@@ -109,13 +109,17 @@ def report(
     settings = Settings(threshold, short)
     now = round(time.time() * 1000)
     try:
+        if name == DAY and (by is not None or where or calls):
+            raise ReportError("the page of a day has no --by, --where or --calls: ask one of its reports")
         span = span_of(begins, ends, (loaded.zone if loaded is not None else None) or machine_zone(), now)
         url = records if records is not None else loaded.records if loaded is not None else ""
         asked = Records(open_database(url, writing=False), now, progress=_said)
         if to:
             if loaded is None:
                 raise ReportError("mail goes through the mail server of a site: name it with --site")
-            mail(loaded, name, asked, span, tuple(to), by=by)
+            attached: Format = format or "html"
+            content = make(name, asked, span, attached, by=by, where=_where(where), settings=settings)
+            mail(loaded, name, asked, span, to, attached, content, by=by)
             errors.print(f"Sent to {', '.join(to)}.")
             return
         if name == DAY:

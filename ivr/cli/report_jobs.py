@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
@@ -14,7 +15,7 @@ from ivr.reports.cells import Records
 from ivr.reports.definition import By
 from ivr.reports.mail import message, send
 from ivr.reports.making import in_words, make
-from ivr.reports.schedule import ReportJob
+from ivr.reports.schedule import Format
 from ivr.reports.span import DAY_MS, Span, machine_zone, span_of
 from ivr.site import Site
 
@@ -38,20 +39,28 @@ def do_job(site: Site, name: str, due: str | None) -> list[str]:
     span = span_of(str(first), str(last), zone, now)
     records = Records(open_database(site.records, writing=False), now)
     by = cast(By | None, job.by)
+    made: dict[Format, bytes] = {}
+
+    def content(file: str | None) -> tuple[Format, bytes]:
+        format = job.format_of(file)
+        if format not in made:
+            made[format] = make(job.report, records, span, format, by=by)
+        return format, made[format]
+
     went = []
     for file in job.files(first):
         path = site.file.resolve().parent / file
-        content = make(job.report, records, span, job.format_of(file), by=by)
+        _, written = content(file)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.with_name(f".{path.name}.new")
-            fresh.write_bytes(content)
+            fresh.write_bytes(written)
             fresh.replace(path)
         except OSError as error:
             raise ReportError(f"{path} cannot be written: {error.strerror or error}") from error
         went.append(str(path))
     if job.addresses:
-        mail(site, job.report, records, span, job.addresses, job, by)
+        mail(site, job.report, records, span, job.addresses, *content(None), by=by)
         went += job.addresses
     return went
 
@@ -61,20 +70,20 @@ def mail(
     report: str,
     records: Records,
     span: Span,
-    to: tuple[str, ...],
-    job: ReportJob | None = None,
+    to: Sequence[str],
+    format: Format,
+    content: bytes,
+    *,
     by: By | None = None,
 ) -> None:
-    """Send a report, as the job says or as a page.
+    """Send what was made of a report; its numbers stand in the text too.
 
     Raises ReportError or MailError.
     """
     if site.smtp is None:
         raise ReportError("there is no mail server in the site file: add smtp: {host: …, from: …}")
-    format = "html" if job is None else job.format_of(None)
-    content = make(report, records, span, format, by=by)
-    first = span.local(span.begins)
-    file = f"{report}-{first:%Y-%m-%d}.{'txt' if format == 'table' else format}"
+    day = f"{span.local(span.begins):%Y-%m-%d}"
+    file = f"{report}-{day}.{'txt' if format == 'table' else format}"
     words = in_words(report, records, span, by=by)
     send(message(site.smtp.sender, to, f"{report}, {span}", words, file, content), site.smtp)
 
@@ -84,5 +93,5 @@ def sum_up(site: Site) -> int:
     os.nice(10)
     now = round(time.time() * 1000)
     records = Records(open_database(site.records, writing=False), now)
-    begins = records.first(now - _BACK_MS)
+    begins = records.first_arrival(now - _BACK_MS)
     return 0 if begins is None else records.summarise(begins) + occupancy.summarise(records, begins)

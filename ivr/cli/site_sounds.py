@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from gateway.call import Clip
 from ivr.run.actions import PlayItem, PlayRecording
 from ivr.site import Site
 from ivr.speech.recordings import RecordingError, RecordingLibrary
 from ivr.speech.synthesis import Synthesizer, create
-from ivr.speech.voice import NothingToSay, SpeechError, Voice, nearest_code, usual_voice, voice_for
+from ivr.speech.voice import DEFAULT_ENGINE, NothingToSay, SpeechError, Voice, spoken_by
 
 
 class SiteSounds:
@@ -44,18 +42,11 @@ class SiteSounds:
     def _made(self, item: PlayItem) -> Clip:
         if not isinstance(item, PlayRecording):
             voice = self._voice(item.language)
-            return self._engine(voice.engine).render(item.text, voice)
+            return self._engine(voice.engine).render(item.text, voice, ssml=item.ssml)
         return self._recordings.load(item.language, item.name)
 
     def _voice(self, language: str) -> Voice:
-        voices = self._site.voices
-        named = {code: Voice(voice=one.voice, rate=one.rate) for code, one in voices.items() if one.voice is not None}
-        found = voice_for(language, named)
-        if found is not None:
-            return found
-        usual = usual_voice(language, self._engine(Voice().engine).voices())
-        rates = {code: one.rate for code, one in voices.items() if one.voice is None}
-        return replace(usual, rate=nearest_code(language, rates) or usual.rate)
+        return spoken_by(language, self._site.voices, self._engine(DEFAULT_ENGINE).voices())
 
     def _engine(self, name: str) -> Synthesizer:
         if name not in self._engines:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from ivr.cli.loading import count, errors, load_or_exit, program, show_problems, site_or_exit
+from ivr.cli.loading import count, errors, flows_of, load_or_exit, program, show_problems, site_or_exit
 from ivr.flow.loader import FlowSet, load_flows, shown
 from ivr.flow.problem import Problem, has_errors, in_order
 from ivr.records.database import RecordsError, open_database
@@ -215,7 +215,7 @@ def load_tests(files: Sequence[Path], site: Path | None) -> LoadedTests:
         belongs_to = site_file or file.parent
         if belongs_to not in known:
             loaded = None if site_file is None else site_or_exit(site_file)
-            flows = load_flows([file.parent] if loaded is None else loaded.flows)
+            flows = load_flows([file.parent]) if loaded is None else flows_of(loaded)
             known[belongs_to] = flows, _surroundings(loaded, flows)
         flows, around = known[belongs_to]
         suite = load_suite(file, flows, around)

@@ -216,7 +216,7 @@ def with_called(flows: Mapping[str, Flow]) -> dict[str, Flow]:
         seen.discard(name)
         if seen:
             parts = [flow.digest, *(f"{one} {flows[one].digest}" for one in sorted(seen))]
-            flow = replace(flow, digest=sha256("\n".join(parts).encode()).hexdigest())
+            flow = replace(flow, called_digest=sha256("\n".join(parts).encode()).hexdigest())
         found[name] = flow
     return found
 

@@ -60,6 +60,7 @@ CODES: Final[Mapping[str, str]] = {
     "E136": "A text with braces is not well-formed.",
     "E137": "A language of the flow cannot say a value in this format.",
     "E138": "A country that there is not; countries are two capital letters, as in ISO 3166.",
+    "E139": "A text in SSML is not well-formed, or tags stand in a text that is none.",
     # What callers say.
     "E190": "Words that nobody can say: a phrase is letters, digits and spaces, without {variables}, and not too long.",
     "E191": "The same words stand for two choices of a step.",
@@ -68,7 +69,8 @@ CODES: Final[Mapping[str, str]] = {
     "E140": "A flow names something that the site does not have: a seat, table, calendar, secret, plug-in, ...",
     "E141": "A step does not fit what it names: a plug-in's arguments or exits, a calendar's periods.",
     "E150": "A recording is missing for a language of the flow, or is no sound.",
-    "E151": "A flow listens to callers in a language for which the site has no recogniser.",
+    "E151": "Callers can answer by speech only, in a language for which the site has no recogniser.",
+    "E152": "No voice of the site speaks a language, or it passes over what a text in SSML asks of it.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     "E180": "A password or key stands in a flow, where everybody reads it.",
     # Tests of flows.
@@ -87,6 +89,7 @@ CODES: Final[Mapping[str, str]] = {
     "E209": "A certificate, its key or a list of authorities cannot be used.",
     "E210": "Encryption is required where its keys would travel for everybody to read.",
     "E211": "An engine to hear with that is not there, or a folder that is no model of it.",
+    "E212": "A voice or speech engine that is not there or damaged, or that cannot be set like this.",
     "E221": "The key that tokens of clients are signed with is too short.",
     "E222": "A rule of accounts that is not well-formed.",
     "E223": "A pattern of what a client may call that is not well-formed.",
@@ -114,6 +117,7 @@ CODES: Final[Mapping[str, str]] = {
     "W224": "Pages for clients are served without TLS to other machines, whose browsers give them no microphone.",
     "W353": "A recording can be played, but is too short to be heard, or muffled.",
     "W352": "A client is rung that the site does not have; a token made elsewhere may name it.",
+    "W355": "A flow listens in a language for which the site has no recogniser: callers can answer by keys only.",
     "W354": "Words that the recogniser of a language cannot hear, or not well.",
     "W213": "A key stands twice in a table; the first counts.",
 }

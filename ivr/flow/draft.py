@@ -7,18 +7,14 @@ A draft exists for broken flows too, so that one run can tell everything that is
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from json.encoder import encode_basestring
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from ivr.flow.expression import Expression
-from ivr.flow.keys import KeyPatterns
 from ivr.flow.model import Block, Flow, InputSettings, Place, Recording, Step, Variable
 from ivr.flow.nodes import VERBS, Verb
 from ivr.flow.nodes.steps import nested
@@ -106,7 +102,7 @@ class Draft:
 def make_flow(draft: Draft) -> Flow:
     """The flow of a draft in which the checks found no error."""
     blocks = {name: _block(block) for name, block in draft.blocks.items()}
-    flow = Flow(
+    return Flow(
         name=draft.name.text,
         title=draft.title,
         languages=draft.languages,
@@ -118,7 +114,6 @@ def make_flow(draft: Draft) -> Flow:
         blocks=MappingProxyType(blocks),
         place=draft.name.place,
     )
-    return replace(flow, digest=digest(flow))
 
 
 def _block(block: DraftBlock) -> Block:
@@ -133,91 +128,6 @@ def _block(block: DraftBlock) -> Block:
     )
     before = block.renamed_from.text if block.renamed_from is not None else None
     return Block(block.name.text, block.title, steps, block.name.place, before)
-
-
-Usual = Callable[[Any], object]
-"""From a record to the value of one of its fields with which the record means what it meant without the field."""
-
-_PLAIN = frozenset({str, int, bool, type(None)})
-
-
-def digest(flow: Flow) -> str:
-    """SHA-256 of all that a caller could notice: titles, places, spelling and order of names do not count."""
-    return hashlib.sha256(normal_text(flow).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def normal_text(value: object) -> str:
-    """:func:`normal` as JSON, names sorted, without making it first."""
-    return _normal_text(value, {})
-
-
-def _normal_text(value: Any, known: dict[int, str]) -> str:
-    """``known``: what was written before, by id; one expression stands in many places."""
-    kind: Any = type(value)
-    if kind is tuple:
-        return f"[{','.join([_normal_text(item, known) for item in value])}]"
-    if (names := _in_text(kind)) is not None:
-        text = known.get(id(value))
-        if text is None:
-            text = f'{{"":"{kind.__name__}"'
-            for name, before, usual in names:
-                part = getattr(value, name)
-                if usual is not None and part == usual(value):
-                    continue
-                text += before + (_quoted(part) if type(part) is str else _normal_text(part, known))
-            known[id(value)] = text = text + "}"
-        return text
-    if kind is MappingProxyType:
-        return f"{{{','.join([f'{_quoted(key)}:{_normal_text(value[key], known)}' for key in sorted(value)])}}}"
-    if kind is KeyPatterns:
-        return f"[{','.join([_quoted(pattern) for pattern in sorted(value.patterns)])}]"
-    if value is True or value is False:
-        return "true" if value else "false"
-    return _quoted(value) if kind is str else json.dumps(normal(value), **_AS_TEXT)
-
-
-_AS_TEXT: Final[Any] = {"sort_keys": True, "ensure_ascii": False, "separators": (",", ":")}
-_quoted: Final = encode_basestring
-
-
-@lru_cache(maxsize=500)
-def _in_text(kind: Any) -> tuple[tuple[str, str, Usual | None], ...] | None:
-    """The fields of :func:`_compared` in order, with what is written before each."""
-    compared = _compared(kind)
-    return None if compared is None else tuple((name, f',"{name}":', usual) for name, usual in sorted(compared))
-
-
-def normal(value: object) -> object:
-    """A flow, or a part of one, without all that no caller could notice: to be compared."""
-    kind: Any = type(value)
-    if kind in _PLAIN:
-        return value
-    if (names := _compared(kind)) is not None:
-        found: dict[str, object] = {"": kind.__name__}
-        for name, usual in names:
-            part = getattr(value, name)
-            if usual is not None and part == usual(value):
-                continue
-            found[name] = part if type(part) in _PLAIN else normal(part)
-        return found
-    if isinstance(value, Mapping):
-        return {str(key): normal(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [normal(item) for item in value]
-    if isinstance(value, KeyPatterns):
-        return sorted(value.patterns)
-    return value if isinstance(value, str | int) else f"{kind.__name__} {value}"
-
-
-@lru_cache(maxsize=500)
-def _compared(kind: type[Any]) -> tuple[tuple[str, Usual | None], ...] | None:
-    """The fields of a dataclass that a caller could notice, and of those that were :func:`added` what they usually are;
-    None for what is none."""
-    if not dataclasses.is_dataclass(kind):
-        return None
-    fields = (one for one in dataclasses.fields(kind) if one.compare)
-    left_out = ("title", "digest", "renamed_from")
-    return tuple((one.name, one.metadata.get("usual")) for one in fields if one.name not in left_out)
 
 
 _EMPTY = frozenset({"str", "int", "bool", "float", "None", "Place", "InputSettings", "KeyPatterns",

@@ -55,7 +55,7 @@ class FlowFile:
 
 def check_file(source: Source, mark: bytes = b"") -> FlowFile:
     """Everything that is wrong with a file, and its flow if nothing is."""
-    found, hidden = leaks(source.root) if source.root is not None else ([], [])
+    found, hidden = leaks(source.root, source.lines) if source.root is not None else ([], [])
     lines = blotted(source.lines, hidden)
     problems = [*(replace(problem, line="") for problem in source.problems), *found]
     draft, flow = read_flow(source), None
@@ -73,7 +73,7 @@ def _checked(draft: Draft, source: Source) -> tuple[WrittenStep, ...]:
     written: tuple[WrittenStep, ...] = ()
     broken = has_errors(source.problems)
     if source.complete:
-        written = tuple(_written(draft))
+        written = written_in(draft)
         check_flow(draft, complete=not broken)
     else:
         draft.problems = source.trusted(draft.problems)
@@ -84,11 +84,12 @@ def _checked(draft: Draft, source: Source) -> tuple[WrittenStep, ...]:
     return written
 
 
-def _written(draft: Draft) -> list[WrittenStep]:
+def written_in(draft: Draft) -> tuple[WrittenStep, ...]:
+    """The steps that could be read."""
     readable = [step for _, step in draft.steps() if step.settings is not None]
     listening = {id(step) for step in readable if listens(step.settings)}
     languages = languages_of_steps(draft) if listening else {}
-    return [
+    steps = [
         WrittenStep(
             step.verb.name,
             step.settings,
@@ -100,3 +101,4 @@ def _written(draft: Draft) -> list[WrittenStep]:
         )
         for step in readable
     ]
+    return tuple(steps)

@@ -41,17 +41,18 @@ _BITS: Final = 4.0
 
 _SIGNS: Final = ("://", "sk_live_", "ghp_", "github_pat_", "glpat-", "AKIA", ".eyJ", "-----BEGIN ", "xox")
 _SIGNS_IN_ANY_CASE: Final = ("bearer", "basic", "key=", "token=", "auth=", "password=", "secret=")
-_DIGITS: Final = re.compile(r"[0-9](?:[ -]?[0-9]){14}")
+_NAMES: Final = ("password", "passwd", "apikey", "api_key", "token", "secret", "x-api-key", "authorization")
+_DIGITS: Final = re.compile(r"[0-9](?:(?:-|\s+)?[0-9]){14}")
 """What one of the patterns above needs to fit."""
 
 
-def leaks(root: Node) -> tuple[list[Problem], list[tuple[Place, int]]]:
-    """What was found, and where what must not be shown stands: its place and length."""
+def leaks(root: Node, lines: Sequence[str]) -> tuple[list[Problem], list[tuple[Place, int]]]:
+    """What was found, and where what must not be shown stands: its place and length. ``lines`` of the file it is in."""
     problems: list[Problem] = []
     hidden: list[tuple[Place, int]] = []
-    words = _words(root)
-    if not _may_leak(words):
+    if not _may_leak(lines):
         return problems, hidden
+    words = _words(root)
     for key, node in words:
         found = _leak(key, node.text)
         if found is not None:
@@ -61,17 +62,19 @@ def leaks(root: Node) -> tuple[list[Problem], list[tuple[Place, int]]]:
     return problems, hidden
 
 
-def _may_leak(words: Sequence[tuple[str, ScalarNode]]) -> bool:
-    """Whether one of the patterns can fit at all. Most files have nothing of the kind, and to ask all their words at
-    once takes a tenth of the time of asking each."""
-    text = "\n".join([node.text for _, node in words])
+def _may_leak(lines: Sequence[str]) -> bool:
+    """Whether one of the patterns can fit at all. Most files have nothing of the kind, and to ask the whole file takes
+    a twentieth of the time of asking each word. A word stands in the file as it is, but for escapes and for a text of
+    several lines, which has one space between them."""
+    text = "\n".join(lines)
     small = text.casefold()
     return (
-        any(sign in text for sign in _SIGNS)
+        "\\" in text
+        or any(sign in text for sign in _SIGNS)
         or any(sign in small for sign in _SIGNS_IN_ANY_CASE)
+        or any(name in small for name in _NAMES)
         or _DIGITS.search(text) is not None
         or any(len(word) >= 24 and _TOKEN.search(word) is not None for word in text.split())
-        or any(_NAMED.fullmatch(key) is not None for key in {key for key, _ in words})
     )
 
 

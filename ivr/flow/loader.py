@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from ivr.collector import at_rest
 from ivr.flow.calls import check_calls, check_circles, with_called
@@ -16,6 +17,7 @@ from ivr.flow.draft import Draft
 from ivr.flow.dsl.nodes import parse_dsl
 from ivr.flow.dsl.remedies import in_dsl
 from ivr.flow.flow_file import FlowFile, WrittenStep, check_file
+from ivr.flow.kept import KeptFlows
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order, with_lines
 from ivr.flow.source import SIZE_LIMIT, Source, parse_source, read_content
@@ -56,14 +58,14 @@ class FlowSet:
         return in_order(with_lines(problems, self.sources))
 
 
-def load_flows(paths: Iterable[Path], before: FlowSet | None = None) -> FlowSet:
+def load_flows(paths: Iterable[Path], before: FlowSet | None = None, kept: KeptFlows | None = None) -> FlowSet:
     """Flows from files and folders (every ``*.yaml`` and ``*.flow`` in them; tests, hidden files and what is no flow
     aside). Never raises for what is in the files.
 
     ``before``: a set loaded earlier; what it knows of a file with the same name and the same bytes is not worked out
-    again.
+    again. Nor is what ``kept`` has of earlier starts.
     """
-    known = {} if before is None else before.files
+    known = _Known({} if before is None else before.files, kept)
     files, problems = flow_files(paths)
     with at_rest():
         return _together([_read_file(file, known) for file in files], problems)
@@ -90,10 +92,14 @@ def flow_files(paths: Iterable[Path]) -> tuple[list[Path], list[Problem]]:
 
 
 def load_sources(
-    texts: Mapping[str, bytes], problems: Iterable[Problem] = (), before: FlowSet | None = None
+    texts: Mapping[str, bytes],
+    problems: Iterable[Problem] = (),
+    before: FlowSet | None = None,
+    kept: KeptFlows | None = None,
 ) -> FlowSet:
-    """Flows from texts that were read already, by the names of their files; ``before`` as for :func:`load_flows`."""
-    known = {} if before is None else before.files
+    """Flows from texts that were read already, by the names of their files; ``before`` and ``kept`` as for
+    :func:`load_flows`."""
+    known = _Known({} if before is None else before.files, kept)
     with at_rest():
         return _together([_known_or_checked(text, file, known) for file, text in texts.items()], list(problems))
 
@@ -103,16 +109,32 @@ def load_text(text: str | bytes, file: str = "flow.yaml") -> FlowSet:
     return _together([check_file(_parse(text, file))], [])
 
 
-def _read_file(path: Path, known: Mapping[str, FlowFile]) -> FlowFile:
+class _Known(NamedTuple):
+    """Files that were checked before."""
+
+    loaded: Mapping[str, FlowFile]
+    """By name."""
+    kept: KeptFlows | None
+
+
+def _read_file(path: Path, known: _Known) -> FlowFile:
     file = shown(path)
     content = read_content(path, file)
     return check_file(content) if isinstance(content, Source) else _known_or_checked(content, file, known)
 
 
-def _known_or_checked(content: bytes, file: str, known: Mapping[str, FlowFile]) -> FlowFile:
+def _known_or_checked(content: bytes, file: str, known: _Known) -> FlowFile:
     mark = hashlib.sha256(content).digest()
-    same = known.get(file)
-    return same if same is not None and same.mark == mark else check_file(_parse(content, file), mark)
+    same = known.loaded.get(file)
+    if same is not None and same.mark == mark:
+        return same
+    kept = None if known.kept is None else known.kept.get(file, mark)
+    if kept is not None:
+        return kept
+    made = check_file(_parse(content, file), mark)
+    if known.kept is not None:
+        known.kept.put(made)
+    return made
 
 
 def _parse(content: bytes | str, file: str) -> Source:

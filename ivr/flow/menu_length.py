@@ -12,6 +12,7 @@ from ivr.flow.model import Prompt, Recording
 from ivr.flow.nodes.questions import Menu
 from ivr.flow.problem import Problem
 from ivr.flow.site_checks import RecordingLookup
+from ivr.flow.ssml import words_of
 from ivr.flow.template import Template
 
 MENU_SECONDS: Final = 20.0
@@ -64,6 +65,7 @@ def _too_long(
 
 def words_in(text: Template) -> float:
     """How many words are said, roughly: a hole counts as one."""
-    fixed = (part for part in text.parts if isinstance(part, str))
+    written = " ".join(part if isinstance(part, str) else "" for part in text.parts)
+    fixed = [words_of(written) if text.ssml else written]
     words = [found for part in fixed for found in _WORDS.finditer(part)]
     return len(text.holes) + sum(_CHARACTER if found["character"] else 1.0 for found in words)

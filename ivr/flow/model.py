@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from ivr.flow.digest import digest
 
 if TYPE_CHECKING:
     from ivr.flow.template import Template
@@ -129,7 +132,7 @@ class Block:
     """What it was called before, for those who compare and count: no other block has this name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Flow:
     name: str
     title: str
@@ -142,5 +145,11 @@ class Flow:
     input: InputSettings
     blocks: Mapping[str, Block]
     place: Place = field(compare=False)
-    digest: str = ""
-    """SHA-256 of the normalised graph, hexadecimal: changes only when a caller could notice."""
+    called_digest: str = field(default="", compare=False)
+    """SHA-256 of the flow with all it calls; empty if it calls none."""
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the normalised graph, hexadecimal: changes only when a caller could notice. Worked out when it
+        is first asked for: a check does without it."""
+        return self.called_digest or digest(self)

@@ -10,6 +10,7 @@ from ivr.flow.listening import wanted_of
 from ivr.flow.loader import FlowSet, WrittenStep
 from ivr.flow.model import Place, Recording
 from ivr.flow.nodes.dialling import Ring, Transfer
+from ivr.flow.nodes.questions import Ask
 from ivr.flow.problem import Problem, did_you_mean
 from ivr.hearing import Wanted
 
@@ -67,8 +68,11 @@ def check_hearing(
                 continue
             found = complaints(wanted)
             if found is None:
-                message = f"this {step.verb} listens in {language}, but the site has no recogniser for it"
-                problems.append(Problem("E151", step.place, message, remedy(language), len(step.verb)))
+                alone = isinstance(step.settings, Ask)
+                besides = "" if alone else ": callers can answer by keys only"
+                message = f"this {step.verb} listens in {language}, but the site has no recogniser for it{besides}"
+                code = "E151" if alone else "W355"
+                problems.append(Problem(code, step.place, message, remedy(language), len(step.verb)))
             else:
                 help = "choose other words, or another recogniser under recognition: of the site file"
                 problems += [Problem("W354", step.place, one, help, len(step.verb)) for one in found]

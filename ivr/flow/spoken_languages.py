@@ -78,7 +78,8 @@ class _Walk:
     ) -> Mapping[str, Sequence[tuple[str, ...]]]:
         """By block, for each of its steps."""
         arrivals: dict[str, Languages] = {}
-        waiting = [(start, self._start), (on_error, self._after_call), (on_hangup, self._after_call)]
+        heads = ((start, self._start), (on_error, self._after_call), (on_hangup, self._after_call))
+        waiting = [(name, languages) for name, languages in heads if name is not None]
         while waiting:
             name, languages = waiting.pop()
             if name in self._blocks and not languages <= arrivals.get(name, _NONE):

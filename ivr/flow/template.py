@@ -11,6 +11,7 @@ from ivr.flow.expression import Expression, parse_expression
 from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean
 from ivr.flow.saying import FORMATS, argument_fault
+from ivr.flow.ssml import Element
 from ivr.flow.values import as_text, within_limit
 
 TEMPLATE_LIMIT: Final = 5_000
@@ -30,6 +31,8 @@ class Hole:
     format: str = "text"
     argument: str = ""
     place: Place = field(default=Place("", 1), compare=False)
+    span: tuple[int, int] = field(default=(0, 0), compare=False)
+    """Where it begins and ends in the text as written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Template:
     text: str = field(compare=False)
     """As written."""
     parts: tuple[str | Hole, ...]
+    ssml: tuple[Element, ...] = field(default=(), compare=False)
+    """The tags of a text to be spoken that is a document in SSML; empty: it is spoken as it stands."""
 
     @property
     def fixed(self) -> str | None:
@@ -82,6 +87,17 @@ def parse_template(text: str, locate: Callable[[int], Place] = _nowhere) -> tupl
     reader = _Reader(text, locate)
     reader.read()
     return Template(text, tuple(reader.parts)), reader.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Further:
+    """Finds the places of a part of a text."""
+
+    locate: Callable[[int], Place]
+    begins: int
+
+    def __call__(self, offset: int) -> Place:
+        return self.locate(self.begins + offset)
 
 
 class _Reader:
@@ -136,14 +152,12 @@ class _Reader:
         if not inside.strip():
             self._problem("E136", start, "nothing stands between the braces", "write a name: {order}", end + 1 - start)
             return end + 1
-        locate = self._locate
-        # Not of self: an expression that leads back to what made it would be freed by nobody but the collector.
-        expression = parse_expression(inside, lambda offset: locate(start + 1 + offset))
+        expression = parse_expression(inside, Further(self._locate, start + 1))
         if isinstance(expression, Problem):
             self.problems.append(expression)
             return end + 1
         format, argument = ("text", "") if colon < 0 else self._format(colon + 1, end)
-        self.parts.append(Hole(expression, format, argument, self._locate(start)))
+        self.parts.append(Hole(expression, format, argument, self._locate(start), (start, end + 1)))
         return end + 1
 
     def _bounds(self, at: int) -> tuple[int, int]:

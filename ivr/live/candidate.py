@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.call import Clip
 from ivr import hearing
+from ivr.flow.kept import KeptFlows
 from ivr.flow.loader import FlowSet, flow_files, load_sources, shown
 from ivr.flow.model import Flow, Place
 from ivr.flow.problem import Problem, has_errors, in_order
@@ -25,6 +26,7 @@ from ivr.run.testing.acting import act
 from ivr.run.testing.loader import ENDING, files_of_tests, load_suite
 from ivr.site import Site, SqlTable, check_site, load_site
 from ivr.site.environment import surroundings_of
+from ivr.speech.checking import VoiceCheck
 from ivr.speech.prompts import PromptItem
 from ivr.speech.recordings import RecordingError, RecordingLibrary, fault
 from ivr.table import Table
@@ -132,6 +134,7 @@ class CandidateMaker:
         """By digest of the flow."""
         self._clips: dict[str, tuple[str, Clip]] = {}
         """Recordings that were converted, by digest of their files."""
+        self._voices = VoiceCheck()
 
     def make(self, wanted: Wanted) -> Candidate:
         """Read and check everything. Never raises for what is in the files."""
@@ -147,8 +150,8 @@ class CandidateMaker:
         files = {name: table for name, table in loaded.site.tables.items() if isinstance(table, Table)}
         site = replace(site, tables={**databases, **files})
         texts, on_disk, author, problems = _read(site, wanted)
-        flow_set = self._flow_set = load_sources(texts, problems, self._flow_set)
-        found = [*loaded.problems, *flow_set.problems, *check_site(site, flow_set, fault)]
+        flow_set = self._flow_set = load_sources(texts, problems, self._flow_set, KeptFlows.within(site.state))
+        found = [*loaded.problems, *flow_set.problems, *check_site(site, flow_set, fault, voices=self._voices)]
         if has_errors(found):
             return Candidate(in_order(found), site, on_disk=on_disk, restart_for=restart_for, author=author)
         needs = {name: self._needs.get(flow.digest) or needs_of(flow) for name, flow in flow_set.flows.items()}
@@ -170,7 +173,7 @@ class CandidateMaker:
             files={name: flow.place.file for name, flow in flow_set.flows.items()},
             texts={file: text.decode("utf-8", "replace") for file, text in texts.items()},
             on_disk=on_disk,
-            spoken=tuple(item for item in sounds if item[0] == "text"),
+            spoken=tuple(item for item in sounds if item[0] in ("text", "ssml")),
             heard=tuple(dict.fromkeys(wanted for one in needs.values() for wanted in one.heard)),
             recordings=recordings,
             clips={digest: clip for digest, clip in clips.items() if digest not in wanted.known_clips},

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 
-from ivr.flow.draft import normal_text
+from ivr.flow.digest import normal_text
 from ivr.flow.model import Block, Flow, Recording, SpokenChoice, Step
 from ivr.flow.template import Template
 

@@ -32,16 +32,17 @@ class Listening:
             by_language.setdefault(one.language, []).append(one)
         file = shown(site.file)
         engines: dict[str, EngineChoice] = {}
-        problems = []
         for language in sorted(by_language):
             engine = choice_for(language, site.recognition)
-            if engine is None:
-                problems.append(f"{file}: flows listen in {language}, and nothing hears it: {remedy(language)}")
-            else:
+            if engine is not None:
                 engines[language] = engine
-        if not problems:
-            missing = await self._hearing.prepare(engines, progress)
-            problems = [f"{file}: recognition: {language}: {why}" for language, why in missing.items()]
+            else:
+                # Where there were no keys either, the checks would have refused the flows.
+                self._tell_once(
+                    f"nothing hears {language}, so that callers can answer by keys only: {remedy(language)}"
+                )
+        missing = await self._hearing.prepare(engines, progress)
+        problems = [f"{file}: recognition: {language}: {why}" for language, why in missing.items()]
         if problems:
             await self.tidy_up()
             return tuple(problems)
@@ -67,9 +68,12 @@ class Listening:
                 log.error("listening in %s: what cannot be heard is not known: %s", language, error)
                 continue
             for complaint in (f"listening in {language}: {one}" for complaints in found for one in complaints):
-                if complaint not in self._told:
-                    self._told.add(complaint)
-                    log.warning(complaint)
+                self._tell_once(complaint)
+
+    def _tell_once(self, complaint: str) -> None:
+        if complaint not in self._told:
+            self._told.add(complaint)
+            log.warning(complaint)
 
     def listen(self, wanted: Wanted, tell: Callable[[EarEvent], None]) -> Ear:
         """As :class:`ivr.hearing.Ears` has it."""

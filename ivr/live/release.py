@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.call import Clip
-from ivr.flow.draft import normal
+from ivr.flow.digest import normal
 from ivr.flow.model import Flow
 from ivr.flow.nodes.dialling import Ring
 from ivr.flow.nodes.opening import Hours

@@ -12,6 +12,8 @@ from ivr.flow.kinds import NAME
 from ivr.flow.loader import FlowSet
 from ivr.flow.model import Place, Recording
 from ivr.flow.nodes.speaking import Music
+from ivr.flow.ssml import words_of
+from ivr.prompts.numbers import numbered
 from ivr.run.preparation import sounds_in
 from ivr.site import Site
 
@@ -29,7 +31,7 @@ class Prompt:
     """Of the recording; of a text, the one its recording could have."""
     language: str
     text: str = ""
-    """What is spoken, as written in the flow; empty for a recording."""
+    """What is spoken, as written in the flow but without tags; empty for a recording."""
     places: tuple[Place, ...] = ()
     """Where flows name it, in order."""
     music: bool = False
@@ -40,6 +42,8 @@ class Prompt:
     """What is played; None for a text, and for a recording that is missing."""
     wanted: Path = field(default=Path())
     """Where its recording belongs."""
+    number: int | None = None
+    """What is entered at a telephone to record it; None for a text."""
 
     @property
     def missing(self) -> bool:
@@ -60,12 +64,17 @@ def prompts_of(site: Site, flow_set: FlowSet) -> list[Prompt]:
                     elif not sound.text.strip():
                         continue
                     else:
-                        one = Prompt("text", "", "", sound.text, has_values=sound.fixed is None)
-                        blocks.setdefault(sound.text, f"{draft.name.text}_{block.name.text}")
+                        words = words_of(sound.text) if sound.ssml else sound.text
+                        one = Prompt("text", "", "", words, has_values=sound.fixed is None)
+                        blocks.setdefault(words, f"{draft.name.text}_{block.name.text}")
                     for language in draft.languages or ("en",):
                         _add(found, replace(one, language=language, places=(place or step.place,)))
     names = _names(blocks, {one.name for one in found.values() if one.kind == "recording"})
-    prompts = [_at_home(site, replace(one, name=one.name or names[one.text])) for one in found.values()]
+    numbers = numbered((one.language, one.name) for one in found.values() if one.kind == "recording")
+    prompts = [
+        _at_home(site, replace(one, name=one.name or names[one.text], number=numbers.get((one.language, one.name))))
+        for one in found.values()
+    ]
     return sorted(prompts, key=lambda one: (one.kind, one.places[0] if one.kind == "text" else one.name, one.language))
 
 

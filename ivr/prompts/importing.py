@@ -23,7 +23,7 @@ from ivr.speech.level import LINE_RATE, NoSound
 from ivr.speech.mastering import Mastered, mastered
 from ivr.speech.recordings import RecordingError, read_sound
 
-__all__ = ["ALL", "ImportFault", "Order", "audio_in", "import_one", "orders_for"]
+__all__ = ["ALL", "ImportFault", "Order", "audio_in", "import_one", "orders_for", "store"]
 
 ALL: Final = "all"
 """In place of a language: the recording serves every one that has none of its own."""
@@ -115,12 +115,17 @@ def import_one(order: Order, replaced: Path) -> Mastered:
         raise ImportFault(f"{order.source}: there is nothing to hear in it: {help}") from None
     except RecordingError as error:
         raise ImportFault(f"{error}: {_remedy(order.source, str(error))}") from None
+    store(order, made, replaced)
+    return made
+
+
+def store(order: Order, made: Mastered, replaced: Path) -> None:
+    """Put a recording in its place as :func:`import_one` does. Raises ImportFault."""
     try:
         _put(order, made, replaced)
     except OSError as error:
         place = shown(Path(error.filename or order.target))
         raise ImportFault(f"{order.source}: {place} cannot be written ({error.strerror or error})") from None
-    return made
 
 
 def _remedy(file: Path, error: str) -> str:

@@ -15,7 +15,8 @@ from ivr.prompts.catalogue import Prompt
 
 __all__ = ["SheetFault", "as_csv", "as_html", "cell", "texts_in"]
 
-COLUMNS: Final = ("name", "language", "text", "file", "note", "used")
+COLUMNS: Final = ("name", "language", "text", "number", "file", "note", "used")
+"""``number`` is what is entered at a telephone to record it."""
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 """What makes spreadsheets take a text for a formula, or for a command."""
@@ -100,7 +101,8 @@ def _rows(prompts: Iterable[Prompt], texts: Mapping[tuple[str, str], str]) -> It
     for one in prompts:
         used = " ".join(f"{place.file}:{place.line}" for place in one.places)
         text = one.text or texts.get((one.name, one.language), "")
-        yield one.name, one.language, text, shown(one.wanted), _note(one, text), used
+        number = "" if one.number is None else str(one.number)
+        yield one.name, one.language, text, number, shown(one.wanted), _note(one, text), used
 
 
 def _note(one: Prompt, text: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Engine, select
 from ivr.records import model
 from ivr.reports.cells import Cell, Records
 from ivr.reports.definition import TIMES, By, Column, Number, Report, Settings, Sums
+from ivr.reports.dialect import asking
 from ivr.reports.facts import Facts
 from ivr.reports.occupancy import Busy, calls_at, occupancy
 from ivr.reports.span import BUCKETINGS, DAY_MS, SLOT_MS, Span, buckets
@@ -73,7 +74,7 @@ def answer(
     keys = tuple(dict.fromkeys(keys))
     seen = span.until(records.now)
     if report.facts is None:
-        found, total = _lines(records, seen, keys, where, span), None
+        found, total = _lines(records, seen, keys, where), None
     else:
         found, total = _sums(report.facts, records, seen, keys, where)
     if cut not in TIMES and report.sorted_by is not None:
@@ -171,12 +172,11 @@ def _sums(
                 found[row] = _empty(facts)
             found[row].add(cell)
             total.add(cell)
-    ordered = found.items() if not places else sorted(found.items(), key=lambda one: (_order(one[0][0]), one[0][1]))
-    return {time + key: _named(facts, cell) for (time, key), cell in ordered}, _named(facts, total)
-
-
-def _order(labels: tuple[str, ...]) -> tuple[Any, ...]:
-    return tuple(WEEKDAYS.index(label) if label in WEEKDAYS else label for label in labels)
+    if places:
+        # Not by their labels: of the hour that comes twice, the later one sorts before the earlier one.
+        rank = {label: number for number, label in enumerate(dict.fromkeys(of_slot.values()))}
+        found = dict(sorted(found.items(), key=lambda one: (rank[one[0][0]], one[0][1])))
+    return {time + key: _named(facts, cell) for (time, key), cell in found.items()}, _named(facts, total)
 
 
 def _by_weekday(of_slot: Mapping[int, tuple[str, ...]]) -> list[tuple[int, tuple[str, ...]]]:
@@ -191,9 +191,7 @@ def _named(facts: Facts, cell: Cell) -> Sums:
     return Sums(dict(zip(facts.measures, cell.sums, strict=True)), dict(zip(facts.spreads, cell.spreads, strict=True)))
 
 
-def _lines(
-    records: Records, span: Span, keys: tuple[str, ...], where: Where, whole: Span
-) -> dict[tuple[str, ...], Sums]:
+def _lines(records: Records, span: Span, keys: tuple[str, ...], where: Where) -> dict[tuple[str, ...], Sums]:
     _checked(where, (*TIMES, "line"))
     times = _Times(span, [name for name in TIMES if name in keys or name in where])
     lengths: dict[tuple[str, ...], int] = defaultdict(int)
@@ -212,7 +210,7 @@ def _lines(
         found[key] = found[key].joined(busy)
     return {
         key: Sums({"peak": one.peak, "peak_at": one.peak_at, "busy_ms": one.busy_ms, "span_ms": lengths[key[:-1]]})
-        for key, one in sorted(found.items(), key=lambda one: (one[0][-1], one[0]))
+        for key, one in found.items()
     }
 
 
@@ -273,7 +271,7 @@ def calls_behind(
     )
     slots = set(fitting)
     found: dict[str, int] = {}
-    with records.engine.connect() as connection:
+    with asking(records.engine) as connection:
         for call_id, arrived_at, *raw in connection.execute(question):
             read = dict(zip(facts.readers, raw, strict=True))
             if arrived_at - arrived_at % SLOT_MS in slots and all(
@@ -297,7 +295,7 @@ def _calls_of_line(report: Report, records: Records, span: Span, where: Where, m
     """Those that were on a line at its peak."""
     if "line" not in where:
         raise ReportError("say which line: --where 'line=all calls'")
-    sums = _lines(records, span.until(records.now), ("line",), where, span)
+    sums = _lines(records, span.until(records.now), ("line",), where)
     if not sums:
         return []
     (peak,) = sums.values()

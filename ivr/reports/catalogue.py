@@ -243,7 +243,8 @@ _CALLS: Final = (
     Report(
         "outcomes",
         "What became of calls",
-        "answered, abandoned, unanswered, contained, dropped, ended, failed",
+        "who talked to somebody (answered), gave up (abandoned), found nobody (unanswered), was done in the menu "
+        "(contained), hung up there (dropped)",
         (_OUTCOMES, f"{_ARRIVED} {_OVER}"),
         FACTS["calls"],
         (

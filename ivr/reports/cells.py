@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Engine, Select, case, func, select
 
 from ivr.records import model
+from ivr.reports.dialect import asking
 from ivr.reports.facts import FACTS, Facts
 from ivr.reports.shelf import Shelf, shape_of
 from ivr.reports.span import DAY_MS, SLOT_MS, Span
@@ -66,7 +67,7 @@ class Records:
             (slot, tuple([key[place] for place in places]), cell) for slot, key, cell in self._by_day(facts, kept, span)
         )
 
-    def first(self, begins: int) -> int | None:
+    def first_arrival(self, begins: int) -> int | None:
         """When the first call since then arrived."""
         arrived = model.Call.__table__.c.arrived_at
         with self.engine.connect() as connection:
@@ -122,7 +123,7 @@ class Records:
         cells: dict[tuple[int, Key], Cell] = {}
         first, spreads = 1 + len(group), len(facts.spreads)
         readers = [(place, facts.readers[name]) for place, name in enumerate(group) if name in facts.readers]
-        with self.engine.connect() as connection:
+        with asking(self.engine) as connection:
             for row in connection.execute(question(facts, group, begins, ends)):
                 key = tuple(row[1:first])
                 for place, read in readers:

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_, select
 
 from ivr.records import model
 from ivr.reports.cells import Records
+from ivr.reports.dialect import asking
 from ivr.reports.shelf import shape_of
 from ivr.reports.span import DAY_MS, SLOT_MS, Span
 
@@ -116,7 +117,7 @@ def _question(begins: int, ends: int) -> Any:
 
 def _measured(records: Records, begins: int, ends: int) -> Iterator[tuple[int, str, Busy]]:
     intervals: list[Interval] = []
-    with records.engine.connect() as connection:
+    with asking(records.engine) as connection:
         for line, since, until in connection.execute(_question(begins, ends)):
             until = records.now if until is None else until
             intervals.append((line, since, until))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gateway.call import DropReason, LegOutcome, Target
+from ivr.flow.ssml import words_of
 from ivr.hearing import Wanted
 from ivr.run.requests import Asked
 
@@ -35,8 +36,13 @@ class PlayText:
 
     text: str
     language: str
-    voice: str | None = None
-    """A name the speech engine knows, None for the language's usual voice."""
+    ssml: bool = False
+    """The text is a document in SSML."""
+
+    @property
+    def words(self) -> str:
+        """What is said, without what says how."""
+        return words_of(self.text) if self.ssml else self.text
 
 
 PlayItem = PlayRecording | PlayText

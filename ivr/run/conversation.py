@@ -15,6 +15,7 @@ from typing import Literal
 from ivr.country import country_of
 from ivr.flow.model import Flow, Prompt, Recording
 from ivr.flow.saying import worded
+from ivr.flow.ssml import escaped
 from ivr.flow.template import Template
 from ivr.flow.values import as_number, as_text
 from ivr.hearing import Hypothesis, Recognition, Wanted
@@ -320,7 +321,7 @@ class Conversation:
         return [
             PlayRecording(prompt.name, self.language)
             if isinstance(prompt, Recording)
-            else PlayText(self.words(prompt.text), self.language)
+            else PlayText(self.words(prompt.text), self.language, ssml=bool(prompt.text.ssml))
             for prompt in prompts
         ]
 
@@ -329,10 +330,11 @@ class Conversation:
         if template.fixed is not None:
             return template.fixed
         scope = self.scope()
+        spelt = escaped if template.ssml else str
         return "".join(
             part
             if isinstance(part, str)
-            else worded(part.expression.evaluate(scope), part.format, part.argument, self.language)
+            else spelt(worded(part.expression.evaluate(scope), part.format, part.argument, self.language))
             for part in template.parts
         )
 

@@ -36,6 +36,8 @@ class Environment:
     """What ``limit`` counts, across calls."""
     country: str = ""
     """Whose numbers need no country code to be known; empty if nobody's."""
+    hears: Callable[[str], bool] = lambda _: True
+    """Whether there is a recogniser for a language."""
     random: Callable[[], float] = random.random
     """From 0 to below 1."""
     shuffled: Callable[[Sequence[Target]], Sequence[Target]] = _shuffled

@@ -17,6 +17,8 @@ class PlayFailed:
     reason: str
     leg_id: str | None = None
     """Who should have heard it, as in ``PlayEnded``."""
+    heard_ms: int = 0
+    """What was heard of it before that was known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,9 +276,9 @@ class FlowRun:
                 self._take_key(event)
             case PlayEnded(leg_id=None):
                 self._take_play_ended(event)
-            case PlayFailed(play_id=play_id, reason=reason, leg_id=None):
+            case PlayFailed(play_id=play_id, reason=reason, leg_id=None, heard_ms=heard_ms):
                 ours = play_id == self._talk.playing
-                self._talk.play_over(play_id, 0)
+                self._talk.play_over(play_id, heard_ms)
                 if ours:
                     self._walk(self._failed(reason, "missing"))
             case CallerLeft():

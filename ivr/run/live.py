@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, assert_never
 
 from gateway.call import (
@@ -35,6 +35,7 @@ from gateway.call import (
     PlayEnded,
     Target,
 )
+from ivr.flow.model import Place, Step
 from ivr.hearing import Ear, EarEvent, Ears, NotHeard, Recognition, SpeechBegan
 from ivr.records.events import EventType, RecordEvent
 from ivr.records.words import CallMode
@@ -70,7 +71,6 @@ from ivr.run.actions import (
     Whisper,
 )
 from ivr.run.events import Event, HearingFailed, PlayFailed, RequestDone, SpeechHeard, SpeechStarted
-from ivr.run.flow_run import FlowRun
 from ivr.run.quality import mean_opinion_score
 from ivr.run.requests import Asked, NoReply, Reply
 from ivr.run.view import CallState, CallView
@@ -87,8 +87,32 @@ class Sounds(Protocol):
     def ready(self, item: PlayItem) -> Clip | None:
         """What can be played at once, None if it must be made first. Raises LookupError if it cannot be made."""
 
-    async def make(self, item: PlayItem) -> Clip:
-        """Make it; raises an exception whose words an operator understands if that is impossible."""
+    def make(self, item: PlayItem) -> AsyncIterator[Clip]:
+        """Make it: the clips that are played for it one after the other, as they are ready. Raises an exception whose
+        words an operator understands if that is impossible."""
+
+
+class Run(Protocol):
+    """What decides: a flow being done, or what stands for one. Sans-I/O; see :class:`ivr.run.flow_run.FlowRun`."""
+
+    @property
+    def answered(self) -> bool: ...
+    @property
+    def language(self) -> str: ...
+    @property
+    def block(self) -> str: ...
+    @property
+    def last_block(self) -> str: ...
+    @property
+    def step(self) -> Step | None: ...
+    @property
+    def place(self) -> Place: ...
+    @property
+    def step_began(self) -> float: ...
+    def start(self, now: float) -> Sequence[Action]: ...
+    def handle(self, event: Event, now: float) -> Sequence[Action]: ...
+    def next_timer(self) -> float | None: ...
+    def handle_timer(self, now: float) -> Sequence[Action]: ...
 
 
 class Outside(Protocol):
@@ -113,7 +137,7 @@ class LiveCall:
     def __init__(
         self,
         call: Call,
-        run: FlowRun,
+        run: Run,
         *,
         flow: str,
         flow_version: str,
@@ -144,6 +168,10 @@ class LiveCall:
         """What is being made for the parties of these legs."""
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._play_id: int | None = None
+        self._growing = False
+        """The play is heard already, and the rest of it is being made."""
+        self._broken_off: dict[int, str] = {}
+        """Plays whose rest cannot be made, and why, until they have stopped."""
         self._stopped: int | None = None
         """The play that the flow has stopped last; None: none since the caller began to speak."""
         self._listen: Listen | None = None
@@ -199,7 +227,14 @@ class LiveCall:
             self._finish(event)
         else:
             if isinstance(event, PlayEnded) and event.play_id == self._play_id:
+                # Over before the rest was made: it is not wanted any more.
+                self._cancel_making()
                 self._play_id = None
+            if isinstance(event, PlayEnded) and event.play_id in self._broken_off:
+                reason = self._broken_off.pop(event.play_id)
+                failed = PlayFailed(event.play_id, reason, heard_ms=event.heard_ms)
+                self._do(lambda: self._run.handle(failed, self._loop.time()))
+                return
             self._take(event)
 
     def _take(self, event: CallEvent) -> None:
@@ -355,15 +390,26 @@ class LiveCall:
         except LookupError as error:
             self._loop.call_soon(self._play_failed, action.play_id, str(error))
             return
-        ready = [clip for clip in clips if clip is not None]
+        ready: list[Clip] = []
+        for clip in clips:
+            if clip is None:
+                break
+            ready.append(clip)
         if len(ready) == len(clips):
             self.call.play(action.play_id, ready, loop=action.loop)
-        else:
-            self._making = self._loop.create_task(self._make_and_play(action))
+            return
+        if ready and not action.loop:
+            self._grow(action.play_id, ready)
+        self._making = self._loop.create_task(self._make_and_play(action, ready))
 
-    async def _make_and_play(self, action: Play) -> None:
+    async def _make_and_play(self, action: Play, clips: list[Clip]) -> None:
+        """``clips`` are those that lead and are ready."""
         try:
-            clips = [self._sounds.ready(item) or await self._sounds.make(item) for item in action.items]
+            async for clip in self._made(action.items[len(clips) :]):
+                if action.loop:
+                    clips.append(clip)
+                elif self._play_id == action.play_id:
+                    self._do(lambda clip=clip: self._grow(action.play_id, [clip]))  # type: ignore[misc]
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -372,16 +418,47 @@ class LiveCall:
             return
         if self._play_id == action.play_id:
             self._making = None
-            self._do(lambda: self._start_playing(action, clips))
+            self._do(lambda: self._whole(action, clips))
 
-    def _start_playing(self, action: Play, clips: Sequence[Clip]) -> tuple[Action, ...]:
-        self.call.play(action.play_id, clips, loop=action.loop)
+    async def _made(self, items: Sequence[PlayItem]) -> AsyncIterator[Clip]:
+        for item in items:
+            ready = self._sounds.ready(item)
+            if ready is not None:
+                yield ready
+                continue
+            async for clip in self._sounds.make(item):
+                yield clip
+
+    def _grow(self, play_id: int, clips: Sequence[Clip]) -> tuple[Action, ...]:
+        """Begin the play, or let these clips follow the others of it."""
+        if self._growing:
+            self.call.extend_play(play_id, clips, more=True)
+        else:
+            self._growing = True
+            self.call.play(play_id, clips, more=True)
+        return ()
+
+    def _whole(self, action: Play, clips: Sequence[Clip]) -> tuple[Action, ...]:
+        """Nothing follows; ``clips`` are all there are of a play that has not begun."""
+        if self._growing:
+            self._growing = False
+            self.call.extend_play(action.play_id, (), more=False)
+        else:
+            self.call.play(action.play_id, clips, loop=action.loop)
         return ()
 
     def _play_failed(self, play_id: int, reason: str) -> None:
-        if self._play_id == play_id and not self._over:
-            self._play_id = None
-            self._do(lambda: self._run.handle(PlayFailed(play_id, reason), self._loop.time()))
+        if self._play_id != play_id or self._over:
+            return
+        self._making = None
+        if self._growing:
+            # Half of a text is no text: the flow learns of it once the rest is silent.
+            self._growing = False
+            self._broken_off[play_id] = reason
+            self.call.stop_playing()
+            return
+        self._play_id = None
+        self._do(lambda: self._run.handle(PlayFailed(play_id, reason), self._loop.time()))
 
     def _whisper(self, whisper: Whisper) -> None:
         self._stop_whispering(whisper.leg_id)
@@ -398,7 +475,7 @@ class LiveCall:
 
     async def _make_and_whisper(self, whisper: Whisper) -> None:
         try:
-            clips = [self._sounds.ready(item) or await self._sounds.make(item) for item in whisper.items]
+            clips = [clip async for clip in self._made(whisper.items)]
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -421,17 +498,18 @@ class LiveCall:
 
     def _stop_playing(self) -> None:
         self._stopped = self._play_id
-        if self._making is None:
-            self.call.stop_playing()
-            return
+        unheard = self._making is not None and not self._growing
         self._cancel_making()
-        if self._play_id is not None:
+        if not unheard:
+            self.call.stop_playing()
+        elif self._play_id is not None:
             self._loop.call_soon(self.call_event, PlayEnded(self._play_id, 0, False))
 
     def _cancel_making(self) -> None:
         if self._making is not None:
             self._making.cancel()
             self._making = None
+        self._growing = False
 
     def _begin_listening(self, action: Listen) -> None:
         self._stop_listening()

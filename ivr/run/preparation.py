@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ivr.flow.draft import parts_of
 from ivr.flow.expression import Expression
 from ivr.flow.model import Flow, Place, Recording, Speech
 from ivr.flow.nodes.speaking import Say
 from ivr.flow.template import Template
-from ivr.speech.prompts import PromptItem
+
+if TYPE_CHECKING:
+    from ivr.speech.prompts import PromptItem
 
 
 def sounds_of(flows: Iterable[Flow]) -> list[PromptItem]:
@@ -24,7 +26,7 @@ def sounds_of(flows: Iterable[Flow]) -> list[PromptItem]:
                         if isinstance(sound, Recording):
                             found["recording", sound.name, language] = None
                         elif (text := sound.fixed) is not None:
-                            found["text", text, language] = None
+                            found["ssml" if sound.ssml else "text", text, language] = None
     return list(found)
 
 

@@ -745,4 +745,4 @@ def heard_in(record: StepRecord) -> str:
 
 
 def _name(item: PlayItem) -> str:
-    return item.text if isinstance(item, PlayText) else item.name
+    return item.words if isinstance(item, PlayText) else item.name

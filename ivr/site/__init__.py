@@ -14,9 +14,9 @@ from ivr.site.model import (
     SipSettings,
     Site,
     SqlTable,
+    Studio,
     Transport,
     Trunk,
-    Voice,
     Webhook,
 )
 from ivr.site.numbers import Direct, NumberRule
@@ -41,9 +41,9 @@ __all__ = [
     "Site",
     "SiteLoaded",
     "SqlTable",
+    "Studio",
     "Transport",
     "Trunk",
-    "Voice",
     "Way",
     "Webhook",
     "check_site",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ivr.flow.loader import FlowSet, shown
 from ivr.flow.menu_length import check_menus
@@ -15,7 +16,12 @@ from ivr.flow.site_checks import check_hearing, check_prompts, check_targets
 from ivr.hearing import Wanted
 from ivr.plugin import installed
 from ivr.site.model import Site
+from ivr.site.voices import check_texts, check_voices
 from ivr.speech.recognition.choice import choice_for, remedy
+
+if TYPE_CHECKING:
+    # It loads speech engines, which most commands do without.
+    from ivr.speech.checking import VoiceCheck
 
 
 def check_site(
@@ -25,16 +31,20 @@ def check_site(
     length: Callable[[Path], float | None] = lambda _: None,
     doubt: Callable[[Path], tuple[str, str] | None] = lambda _: None,
     complaints: Callable[[Wanted], Sequence[str]] = lambda _: (),
+    voices: VoiceCheck | None = None,
 ) -> tuple[Problem, ...]:
     """What is wrong between the site and its flows; what is wrong within each is known from loading them.
 
     ``fault`` tells why a recording cannot be played, None if it can; ``length`` the seconds of a recording, None if
     they cannot be told; ``doubt`` what callers may not like in one, and the remedy; ``complaints`` what the recogniser
-    of a language cannot hear.
+    of a language cannot hear; ``voices`` tries who speaks.
     """
     # One recording is named in many places, and each answer takes a look at the disk.
     recording, fault, length, doubt = cache(site.recording), cache(fault), cache(length), cache(doubt)
     lines = {shown(site.file): site.lines}
+    spoken: tuple[Problem, ...] = ()
+    if voices is not None:
+        spoken = (*with_lines(check_voices(site, voices), lines), *check_texts(site, flow_set, voices))
     own = with_lines([*_numbers(site, flow_set), *_guests(site), *_groups(site), *_trunks(site)], lines)
     unreached = flow_set.with_lines(_unreached(site, flow_set))
     targets = check_targets(
@@ -53,7 +63,7 @@ def check_site(
         return None if choice_for(wanted.language, site.recognition) is None else complaints(wanted)
 
     hearing = check_hearing(flow_set, cannot_hear, remedy)
-    return in_order([*own, *unreached, *targets, *prompts, *menus, *outside, *hearing])
+    return in_order([*own, *spoken, *unreached, *targets, *prompts, *menus, *outside, *hearing])
 
 
 def outdoors_of(site: Site) -> Outdoors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from gateway.call import Target
 from ivr.calendar.closings import ClosingFile, Closings
@@ -13,6 +14,7 @@ from ivr.run.hunt import Member, RingStep
 from ivr.run.testing.kinds import Surroundings
 from ivr.site.model import Site
 from ivr.site.numbers import Direct
+from ivr.speech.recognition.choice import choice_for
 from ivr.table import Table
 
 
@@ -29,6 +31,7 @@ def environment_of(
         closings or ClosingFile(site.state),
         counts or RecentTimes(),
         site.country,
+        hears=cache(lambda language: choice_for(language, site.recognition) is not None),
     )
 
 

@@ -56,7 +56,6 @@ from ivr.site.model import (
     TlsSettings,
     Transport,
     Trunk,
-    Voice,
 )
 from ivr.site.monitoring import MonitoringPart
 from ivr.site.numbers import Callers, Direct, NumberRule, ambiguous
@@ -66,7 +65,9 @@ from ivr.site.reports import MailPart, ReportPart, read_job, read_mail
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.secrets import read_secrets
 from ivr.site.storage import SPOOL_DEFAULT, RetentionPart, Size, read_retention
+from ivr.site.studio import StudioPart, read_studio
 from ivr.site.tls import TlsPart, read_tls
+from ivr.speech.voice import Voice
 
 PORTS_PER_PARTY: Final = 2
 """One for audio and one for its reports."""
@@ -74,6 +75,8 @@ PORTS_PER_CALL: Final = 2 * PORTS_PER_PARTY
 """Caller and seat."""
 
 _LATER: Final = ("queues", "mailboxes", "console")
+
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 
 _PASSWORD: Final = re.compile(r"(pass?w\w*:\s*)('[^']*'|\"[^\"]*\"|[^\s,}]+)")
 """A password even where the file is too broken to tell."""
@@ -135,12 +138,30 @@ class _Media:
     timeout: float = setting(
         Duration(1, 3600), "silence on the network after which a party is lost", default=MediaSettings().timeout
     )
+    greeting_wait: float = setting(
+        Duration(0, 5),
+        "how long what is played first after the answer waits for the caller's first packet, so that its first word is "
+        "not cut; 0s: not at all",
+        default=MediaSettings().greeting_wait,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Voice:
-    voice: str | None = setting(Text("the name of a voice", 60), "a voice of the speech engine", default=None)
-    rate: int = setting(Whole(80, 450), "words a minute", default=Voice().rate)
+    engine: str = setting(
+        Text("the name of a speech engine", 200),
+        "who speaks: espeak, piper, or one that was added",
+        default=Voice().engine,
+    )
+    voice: str | None = setting(
+        Text("the name of a voice", 1000),
+        "espeak: en-us, or with a variant en-us+f3; piper: the path of a voice's .onnx file or of its folder; unset, "
+        "the usual one of espeak for the language",
+        default=None,
+    )
+    rate: int = setting(Whole(80, 450), "words a minute; 150 is as a voice of piper was made", default=Voice().rate)
+    pitch: int = setting(Whole(0, 99), "how high it speaks; not for piper", default=Voice().pitch)
+    volume: int = setting(Whole(1, 100), "percent of the usual level", default=100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +247,7 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "speech.voices.LANGUAGE": _Voice,
         "recognition.LANGUAGE": RecognitionPart,
         "monitoring": MonitoringPart,
+        "studio": StudioPart,
         "secrets": ("a path", "", "the file with the passwords that secret:NAME stands for; mode 0600"),
         "limits": _Limits,
         "calendars.NAME": CalendarSettings,
@@ -313,6 +335,7 @@ class _Loading:
         rtc, clients = clients_reading.settings(), self._each("clients", clients_reading.client)
         clients_reading.together(rtc, clients, numbers, seats, trunks)
         outside = OutsideReading(self._root, self._folder, self._reader)
+        voices, voice_places = self._voices()
         reports = self._each("reports", lambda key, node: read_job(key, node, self._reader))
         smtp_node = self._root.get("smtp")
         smtp = None if smtp_node is None else read_mail(smtp_node, self._reader)
@@ -322,14 +345,20 @@ class _Loading:
             sip=SipSettings(sip.listen, sip.domain, sip.srtp_without_tls),
             tls=tls,
             media=MediaSettings(
-                media.address, media.advertise, media.ports, media.port_rest, media.port_rest_least, media.timeout
+                media.address,
+                media.advertise,
+                media.ports,
+                media.port_rest,
+                media.port_rest_least,
+                media.timeout,
+                media.greeting_wait,
             ),
             flows=self._flows(),
             prompts=self._path_of("prompts", "prompts"),
             records=self._records(),
             spool=self._spool(),
             retention=self._retention(),
-            voices=MappingProxyType(self._voices()),
+            voices=voices,
             recognition=MappingProxyType(
                 self._each("recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader))
             ),
@@ -352,6 +381,8 @@ class _Loading:
             smtp=smtp,
             reload=self._reload(),
             lines=self._lines(),
+            voice_places=voice_places,
+            studio=read_studio(self._root, numbers, self._reader),
         )
 
     def _unknown_names(self) -> None:
@@ -464,24 +495,31 @@ class _Loading:
         part = None if node is None else read_record(TlsPart, node, self._reader, "tls")
         return TlsSettings() if node is None or part is None else read_tls(part, node, self._folder, self._reader)
 
-    def _voices(self) -> dict[str, Voice]:
+    def _voices(self) -> tuple[Mapping[str, Voice], Mapping[str, Place]]:
+        """By language, and where each stands."""
         node = self._root.get("speech")
         if node is None:
-            return {}
+            return MappingProxyType({}), MappingProxyType({})
         voices = node.get("voices") if isinstance(node, MappingNode) else None
         if not isinstance(node, MappingNode) or not isinstance(voices, MappingNode) or len(node.entries) != 1:
             self._reader.problem(
                 "E013", node, "speech has voices, one per language", "write speech: {voices: {en: {rate: 150}}}"
             )
-            return {}
+            return MappingProxyType({}), MappingProxyType({})
         found = {}
         for key, value in voices.entries:
+            if not _LANGUAGE.fullmatch(key.text):
+                message = f"'{key.text[:40]}' is not a language"
+                self._reader.problem("E024", key, message, "write en, zh, pt-br, …: as in languages: of the flows")
             if isinstance(value, ScalarNode):
                 value = MappingNode(((ScalarNode("voice", key.place), value),), key.place)
             voice = read_record(_Voice, value, self._reader, f"voice '{key.text[:40]}'")
             if voice is not None:
-                found[key.text] = Voice(voice.voice, voice.rate)
-        return found
+                name = voice.voice or ""
+                if name and voice.engine == "piper":
+                    name = str(self._folder / name)
+                found[key.text] = Voice(voice.engine, name, voice.rate, voice.volume / 100, voice.pitch)
+        return MappingProxyType(found), MappingProxyType({key.text: key.place for key, _ in voices.entries})
 
     def _file(self, node: Node) -> Path | None:
         text = Text("a path", 1000).read(node, self._reader)

@@ -17,6 +17,7 @@ from ivr.site.numbers import NumberRule, most_exact
 from ivr.site.reach import Reach
 from ivr.site.rtc_model import Client, RtcSettings
 from ivr.speech.recognition.choice import EngineChoice
+from ivr.speech.voice import Voice, wanted_voice
 from ivr.table import Table
 
 Transport = Literal["udp", "tcp", "tls"]
@@ -79,14 +80,16 @@ class MediaSettings:
     """How long when calls come faster than the ports can rest; None: as long as ever."""
     timeout: float = 60.0
     """A party that was heard and then is not for so long is taken for lost."""
+    greeting_wait: float = 0.5
+    """What is played first after an answer waits so long for the party to be heard."""
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
-    voice: str | None = None
-    """Name of a voice of the speech engine; None: its own choice for the language."""
-    rate: int = 150
-    """Words a minute."""
+class Studio:
+    """Where seats record prompts by telephone."""
+
+    rule: NumberRule
+    pin: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +217,7 @@ class Site:
     records: str = field(repr=False)
     """Database URL."""
     voices: Mapping[str, Voice]
-    """By language; a language without an entry gets ``Voice()``."""
+    """By language code; each may leave its name open."""
     numbers: tuple[NumberRule, ...]
     seats: Mapping[str, Seat]
     groups: Mapping[str, Group]
@@ -247,6 +250,10 @@ class Site:
     """How long records are kept."""
     reload: Literal["auto", "manual"] = "auto"
     """Whether saved files go live by themselves."""
+    studio: Studio | None = None
+    """Where recordings are made by telephone; None: nowhere."""
+    voice_places: Mapping[str, Place] = field(default_factory=dict, compare=False)
+    """Where each of ``voices`` stands."""
     lines: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """The file's lines with passwords blotted out, for printing problems."""
 
@@ -255,7 +262,8 @@ class Site:
         """Every number there is: those of ``numbers``, of clients, and of the accounts that clients may call."""
         own = (client.rule for client in self.clients.values() if client.number is not None)
         accounts = () if self.rtc is None else self.rtc.account_rules
-        return (*self.numbers, *(rule for rule in own if rule is not None), *accounts)
+        studio = () if self.studio is None else (self.studio.rule,)
+        return (*self.numbers, *studio, *(rule for rule in own if rule is not None), *accounts)
 
     def route(self, did: str) -> NumberRule | None:
         """The rule for a dialled number: the most exact one that fits it, None if none does."""
@@ -279,7 +287,7 @@ class Site:
         return self.file.resolve().parent / "var"
 
     def voice(self, language: str) -> Voice:
-        return self.voices.get(language, Voice())
+        return wanted_voice(language, self.voices)
 
     def recording(self, language: str, name: str) -> Path | None:
         """The sound file of a prompt: the language's own, else the one for all languages, else None."""

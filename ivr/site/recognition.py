@@ -44,7 +44,7 @@ def read_recognition(key: ScalarNode, node: Node, folder: Path, reader: Reader) 
     model = None if read.model is None else folder / read.model
     choice = EngineChoice(read.engine, model)
     if model is not None:
-        fault = model_fault(read.engine, model)
+        fault = model_fault(read.engine, model, read.model or "")
         if fault is not None:
             where = (node.get("model") if isinstance(node, MappingNode) else None) or key
             reader.problem("E211", where, *fault)

@@ -6,20 +6,16 @@ header are the bytes that go on the wire. The header's comment holds a digest of
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
-import os
 import struct
-import tempfile
-import threading
-import time
 from collections import OrderedDict
 from dataclasses import astuple
 from pathlib import Path
 
 from gateway.call import Clip
+from ivr.bounded_folder import BoundedFolder
 from ivr.speech.voice import Voice
 
 __all__ = ["RecentClips", "SpeechCache", "cache_key"]
@@ -33,13 +29,11 @@ _HEADER = struct.Struct(">4s5I")
 _MAGIC = b".snd"
 _MULAW_8_BIT = 1
 _DIGEST_SIZE = 16
-# A file of another process that is being written now is never this old.
-_ABANDONED_AFTER_S = 3600
 
 
-def cache_key(text: str, voice: Voice, version: str) -> str:
-    """What the sound of a text depends on, as a name for a file. ``version``: of the voice's engine."""
-    made_of = json.dumps([_MAKING, version, astuple(voice), text])
+def cache_key(text: str, voice: Voice, version: str, *, ssml: bool = False) -> str:
+    """What the sound of a text depends on, as a name for a file. ``version``: of the voice, as its engine says."""
+    made_of = json.dumps([_MAKING, version, astuple(voice), *(["ssml"] if ssml else []), text])
     return hashlib.blake2b(made_of.encode(), digest_size=20).hexdigest()
 
 
@@ -52,16 +46,12 @@ class SpeechCache:
 
     def __init__(self, folder: Path, bound: int = 512 * 2**20) -> None:
         """``bound``: bytes the folder may take. The folder is made; raises OSError if that is not possible."""
-        self._folder = folder
-        self._bound = bound
-        self._lock = threading.Lock()
-        self._written = bound  # unknown at first, so that the first file written makes us look
-        self._warned = False
         folder.mkdir(parents=True, exist_ok=True)
+        self._files = BoundedFolder(folder, ".au", bound, "speech cache: texts")
 
     def get(self, key: str) -> Clip | None:
         """The clip of a :func:`cache_key`, None if there is none or its file is damaged (it is removed then)."""
-        path = self._path(key)
+        path = self._files.path(key)
         try:
             content = path.read_bytes()
         except OSError:
@@ -71,59 +61,12 @@ class SpeechCache:
             log.warning("speech cache: %s is damaged and will be made again", path)
             path.unlink(missing_ok=True)
             return None
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        self._files.asked_for(key)
         return clip
 
     def put(self, key: str, clip: Clip) -> None:
         """Keep a clip; whoever reads meanwhile, here or in another process, sees all of it or nothing."""
-        content = _format(clip)
-        try:
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
-                try:
-                    file.write(content)
-                    file.close()
-                    os.replace(file.name, self._path(key))
-                except BaseException:
-                    os.unlink(file.name)
-                    raise
-        except OSError as error:
-            self._warn(error)
-            return
-        with self._lock:
-            self._written += len(content)
-            # Looking at a folder of thousands of files is not for every prompt.
-            if self._written * 10 >= self._bound:
-                self._written = 0
-                self._evict()
-
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.au"
-
-    def _warn(self, error: OSError) -> None:
-        if not self._warned:
-            self._warned = True
-            log.warning("speech cache: texts are not kept in %s: %s", self._folder, error)
-
-    def _evict(self) -> None:
-        """Bring the folder to nine tenths of its bound, so that between two looks it stays below."""
-        files: list[tuple[float, int, str]] = []
-        with contextlib.suppress(OSError), os.scandir(self._folder) as entries:
-            for entry in entries:
-                # Another process may have been faster.
-                with contextlib.suppress(FileNotFoundError):
-                    status = entry.stat()
-                    if entry.name.endswith(".au"):
-                        files.append((status.st_mtime, status.st_size, entry.path))
-                    elif entry.name.endswith(".part") and time.time() - status.st_mtime > _ABANDONED_AFTER_S:
-                        os.unlink(entry.path)
-        size = sum(file[1] for file in files)
-        for _, file_size, path in sorted(files):
-            if size <= self._bound * 9 // 10:
-                break
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            size -= file_size
+        self._files.write(key, _format(clip))
 
 
 class RecentClips:

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.call import Clip
 from ivr.speech.cache import RecentClips, SpeechCache, cache_key
 from ivr.speech.music import default_music
 from ivr.speech.recordings import RecordingError, RecordingLibrary
+from ivr.speech.sentences import pause_ms, sentences
 from ivr.speech.voice import (
+    DEFAULT_ENGINE,
     NothingToSay,
     SpeechError,
     SpeechTimeout,
     UnknownVoice,
     Voice,
-    nearest,
-    nearest_code,
-    usual_voice,
-    voice_for,
+    spoken_by,
+    wanted_voice,
 )
-from ivr.speech.worker import EngineDescription, SpeechWorker
+from ivr.speech.worker import SpeechWorker
 
 __all__ = ["DEFAULT_MUSIC", "Progress", "PromptItem", "PromptKind", "PromptLibrary", "PromptProblem", "PromptSet"]
 
-PromptKind = Literal["recording", "text", "music"]
+PromptKind = Literal["recording", "text", "ssml", "music"]
 PromptItem = tuple[PromptKind, str, str]
-"""Kind, name or text, language (empty for music)."""
+"""Kind, name or text (``ssml``: a text that is a document), language (empty for music)."""
 
 Progress = Callable[[int, int], None]
 """Called with how many prompts are ready, and of how many."""
@@ -39,7 +39,7 @@ DEFAULT_MUSIC = "default"
 # A live call's text waits behind these at most; more would not be faster with one process that speaks.
 _AT_A_TIME = 4
 # An announcement prepared ahead has no caller waiting for it, and may stand behind many others.
-_PREPARE_DEADLINE_S = 60.0
+_PREPARE_DEADLINE_S = 300.0
 # Sound for a text in which there is nothing to say (a variable that is empty): one frame of silence.
 _SILENCE = b"\xff" * 160
 
@@ -70,18 +70,18 @@ class PromptLibrary:
         cache: SpeechCache | None = None,
         *,
         voices: Mapping[str, Voice] | None = None,
-        rates: Mapping[str, int] | None = None,
         recent: RecentClips | None = None,
     ) -> None:
-        """``voices``: the site's voices by language code, instead of the usual ones; ``rates``: words a minute of
-        the usual ones."""
+        """``voices``: the site's voices by language code, instead of the usual ones; each may leave its name open."""
         self._recordings = recordings
         self._worker = worker
         self._cache = cache
         self._voices = dict(voices or {})
-        self._rates = dict(rates or {})
         self._recent = recent or RecentClips()
-        self._engines: dict[str, EngineDescription] = {}
+        self._known: dict[str, frozenset[str]] = {}
+        """Names of voices by engine."""
+        self._versions: dict[Voice, str] = {}
+        """Of voices that are ready to speak."""
         self._rendering: dict[str, asyncio.Task[Clip]] = {}
         self._storing: set[asyncio.Task[None]] = set()
         self._default_music: Clip | None = None
@@ -105,7 +105,7 @@ class PromptLibrary:
         problems: dict[PromptItem, str] = {}
         # A language that cannot be spoken is found out once, not with every text.
         voices: dict[str, Voice | str] = {}
-        for language in dict.fromkeys(item[2] for item in wanted if item[0] == "text"):
+        for language in dict.fromkeys(item[2] for item in wanted if item[0] in ("text", "ssml")):
             try:
                 voices[language] = await self._voice(language)
             except SpeechError as error:
@@ -145,24 +145,38 @@ class PromptLibrary:
             raise RecordingError(f"hold music {name!r} was not preloaded")
         return clip
 
-    async def speak(self, text: str, language: str, *, deadline: float = 10.0) -> Clip:
-        """A text as sound: preloaded, kept from before, or rendered within ``deadline`` seconds.
+    async def speak(self, text: str, language: str, *, ssml: bool = False, deadline: float = 10.0) -> Clip:
+        """A text, with ``ssml`` a document, as sound: preloaded, kept from before, or rendered within ``deadline``
+        seconds.
 
         A text without anything to say gives a moment of silence. Raises :class:`SpeechError` otherwise. Several
         callers of one text have it rendered once; one of them leaving does not take it from the others.
         """
-        ready = self._ready(("text", text, language))
+        ready = self._ready(("ssml" if ssml else "text", text, language))
         if ready is not None:
             return ready
         try:
             # Not kept on disk: a live text may hold what a caller would not want to be found there.
-            return await self._spoken(text, await self._voice(language), deadline, keep=False)
+            return await self._spoken(text, await self._voice(language), deadline, ssml=ssml, keep=False)
         except NothingToSay:
             return Clip(_SILENCE, text[:60])
 
+    async def speak_on(self, text: str, language: str) -> AsyncIterator[Clip]:
+        """A text as sound, sentence by sentence as they are rendered: the first can be heard while the rest is not made
+        yet. One clip if all of it is at hand. Raises as :meth:`speak`, also after some of it."""
+        ready = self._ready(("text", text, language))
+        parts = sentences(text, language)
+        if ready is not None or len(parts) < 2:
+            yield ready or await self.speak(text, language)
+            return
+        pause = _SILENCE[:1] * (8 * pause_ms((await self._voice(language)).rate))
+        for number, part in enumerate(parts, 1):
+            clip = await self.speak(part, language)
+            yield clip if number == len(parts) else Clip(clip.pcmu + pause, clip.name)
+
     async def start(self) -> None:
         """Start the speech process, so that the first call's text does not wait for it. Raises SpeechError."""
-        await self._engine(Voice().engine)
+        await self._voices_of(DEFAULT_ENGINE)
 
     async def close(self) -> None:
         """Give up what is being rendered. The worker is its owner's to close."""
@@ -176,10 +190,10 @@ class PromptLibrary:
 
     async def _prepare_one(self, item: PromptItem, voice: Voice | str | None) -> Clip:
         kind, name, language = item
-        if kind == "text":
+        if kind in ("text", "ssml"):
             if not isinstance(voice, Voice):
                 raise UnknownVoice(voice)
-            return await self._spoken(name, voice, _PREPARE_DEADLINE_S, keep=True)
+            return await self._spoken(name, voice, _PREPARE_DEADLINE_S, ssml=kind == "ssml", keep=True)
         if kind == "recording":
             return await asyncio.to_thread(self._recordings.load, language, name)
         return await asyncio.to_thread(self._load_music, name)
@@ -191,29 +205,26 @@ class PromptLibrary:
         return self._recordings.load("", f"music/{name}")
 
     async def _voice(self, language: str) -> Voice:
-        voice = voice_for(language, self._voices)
-        if voice is None:
-            usual = usual_voice(language, (await self._engine(Voice().engine)).voices)
-            return replace(usual, rate=nearest_code(language, self._rates) or usual.rate)
-        known = (await self._engine(voice.engine)).voices
-        base = voice.voice.partition("+")[0]
-        if known and base not in known:
-            raise UnknownVoice(f"engine {voice.engine} has no voice {base!r}{nearest(base, known)}")
+        """Who speaks a language, ready to. Raises SpeechError."""
+        known = frozenset() if wanted_voice(language, self._voices).voice else await self._voices_of(DEFAULT_ENGINE)
+        voice = spoken_by(language, self._voices, known)
+        if voice not in self._versions:
+            self._versions[voice] = await self._worker.prepare(voice)
         return voice
 
-    async def _engine(self, name: str) -> EngineDescription:
-        if name not in self._engines:
-            self._engines[name] = await self._worker.describe(name)
-        return self._engines[name]
+    async def _voices_of(self, engine: str) -> frozenset[str]:
+        if engine not in self._known:
+            self._known[engine] = await self._worker.voices(engine)
+        return self._known[engine]
 
-    async def _spoken(self, text: str, voice: Voice, deadline: float, *, keep: bool) -> Clip:
-        key = cache_key(text, voice, (await self._engine(voice.engine)).version)
+    async def _spoken(self, text: str, voice: Voice, deadline: float, *, ssml: bool, keep: bool) -> Clip:
+        key = cache_key(text, voice, self._versions[voice], ssml=ssml)
         clip = self._recent.get(key)
         if clip is not None:
             return clip
         task = self._rendering.get(key)
         if task is None:
-            task = asyncio.create_task(self._render(key, text, voice, keep), name=f"speaking {text[:30]!r}")
+            task = asyncio.create_task(self._render(key, text, voice, ssml, keep), name=f"speaking {text[:30]!r}")
             self._rendering[key] = task
             task.add_done_callback(lambda done: self._rendered(key, done))
         try:
@@ -222,10 +233,10 @@ class PromptLibrary:
         except TimeoutError:
             raise SpeechTimeout(f"not spoken within {deadline:g} s: {text[:60]!r}") from None
 
-    async def _render(self, key: str, text: str, voice: Voice, keep: bool) -> Clip:
+    async def _render(self, key: str, text: str, voice: Voice, ssml: bool, keep: bool) -> Clip:
         clip = await asyncio.to_thread(self._cache.get, key) if self._cache is not None else None
         if clip is None:
-            clip = await self._worker.synthesize(text, voice, deadline=_PREPARE_DEADLINE_S)
+            clip = await self._worker.synthesize(text, voice, ssml=ssml, deadline=_PREPARE_DEADLINE_S)
             if self._cache is not None and keep:
                 # No caller waits for the disk.
                 storing = asyncio.create_task(asyncio.to_thread(self._cache.put, key, clip))

@@ -7,7 +7,7 @@ package: a class without arguments that fits :class:`Synthesizer`.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Protocol
 
@@ -15,31 +15,52 @@ import numpy as np
 import pyttsx3
 
 from gateway.call import Clip
-from ivr.speech import espeak_driver
+from ivr.speech import espeak_driver, espeak_ssml
 from ivr.speech.level import NoSound, for_telephone
-from ivr.speech.voice import NothingToSay, SpeechError, UnknownVoice, Voice
+from ivr.speech.voice import NothingToSay, SpeechError, UnknownVoice, Voice, nearest
 
-__all__ = ["ENGINES", "ENTRY_POINTS", "EspeakSynthesizer", "Synthesizer", "create"]
+__all__ = [
+    "ENGINES",
+    "ENTRY_POINTS",
+    "EspeakSynthesizer",
+    "Fault",
+    "Synthesizer",
+    "check_length",
+    "create",
+    "engine_names",
+]
 
 ENTRY_POINTS = "ivr.synthesizers"
-ENGINES = {"espeak": "ivr.speech.synthesis:EspeakSynthesizer"}
+ENGINES = {"espeak": "ivr.speech.synthesis:EspeakSynthesizer", "piper": "ivr.speech.piper:PiperSynthesizer"}
+
+_REMEDIES = {"piper": "pip install piper-tts"}
+"""Of engines that do not come along."""
 
 LONGEST_TEXT = 5000
 """Characters of one prompt: about six minutes of speech, which no caller listens to."""
 
 
+Fault = tuple[str, str]
+"""What is wrong, and the remedy."""
+
+
 class Synthesizer(Protocol):
     """One engine. Used by one thread of one process; blocks."""
-
-    @property
-    def version(self) -> str:
-        """Changes when the same text and voice may sound different: cached sound of other versions is not used."""
 
     def voices(self) -> Sequence[str]:
         """Every name that :attr:`Voice.voice` may have, without variants (what follows a ``+``); empty if not known."""
 
-    def render(self, text: str, voice: Voice) -> Clip:
-        """The whole text as a clip at telephone level. Raises :class:`SpeechError`."""
+    def prepare(self, voice: Voice) -> str:
+        """Load what the voice needs; how it sounds, in a word: cached sound of another word is not used.
+
+        Raises :class:`SpeechError` with the remedy, if the engine cannot speak like that.
+        """
+
+    def unread(self, element: str, attributes: Mapping[str, str]) -> Fault | None:
+        """Why the engine's voices pass over an element of SSML (with its attributes), None if they do as it says."""
+
+    def render(self, text: str, voice: Voice, *, ssml: bool = False) -> Clip:
+        """The whole text as a clip at telephone level; with ``ssml`` it is a document. Raises :class:`SpeechError`."""
 
 
 def create(engine: str) -> Synthesizer:
@@ -52,9 +73,13 @@ def create(engine: str) -> Synthesizer:
             (found,) = entry_points(group=ENTRY_POINTS, name=engine)
             factory = found.load()
     except ValueError:
-        raise SpeechError(f"no speech engine {engine!r} (there are: {', '.join(_names())})") from None
+        names = engine_names()
+        raise SpeechError(
+            f"no speech engine {engine!r}{nearest(engine, names)}; there are {', '.join(names)}"
+        ) from None
     except (ImportError, AttributeError) as error:
-        raise SpeechError(f"speech engine {engine!r} does not load: {error}") from error
+        help = f"; {_REMEDIES[engine]}" if engine in _REMEDIES else ""
+        raise SpeechError(f"speech engine {engine!r} does not load: {error}{help}") from error
     try:
         synthesizer: Synthesizer = factory()
     except Exception as error:
@@ -62,7 +87,16 @@ def create(engine: str) -> Synthesizer:
     return synthesizer
 
 
-def _names() -> list[str]:
+def check_length(text: str) -> None:
+    """Raises SpeechError for a text that is empty or too long for a prompt."""
+    if not text.strip():
+        raise NothingToSay("the text is empty")
+    if len(text) > LONGEST_TEXT:
+        raise SpeechError(f"the text has {len(text)} characters; {LONGEST_TEXT} is the most")
+
+
+def engine_names() -> list[str]:
+    """Every engine there is."""
     return sorted({*ENGINES, *(point.name for point in entry_points(group=ENTRY_POINTS))})
 
 
@@ -76,20 +110,24 @@ class EspeakSynthesizer:
         self._engine.connect("error", lambda name, exception: self._errors.append(exception))
         self._voices = sorted(espeak_driver.espeak().names)
 
-    @property
-    def version(self) -> str:
-        return f"{espeak_driver.espeak().version} pyttsx3 {version('pyttsx3')}"
-
     def voices(self) -> Sequence[str]:
         return self._voices
 
-    def render(self, text: str, voice: Voice) -> Clip:
-        if not text.strip():
-            raise NothingToSay("the text is empty")
-        if len(text) > LONGEST_TEXT:
-            raise SpeechError(f"the text has {len(text)} characters; {LONGEST_TEXT} is the most")
+    def prepare(self, voice: Voice) -> str:
+        try:
+            espeak_driver.espeak().set_voice(voice.voice)
+        except ValueError as error:
+            raise UnknownVoice(str(error)) from None
+        return f"{espeak_driver.espeak().version} pyttsx3 {version('pyttsx3')}"
+
+    def unread(self, element: str, attributes: Mapping[str, str]) -> Fault | None:
+        return espeak_ssml.unread(element, attributes, self._voices)
+
+    def render(self, text: str, voice: Voice, *, ssml: bool = False) -> Clip:
+        check_length(text)
         wav = io.BytesIO()
         self._errors.clear()
+        self._engine.setProperty("ssml", ssml)
         self._engine.setProperty("voice", voice.voice)
         self._engine.setProperty("rate", voice.rate)
         self._engine.setProperty("pitch", voice.pitch)

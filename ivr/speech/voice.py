@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TypeVar
 
 __all__ = [
+    "DEFAULT_ENGINE",
     "NothingToSay",
     "SpeechBusy",
     "SpeechError",
@@ -16,9 +17,14 @@ __all__ = [
     "Voice",
     "nearest",
     "nearest_code",
-    "voice_for",
+    "spoken_by",
+    "usual_voice",
+    "wanted_voice",
 ]
 
+
+DEFAULT_ENGINE = "espeak"
+"""The one that has a voice for most languages, and needs none to be named."""
 
 T = TypeVar("T")
 
@@ -47,20 +53,19 @@ class SpeechBusy(SpeechError):
 class Voice:
     """One way of speaking. Raises ValueError for values that no engine takes."""
 
-    engine: str = "espeak"
+    engine: str = DEFAULT_ENGINE
     """A name of :data:`ivr.speech.synthesis.ENGINES`, of an entry point, or ``module:attribute``."""
     voice: str = "en-us"
-    """What the engine calls it; eSpeak NG takes variants too (``en-us+f3``)."""
+    """What the engine calls it: of eSpeak NG, with a variant if wanted (``en-us+f3``); of Piper, the path of a model.
+    Empty: the one that :func:`spoken_by` chooses for a language."""
     rate: int = 150
-    """Words a minute, 80 to 450."""
+    """Words a minute, 80 to 450; at 150 a voice of Piper speaks as fast as it was made to."""
     volume: float = 1.0
     """0 to 1, of the level that all speech is brought to."""
     pitch: int = 50
-    """0 to 99."""
+    """0 to 99; an engine whose voices cannot be tuned takes 50 only."""
 
     def __post_init__(self) -> None:
-        if not self.voice:
-            raise ValueError("a voice needs a name")
         if not 80 <= self.rate <= 450:
             raise ValueError(f"a voice speaks 80 to 450 words a minute, not {self.rate}")
         if not 0 <= self.volume <= 1:
@@ -84,9 +89,23 @@ _ESPEAK_NAMES = {
 }
 
 
-def voice_for(language: str, voices: Mapping[str, Voice]) -> Voice | None:
-    """A site's voice for a language among its ``voices`` by language code: ``zh-TW``'s own, else that of ``zh``."""
-    return nearest_code(language, voices)
+def spoken_by(language: str, voices: Mapping[str, Voice], known: Collection[str]) -> Voice:
+    """Who speaks a language: the site's voice for it among ``voices`` by code (``zh-TW``'s own, else that of ``zh``).
+
+    Where the site names none, it is one of eSpeak NG's, whose voices are ``known``. Raises :class:`UnknownVoice` if
+    there is none.
+    """
+    voice = wanted_voice(language, voices)
+    if voice.voice:
+        return voice
+    if voice.engine != DEFAULT_ENGINE:
+        raise UnknownVoice(f"engine {voice.engine} has no voice of its own for {language!r}; name one by voice:")
+    return replace(voice, voice=usual_voice(language, known).voice)
+
+
+def wanted_voice(language: str, voices: Mapping[str, Voice]) -> Voice:
+    """What a site says of a language's voice; its name may be left open."""
+    return nearest_code(language, voices) or Voice(voice="")
 
 
 def nearest_code(language: str, values: Mapping[str, T]) -> T | None:

@@ -7,33 +7,24 @@ A text that crashes the engine or takes too long costs that text and a new proce
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
 import struct
-import sys
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gateway.call import Clip
+from ivr.speech import child
 from ivr.speech import voice as errors
 from ivr.speech.voice import SpeechBusy, SpeechError, SpeechTimeout, Voice
 
-__all__ = ["EngineDescription", "SpeechWorker"]
+__all__ = ["SpeechWorker"]
 
 # Importing numpy and soxr takes 0.4 s on a quiet machine and several times that on one that is starting up.
 _START_LIMIT = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineDescription:
-    """What an engine says of itself."""
-
-    version: str
-    voices: frozenset[str]
+# Twice what a neural voice takes on a slow core: 70 characters a second.
+_LIMIT_A_CHARACTER = 0.03
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +39,7 @@ class SpeechWorker:
     """Owns one speech process and the texts that wait for it. Use it from one event loop, and close it."""
 
     def __init__(self, *, limit: float = 10.0, waiting: int = 256) -> None:
-        """``limit``: seconds that the process may be busy with one text before it counts as hung.
+        """``limit``: seconds that the process may be busy with a text before it counts as hung; a long one has more.
 
         ``waiting``: how many texts may wait; further ones are refused.
         """
@@ -65,19 +56,25 @@ class SpeechWorker:
         """The process that speaks, None while there is none."""
         return self._process.pid if self._process else None
 
-    async def describe(self, engine: str) -> EngineDescription:
-        """Load an engine in the process and ask for its version and voices. Raises :class:`SpeechError`."""
+    async def voices(self, engine: str) -> frozenset[str]:
+        """Load an engine in the process and ask for the names of its voices. Raises :class:`SpeechError`."""
         header, _ = await self._ask({"do": "describe", "engine": engine}, _START_LIMIT, 2 * _START_LIMIT)
-        return EngineDescription(header["version"], frozenset(header["voices"]))
+        return frozenset(header["voices"])
 
-    async def synthesize(self, text: str, voice: Voice, *, deadline: float = 10.0) -> Clip:
-        """The text as a clip, within ``deadline`` seconds from now or not at all.
+    async def prepare(self, voice: Voice) -> str:
+        """As of :class:`ivr.speech.synthesis.Synthesizer`, in the process. Raises :class:`SpeechError`."""
+        request = {"do": "prepare", "voice": asdict(voice)}
+        header, _ = await self._ask(request, _START_LIMIT, 2 * _START_LIMIT)
+        return str(header["version"])
+
+    async def synthesize(self, text: str, voice: Voice, *, ssml: bool = False, deadline: float = 10.0) -> Clip:
+        """The text, with ``ssml`` a document, as a clip, within ``deadline`` seconds from now or not at all.
 
         Raises :class:`SpeechError`; of its kinds, :class:`SpeechTimeout` and :class:`SpeechBusy` say that another
         try may work. A caller that is cancelled leaves nothing behind.
         """
-        request = {"do": "speak", "text": text, "voice": asdict(voice)}
-        header, pcmu = await self._ask(request, self._limit, deadline)
+        request = {"do": "speak", "text": text, "ssml": ssml, "voice": asdict(voice)}
+        header, pcmu = await self._ask(request, self._limit + len(text) * _LIMIT_A_CHARACTER, deadline)
         return Clip(pcmu, header["name"])
 
     async def close(self) -> None:
@@ -163,17 +160,7 @@ class SpeechWorker:
         if self._process is not None and self._process.returncode is None:
             return self._process
         try:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # no modules from whatever folder the program was started in
-                "-m",
-                "ivr.speech.worker_process",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                # A terminal's interrupt is for the program, which closes this process in its own time.
-                start_new_session=True,
-                env=_environment(),
-            )
+            self._process = await child.start("ivr.speech.worker_process")
             async with asyncio.timeout(_START_LIMIT):
                 await _read(self._process)
         except (OSError, EOFError, TimeoutError) as error:
@@ -183,29 +170,12 @@ class SpeechWorker:
     async def _end_process(self) -> int | None:
         """Kill and reap; the exit status, negative for a signal."""
         process, self._process = self._process, None
-        if process is None:
-            return None
-        if process.returncode is None:
-            # Process.kill() would reap a process that is dead already, and its status be lost.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-        return await asyncio.shield(process.wait())
+        return None if process is None else await child.kill_and_reap(process)
 
 
 def _fail(job: _Job, error: SpeechError) -> None:
     if not job.reply.done():
         job.reply.set_exception(error)
-
-
-def _environment() -> dict[str, str]:
-    return {
-        **os.environ,
-        # The same modules as here, however this program came by them.
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        # numpy's thread pool would take memory and a core for arrays of no size.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
 
 
 async def _exchange(process: asyncio.subprocess.Process, request: Mapping[str, object]) -> tuple[dict[str, Any], bytes]:

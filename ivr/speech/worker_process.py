@@ -1,9 +1,9 @@
 """The process that speaks: reads requests from its input, writes replies to its output, ends when its input ends.
 
-A request is the size of a JSON object (4 bytes, big-endian) and the object: ``{"do": "describe", "engine": ...}``
-or ``{"do": "speak", "text": ..., "voice": {...}}``. A reply is the sizes of a JSON object and of a body, the object
-and the body: PCMU for a text. The first reply comes unasked and says that the process is ready. What fails is
-``{"error": class name in ivr.speech.voice, "message": ...}``.
+A request is the size of a JSON object (4 bytes, big-endian) and the object: ``{"do": "describe", "engine": ...}``,
+``{"do": "prepare", "voice": {...}}`` or ``{"do": "speak", "text": ..., "ssml": ..., "voice": {...}}``. A reply is the
+sizes of a JSON object and of a body, the object and the body: PCMU for a text. The first reply comes unasked and says
+that the process is ready. What fails is ``{"error": class name in ivr.speech.voice, "message": ...}``.
 """
 
 from __future__ import annotations
@@ -47,10 +47,12 @@ def _read(pipe: IO[bytes], requests: queue.SimpleQueue[bytes]) -> None:
 def _answer(request: dict[str, Any], engines: dict[str, Synthesizer]) -> tuple[dict[str, Any], bytes]:
     try:
         if request["do"] == "describe":
-            engine = _engine(request["engine"], engines)
-            return {"version": engine.version, "voices": list(engine.voices())}, b""
+            return {"voices": list(_engine(request["engine"], engines).voices())}, b""
         voice = Voice(**request["voice"])
-        clip = _engine(voice.engine, engines).render(request["text"], voice)
+        engine = _engine(voice.engine, engines)
+        if request["do"] == "prepare":
+            return {"version": engine.prepare(voice)}, b""
+        clip = engine.render(request["text"], voice, ssml=request["ssml"])
         return {"name": clip.name}, clip.pcmu
     except SpeechError as error:
         return {"error": type(error).__name__, "message": str(error)}, b""

@@ -37,7 +37,20 @@ _BEFORE: Final = re.compile(
 )
 _AFTER: Final = re.compile(r"(?:吧|啊|呀|的|了|谢谢|左右|就好|就行|呢)+$")
 _NUMERAL: Final = "0-9零一二三四五六七八九〇两十百千万亿○"
-_DAYS: Final = {"今天": 0, "今日": 0, "今晚": 0, "明天": 1, "明日": 1, "明早": 1, "后天": 2, "大后天": 3, "昨天": -1, "昨日": -1, "前天": -2, "大前天": -3}  # fmt: skip
+_DAYS: Final = {
+    "今天": 0,
+    "今日": 0,
+    "今晚": 0,
+    "明天": 1,
+    "明日": 1,
+    "明早": 1,
+    "后天": 2,
+    "大后天": 3,
+    "昨天": -1,
+    "昨日": -1,
+    "前天": -2,
+    "大前天": -3,
+}
 _WEEKDAYS: Final = {character: value for value, character in enumerate("一二三四五六日")} | {"天": 6}
 _WEEKS: Final = {"": 0, "这": 0, "这个": 0, "本": 0, "下": 1, "下个": 1, "下一个": 1, "下下": 2, "下下个": 2}
 _LATE: Final = {
@@ -147,7 +160,14 @@ def _below_ten_thousand(said: str) -> int | None:
     return total
 
 
-_FEN: Final = {"角": Decimal("0.1"), "毛": Decimal("0.1"), "分": Decimal("0.01"), "美分": Decimal("0.01"), "欧分": Decimal("0.01"), "便士": Decimal("0.01")}  # fmt: skip
+_FEN: Final = {
+    "角": Decimal("0.1"),
+    "毛": Decimal("0.1"),
+    "分": Decimal("0.01"),
+    "美分": Decimal("0.01"),
+    "欧分": Decimal("0.01"),
+    "便士": Decimal("0.01"),
+}
 
 
 def money(text: str) -> Decimal | None:
@@ -217,7 +237,7 @@ def _month_day(year: str | None, month: int | None, of_month: int | None, today:
 
 
 def time_said(text: str) -> time | None:
-    """``下午两点半``, ``差五分三点``, ``三点一刻``, ``十四点三十分``, ``14:30``. Without a part of the day, 1 to 6 is afternoon."""
+    """``下午两点半``, ``差五分三点``, ``三点一刻``, ``十四点三十分``, ``14:30``; 1 to 6 alone is afternoon."""
     said = _wanted(text).replace("钟", "").replace("整", "")
     part = next((one for one in _LATE if said.startswith(one)), None)
     if part is not None:

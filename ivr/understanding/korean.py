@@ -25,7 +25,17 @@ _DIGITS: Final = {
     "넷": "4",
     **{character: character for character in "0123456789"},
 }
-_KEYS: Final = {"별표": "*", "별": "*", "우물정자": "#", "우물정": "#", "샵": "#", "플러스": "+", "*": "*", "#": "#", "+": "+"}  # fmt: skip
+_KEYS: Final = {
+    "별표": "*",
+    "별": "*",
+    "우물정자": "#",
+    "우물정": "#",
+    "샵": "#",
+    "플러스": "+",
+    "*": "*",
+    "#": "#",
+    "+": "+",
+}
 _UNITS: Final = {"십": 10, "백": 100, "천": 1000}
 _LARGE: Final = (("경", 10**16), ("조", 10**12), ("억", 10**8), ("만", 10**4))
 _SINO: Final = "0-9영공령일이삼사오육륙칠팔구십백천만억조경"
@@ -38,8 +48,18 @@ _NATIVE_TENS: Final = {
 }  # fmt: skip
 _NATIVE: Final = re.compile(f"({'|'.join(_NATIVE_TENS)})?({'|'.join(_NATIVE_ONES)})?")
 _DAYS: Final = {
-    "오늘": 0, "금일": 0, "내일": 1, "명일": 1, "모레": 2, "내일모레": 2, "글피": 3, "어제": -1, "그저께": -2, "그제": -2, "엊그제": -2,
-}  # fmt: skip
+    "오늘": 0,
+    "금일": 0,
+    "내일": 1,
+    "명일": 1,
+    "모레": 2,
+    "내일모레": 2,
+    "글피": 3,
+    "어제": -1,
+    "그저께": -2,
+    "그제": -2,
+    "엊그제": -2,
+}
 _WEEKDAYS: Final = {character: value for value, character in enumerate("월화수목금토일")}
 _WEEKS: Final = {"": 0, "이번주": 0, "금주": 0, "다음주": 1, "다음": 1, "내주": 1, "다다음주": 2}
 _MONTHS: Final = {"유": 6, "시": 10}
@@ -173,7 +193,7 @@ def money(text: str) -> Decimal | None:
 
 
 def day(text: str, today: date) -> date | None:
-    """``내일``, ``다음 주 금요일``, ``삼월 오일``, ``2026년 3월 5일``, ``사흘 후``. Without a year, the next such day."""
+    """``내일``, ``다음 주 금요일``, ``삼월 오일``, ``2026년 3월 5일``, ``사흘 후``. Without a year, the next one."""
     said = _wanted(text).removesuffix("날") if text.strip().endswith("날") else _wanted(text)
     if said in _DAYS:
         return today + timedelta(days=_DAYS[said])
@@ -217,8 +237,7 @@ def _month_day(year: str | None, month_said: str, of_month: int | None, today: d
 
 
 def time_said(text: str) -> time | None:
-    """``오후 두 시 반``, ``세 시 십오 분``, ``세 시 오 분 전``, ``PM 2:30``, ``정오``. Without a half of the day, 1 to 6 is
-    afternoon."""
+    """``오후 두 시 반``, ``세 시 십오 분``, ``세 시 오 분 전``, ``PM 2:30``, ``정오``; 1 to 6 alone is afternoon."""
     said = _wanted(text)
     if said in ("정오", "낮열두시"):
         return time(12)

@@ -205,9 +205,7 @@ _CENTS: Final = frozenset(
 
 def money(text: str, language: str) -> Decimal | None:
     """``zwölf Euro fünfzig``, ``12,50 €``. Which currency is not told."""
-    said = [
-        word for word in re.findall(r"[$€£¥₩]|[^\W\d_]+(?:-[^\W\d_]+)*|[-−]|[0-9][0-9.,]*", numerals(text, language))
-    ]
+    said = re.findall(r"[$€£¥₩]|[^\W\d_]+(?:-[^\W\d_]+)*|[-−]|[0-9][0-9.,]*", numerals(text, language))
     units = major_units(language)
     negative = bool(said) and said[0] in {*_MINUS, "-", "−"}
     said = said[1:] if negative else said
@@ -355,7 +353,7 @@ _CLOCKS: Final[Mapping[str, _ClockWords]] = MappingProxyType(
 
 
 def time_said(text: str, language: str) -> time | None:
-    """``halb drei``, ``las dos y media``, ``14 heures 30``, ``14:30``. Without a part of the day, 1 to 6 is afternoon."""
+    """``halb drei``, ``las dos y media``, ``14 heures 30``, ``14:30``; 1 to 6 alone is afternoon."""
     words = _CLOCKS.get(language.partition("-")[0].lower(), _ClockWords(frozenset()))
     said = plain(text).strip(" .!?")
     late: bool | None = None

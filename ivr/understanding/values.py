@@ -1,4 +1,4 @@
-"""From words to a value: what a caller said when a flow asked for digits, a number, money, a date, a time, yes or no."""
+"""From words to a value: what a caller said who was asked for digits, a number, money, a date, a time, yes or no."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def test_the_small_flows_are_for_seats_only(company: Company) -> None:
     seat = shop.seat("2001")
     seat.dials("1304")
     seat.is_connected()
-    seat.hears(CHIME, for_s=1.5)
+    seat.hears(CHIME, for_s=1.0)
     hears(seat, "You called 1 3 0 4.")
     seat.hangs_up()
     assert shop.server.record("2001").path == ("listen",)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from tests.acceptance.call_centre import MENU, CallCentre
+from tests.peers.patience import SLACK, until
 from tests.peers.phone import hear_each_other
+from tests.peers.process import Child
+from tests.peers.server import program
 
 pytestmark = pytest.mark.peer
 
@@ -34,6 +40,24 @@ def test_a_terminated_server_lets_its_calls_end(centre: CallCentre) -> None:
 def test_a_terminated_server_without_calls_ends_at_once(centre: CallCentre) -> None:
     centre.server.terminate()
     assert centre.server.ends(within=10) == 0
+
+
+def test_the_command_itself(centre: CallCentre) -> None:
+    """As an operator types it; all other servers of the tests are forked from a program that is there already."""
+    server = centre.server
+    server.terminate()
+    assert server.ends() == 0
+    # What it says must be in the file at once, whatever it thinks of a file.
+    said_at_once = {**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
+    words = [*program(), "run", "--site", str(server.folder / "site.yaml")]
+    child = Child("command", words, folder=server.folder, env=said_at_once)
+    try:
+        until(lambda: any(line.startswith("ready") for line in child.said().splitlines()), child.said, within=40)
+        child.signals(signal.SIGTERM)
+        assert child.ends(SLACK) == 0, child.said()
+        assert server.does("calls") == "No call has ended yet.\n"
+    finally:
+        child.close()
 
 
 def test_calls_of_a_killed_server_are_in_the_records(centre: CallCentre) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -14,9 +13,10 @@ import pytest
 
 from tests.acceptance.call_centre import CallCentre, site
 from tests.peers.company import Company
+from tests.peers.forked import ForkedChild
 from tests.peers.patience import until
 from tests.peers.process import unavailable
-from tests.peers.server import Server, program
+from tests.peers.server import Server
 from tests.peers.wire import Dialled, Wire
 
 pytestmark = pytest.mark.peer
@@ -97,19 +97,16 @@ def test_a_second_one_on_the_same_port(centre: CallCentre, tmp_path: Path) -> No
 
 def refuses_to_start(folder: Path) -> str:
     """What it says when it ends with 1: words, and no traceback."""
-    ended = subprocess.run(
-        [*program(), "run", "--site", str(folder / "site.yaml")],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={**os.environ, "NO_COLOR": "1"},
-    )
-    assert ended.returncode == 1, ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert "ready" not in ended.stdout
-    return ended.stderr
+    child = ForkedChild("another", ["run", "--site", str(folder / "site.yaml")], folder=folder)
+    try:
+        assert child.ends(within=60) == 1, child.said()
+    finally:
+        child.close()
+    said = child.said()
+    child.log.unlink()
+    assert "Traceback" not in said
+    assert not any(line.startswith("ready") for line in said.splitlines())
+    return said
 
 
 @pytest.fixture

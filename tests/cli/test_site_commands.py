@@ -43,6 +43,21 @@ def test_a_new_site_has_no_mistakes_and_passwords_of_its_own(site: Path) -> None
     assert stat.S_IMODE((site / "secrets.yaml").stat().st_mode) == 0o600
 
 
+def test_a_check_keeps_what_it_checked_where_the_state_of_the_site_is(site: Path) -> None:
+    assert ivr("check").exit_code == 0
+    assert not (site / "var").exists()
+    (site / "var").mkdir()
+    ivr("check")
+    kept = sorted((site / "var" / "flows").iterdir())
+    assert len(kept) > 10
+    checked = ivr("check")
+    assert (checked.exit_code, checked.stdout) == (0, "no mistakes\n")
+    assert sorted((site / "var" / "flows").iterdir()) == kept
+    with (site / "flows" / "main.yaml").open("a") as file:
+        file.write("mistake: yes\n")
+    assert ivr("check").exit_code == 1
+
+
 def test_init_tells_the_passwords_and_how_to_start(tmp_path: Path) -> None:
     printed = ivr("init", tmp_path / "[new]").stdout
     loaded = load_site(tmp_path / "[new]" / "site.yaml").site

@@ -173,7 +173,7 @@ def as_yaml(value: object) -> str:
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in doubled) + '"'
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(steps, min_size=1, max_size=5), texts)
 def test_generated_flows_there_and_back(written: list[dict[str, object]], note: str) -> None:
     lines = "".join(f"    # {number} {note}\n    - {as_yaml(step)}\n" for number, step in enumerate(written))
@@ -273,7 +273,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(words, max_size=60).map("".join))
 @example("flow main\nblock a { play [\nblock b { hangup }")
 def test_any_words_load(text: str) -> None:
@@ -281,7 +281,7 @@ def test_any_words_load(text: str) -> None:
         assert str(problem)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, len(FLOW) - 1), st.integers(0, 40), words)
 def test_a_slip_anywhere_is_told_and_nothing_raises(at: int, length: int, word: str) -> None:
     text = FLOW[:at] + word + FLOW[at + length :]

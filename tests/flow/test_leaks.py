@@ -46,3 +46,25 @@ def test_this_is_one_and_nobody_prints_it(step: str, code: str) -> None:
     problems = load_text(FLOW.format(step=step)).problems
     assert code in [problem.code for problem in problems]
     assert all("•" in str(problem) for problem in problems if problem.place.line == 6)
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        ("log: 'postgresql://user:hunter2@host/name'", "E180"),
+        ("log: 'Basic dXNlcjpwYXNzd29yZA=='", "E180"),
+        ("log: 'BEARER a1b2c3d4e5f6g7h8'", "E180"),
+        ("log: 'see /?auth=abcdef123'", "E180"),
+        ("tag: {API_KEY: abcdef123456}", "E180"),
+        ("tag: {x_passwd: abcdef123456}", "E180"),
+        ("log: 'AKIAABCDEFGHIJKLMNOP'", "E180"),
+        ('log: "\\x41KIAABCDEFGHIJKLMNOP"', "E180"),
+        ("log: '3782 822463\n      10005'", "W350"),
+        ("log: >\n        3782 8224\n        6310 005", "W350"),
+        ("log: 'Zk3vQ9xW1mB7nT5rY2uC8aE4'", "W350"),
+    ],
+    ids=range(11),
+)
+def test_it_is_found_where_nothing_else_in_the_file_hints_at_one(step: str, code: str) -> None:
+    text = f"flow: main\nstart: a\nblocks:\n  a:\n    - {step}\n    - hangup\n"
+    assert code in [problem.code for problem in load_text(text).problems]

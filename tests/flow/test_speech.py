@@ -295,14 +295,18 @@ def test_a_language_nobody_hears_and_words_the_model_lacks_are_told() -> None:
 
     found = check_hearing(flow(*asked, head=BOTH), complaints, lambda language: f"get a model of {language}")
     assert "\n".join(map(str, found)) == (
-        "flow.yaml:7:7: error E151 this menu listens in ko, but the site has no recogniser for it\n"
-        f"    7 |     - {asked[0]}\n"
-        "      |       ^^^^ get a model of ko\n"
         "flow.yaml:7:7: warning W354 the model does not know 'sales'\n"
         f"    7 |     - {asked[0]}\n"
-        "      |       ^^^^ choose other words, or another recogniser under recognition: of the site file"
+        "      |       ^^^^ choose other words, or another recogniser under recognition: of the site file\n"
+        "flow.yaml:7:7: warning W355 this menu listens in ko, but the site has no recogniser for it: "
+        "callers can answer by keys only\n"
+        f"    7 |     - {asked[0]}\n"
+        "      |       ^^^^ get a model of ko"
     )
     assert check_hearing(flow("menu: {prompt: hello, keys: {'1': bye}}"), lambda _: None, str) == ()
+    # Without keys nobody can answer.
+    only = flow("ask: {prompt: hello, intents: {order: {say: [an order], go: bye}}}")
+    assert [one.code for one in check_hearing(only, lambda _: None, str)] == ["E151"]
 
 
 # How words sound. -----------------------------------------------------------------------------------------------

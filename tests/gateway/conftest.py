@@ -11,7 +11,7 @@ from tests.gateway.exchange import Exchange
 
 
 @pytest.fixture
-def open_exchange() -> Iterator[Callable[..., Exchange]]:
+def open_exchange(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Exchange]]:
     """Makes gateways that differ from the usual one."""
     made: list[Exchange] = []
 
@@ -20,6 +20,8 @@ def open_exchange() -> Iterator[Callable[..., Exchange]]:
         return made[-1]
 
     yield make
+    # Telephones that a test has left in a call answer no BYE.
+    monkeypatch.setattr("gateway.server._FAREWELL", 0.1)
     for each in made:
         each.close()
 

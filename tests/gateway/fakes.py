@@ -28,10 +28,18 @@ class Media:
         self.listening: list[bool] = []
         """What was asked, in order."""
         self.closed = False
+        self.waits_ms = 0
 
-    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False) -> None:
+    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False, more: bool = False) -> None:
         self.playing = (play_id, tuple(clips), loop)
         self.loops += loop
+
+    def extend_play(self, play_id: int, clips: Sequence[Clip], *, more: bool) -> None:
+        if self.playing is not None and self.playing[0] == play_id:
+            self.playing = (play_id, (*self.playing[1], *clips), False)
+
+    def wait_for_far_end(self, milliseconds: int) -> None:
+        self.waits_ms = milliseconds
 
     def stop_playing(self) -> None:
         self.playing = None
@@ -156,6 +164,7 @@ class Switchboard:
             forget=self.forgotten.append,
             ringback_tone=RINGBACK,
             hold_music=MUSIC,
+            greeting_wait=0.5,
         )
         self.caller = FakeParty("caller", "caller", 1)
         self.call.attach_caller(self.caller)

@@ -53,6 +53,23 @@ def test_caller_and_seat_hear_each_other_and_nothing_else(board: Switchboard) ->
     assert board.told == [Answered(), LegRinging("leg1"), LegAnswered("leg1")]
 
 
+def test_who_has_just_answered_is_waited_for(board: Switchboard) -> None:
+    assert board.caller.fake.waits_ms == 0
+    board.call.answer()
+    assert board.caller.fake.waits_ms == 500
+    seat = board.dials("leg1")
+    board.answers(seat)
+    assert seat.fake.waits_ms == 500
+
+
+def test_a_play_grows(board: Switchboard) -> None:
+    board.call.extend_play(1, [SPEECH], more=True)
+    board.call.answer()
+    board.call.play(1, [SPEECH], more=True)
+    board.call.extend_play(1, [MUSIC], more=False)
+    assert board.caller.fake.playing == (1, (SPEECH, MUSIC), False)
+
+
 def test_parted_they_stay_and_hear_nothing(board: Switchboard) -> None:
     seat = board.talk()
     board.call.disconnect()

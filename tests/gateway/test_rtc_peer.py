@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -377,6 +378,46 @@ class TestEnd:
             assert not line.one.transport.connected
             # Who closes knows it.
             assert line.other.told == [PeerConnected()]
+
+        run(story)
+
+    def test_the_other_is_told_before_its_leg_is_closed(self) -> None:
+        async def story(line: Line) -> None:
+            await line.connects()
+            line.other.transport.say_goodbye()
+            line.other.leg.close()
+            await line.one.is_told(PeerLost("closed"))
+            line.other.transport.say_goodbye()
+            assert line.other.told == [PeerConnected()]
+
+        run(story)
+
+    @pytest.mark.parametrize("when", ["new", "applied", "lost"])
+    def test_there_is_nobody_to_say_good_bye_to(self, when: str) -> None:
+        async def story(line: Line) -> None:
+            if when == "applied":
+                line.negotiates()
+            elif when == "lost":
+                await line.connects()
+                await line.other.transport.close()
+                await line.one.is_told(PeerLost("closed"))
+            told = list(line.one.told)
+            line.one.transport.say_goodbye()
+            assert line.one.told == told
+
+        run(story)
+
+    def test_a_cancellation_that_gets_lost(self) -> None:
+        async def story(line: Line) -> None:
+            async def loses_one() -> None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+                await asyncio.Event().wait()
+
+            line.one.transport._spawn(loses_one(), "dtls")
+            await asyncio.sleep(0)
+            async with asyncio.timeout(PATIENCE_S):
+                await line.one.transport.close()
 
         run(story)
 

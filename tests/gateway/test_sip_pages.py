@@ -200,7 +200,12 @@ def test_a_page_and_a_desk_telephone_ring_together(
     exchange.is_clean()
 
 
-def test_a_call_outlives_the_connection(exchange: Exchange, page: Callable[[Library], SipPage]) -> None:
+def test_a_call_outlives_the_connection(
+    exchange: Exchange, page: Callable[[Library], SipPage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Shorter than it takes the page to connect again: it is heard meanwhile.
+    monkeypatch.setattr("gateway.telephones._DESERTED_AFTER", 0.5)
+    monkeypatch.setattr("gateway.telephones._LISTEN_EVERY", 0.25)
     exchange.greets = says_hello
     seat = page("jssip")
     seat.dials("1000")
@@ -219,8 +224,9 @@ def test_a_call_outlives_the_connection(exchange: Exchange, page: Callable[[Libr
 def test_a_closed_tab_is_a_lost_call(
     exchange: Exchange, page: Callable[[Library], SipPage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Half a minute otherwise.
-    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 0.5)
+    # Consent would be missed after half a minute.
+    monkeypatch.setattr("gateway.telephones._DESERTED_AFTER", 0.5)
+    monkeypatch.setattr("gateway.telephones._LISTEN_EVERY", 0.25)
     exchange.greets = says_hello
     seat = page("jssip")
     seat.dials("1000")

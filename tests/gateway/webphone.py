@@ -44,6 +44,7 @@ class WebPhone:
 
     def __init__(self, exchange: Exchange, user: str = "alice", device: str = "web") -> None:
         self.user = user
+        self._device = device
         self.heard: list[dict[str, Any]] = []
         self._ids = count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
@@ -54,10 +55,7 @@ class WebPhone:
         listen = exchange.gateway.rtc_addresses[0]
         self._url = f"http://{listen.host}:{listen.port}/rtc"
         self.awaits(self._open())
-        token = Tokens(_SECRET, clock=time.time).make(user, EVERYTHING, name=user.title())
-        answer = self.asks("login", token=token, device=device)
-        assert answer["type"] == "ok", answer
-        self.session = answer["session"]
+        self.session = self._logs_in()["session"]
 
     # Signalling -------------------------------------------------------------------------------------------
 
@@ -97,6 +95,20 @@ class WebPhone:
             response.connection.transport.abort()
 
         self.awaits(gone())
+
+    def comes_back(self) -> None:
+        """On another connection, with the same session."""
+        self.awaits(self._http.close())
+        self.awaits(self._open())
+        seq = max((one["seq"] for one in self.heard), default=0)
+        answer = self._logs_in(resume={"session": self.session, "seq": seq})
+        assert answer["resumed"], answer
+
+    def _logs_in(self, **fields: Any) -> dict[str, Any]:
+        token = Tokens(_SECRET, clock=time.time).make(self.user, EVERYTHING, name=self.user.title())
+        answer = self.asks("login", token=token, device=self._device, **fields)
+        assert answer["type"] == "ok", answer
+        return answer
 
     # Sound ------------------------------------------------------------------------------------------------
 

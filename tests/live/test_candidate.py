@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ivr.flow.draft import digest, make_flow
+from ivr.flow.digest import digest
+from ivr.flow.draft import make_flow
 from ivr.flow.loader import load_flows, load_text
 from ivr.flow.model import Flow
 from ivr.flow.nodes import VERBS, Verb

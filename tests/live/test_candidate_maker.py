@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from ivr.flow.loader import shown
 from ivr.flow.source import Source, parse_source
 from ivr.live.candidate import Candidate, CandidateMaker, Pin, Wanted, unpacked
 from ivr.site import Site, load_site
+from tests.garbage import left_by
 from tests.peers.sound import write_tone
 
 HEAD = "sip: {listen: ['udp:127.0.0.1:5060']}\nnumbers: {'1000': main}\n"
@@ -76,7 +76,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Site:
 
 
 def begin_anew(folder: Path) -> None:
-    for name in ("flows", "prompts"):
+    for name in ("flows", "prompts", "var"):
         shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "flows" / "more").mkdir(parents=True)
     (folder / "prompts").mkdir()
@@ -154,6 +154,19 @@ def test_only_what_changed_is_read_again(running: Site, monkeypatch: pytest.Monk
     assert read == ["two.yaml"]
 
 
+def test_what_was_kept_at_an_earlier_start_is_not_read_again(running: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = running.file.parent
+    begin_anew(folder)
+    first = CandidateMaker().make(Wanted(running))
+    (folder / "var").mkdir()
+    CandidateMaker().make(Wanted(running))
+    monkeypatch.setattr(loader, "_parse", None)
+    found = CandidateMaker().make(Wanted(running))
+    assert list(same(found, first)) == []
+    # Whoever comes next keeps nothing.
+    shutil.rmtree(folder / "var")
+
+
 def test_a_sound_within_early_counts(running: Site) -> None:
     folder = running.file.parent
     begin_anew(folder)
@@ -173,19 +186,12 @@ def test_a_candidate_leaves_nothing_to_the_collector(running: Site) -> None:
     begin_anew(running.file.parent)
     maker = CandidateMaker()
     maker.make(Wanted(running))
-    gc.collect()
-    was = gc.isenabled()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
+
+    def change() -> None:
+        nonlocal maker
         # What goes in the place of what was read before goes too.
         (running.file.parent / "flows" / "two.yaml").write_text(FLOWS[4] + "# more\n")
         maker.make(Wanted(running))
         maker = CandidateMaker()
-        gc.collect()
-        left = [one for one in gc.garbage if type(one).__module__.startswith("ivr.")]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        (gc.enable if was else gc.disable)()
-    assert left == []
+
+    assert left_by(change) == []

@@ -5,10 +5,13 @@ A missing compiler fails when CI is set and skips otherwise. FUZZ_SECONDS length
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
 import struct
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from gateway.media import opus
 from gateway.media.srtp import find_libsrtp
 from tests.media.coders import OpusCoder
 from tests.media.spectrum import sine
+from tests.peers.process import kept_folder
 
 HERE = Path(__file__).parent / "native"
 ENGINE = Path(__file__).parents[2] / "gateway" / "media" / "native"
@@ -36,7 +40,9 @@ def python_symbols(folder: Path) -> Path:
     return source
 
 
-def compiled(folder: Path, driver: str, *flags: str, compilers: tuple[str, ...], srtp: bool = False) -> Path:
+def compiled(
+    folder: Path, driver: str, *flags: str, links: tuple[str, ...] = (), compilers: tuple[str, ...], srtp: bool = False
+) -> Path:
     """The driver and the whole engine in one program; skips, or in CI fails, without a compiler for it."""
     compiler = next(filter(None, map(shutil.which, compilers)), None)
     if compiler is None:
@@ -45,14 +51,31 @@ def compiled(folder: Path, driver: str, *flags: str, compilers: tuple[str, ...],
             pytest.fail(words)
         pytest.skip(words)
     program = folder / Path(driver).stem
-    sources = [str(HERE / driver), *map(str, sorted(ENGINE.glob("*.c")))]
-    if srtp:
-        sources.append(str(python_symbols(folder)))
-        flags = (*flags, "-rdynamic")
     warnings = ("-Wall", "-Wextra", "-Wshadow", "-Werror")
     command = [compiler, "-std=gnu11", "-g", "-O1", "-fno-omit-frame-pointer", *warnings, *flags, "-pthread"]
-    subprocess.run([*command, "-o", str(program), *sources, "-lm", "-ldl"], check=True)
+    sources = [HERE / driver, *engine_objects(command)]
+    if srtp:
+        sources.append(python_symbols(folder))
+        links = (*links, "-rdynamic")
+    subprocess.run([*command, "-o", program, *sources, *links, "-lm", "-ldl"], check=True)
     return program
+
+
+def engine_objects(command: list[str]) -> list[Path]:
+    """The engine as that command compiles it: once, and kept for as long as neither changes."""
+    sources = sorted(ENGINE.glob("*.[ch]"))
+    version = subprocess.run([command[0], "--version"], check=True, stdout=subprocess.PIPE).stdout
+    made_of = hashlib.sha256(repr([command, version, [(each.name, each.read_bytes()) for each in sources]]).encode())
+    folder = kept_folder() / f"engine-{made_of.hexdigest()[:32]}"
+    if not folder.is_dir():
+        # Several test processes may do this at once: whoever is last finds it made.
+        work = Path(tempfile.mkdtemp(prefix=".making-", dir=kept_folder()))
+        own = [each for each in sources if each.suffix == ".c"]
+        subprocess.run([*command, "-c", *own], check=True, cwd=work)
+        with contextlib.suppress(OSError):
+            work.rename(folder)
+        shutil.rmtree(work, ignore_errors=True)
+    return sorted(folder.glob("*.o"))
 
 
 def run(program: Path, *arguments: str, patience_s: float) -> str:
@@ -82,7 +105,7 @@ def test_the_parts(tmp_path: Path) -> None:
         "test_core.c",
         "-fsanitize=address,undefined",
         "-fno-sanitize-recover=all",
-        "-Wl,--wrap=monotonic_now",
+        links=("-Wl,--wrap=monotonic_now",),
         compilers=("clang", "gcc"),
     )
     assert "every part did what it should" in run(program, patience_s=100)
@@ -94,7 +117,7 @@ def test_secure_legs(tmp_path: Path) -> None:
         "test_srtp.c",
         "-fsanitize=address,undefined",
         "-fno-sanitize-recover=all",
-        "-Wl,--wrap=monotonic_now",
+        links=("-Wl,--wrap=monotonic_now",),
         compilers=("clang", "gcc"),
         srtp=True,
     )
@@ -113,7 +136,7 @@ def test_the_codecs(tmp_path: Path) -> None:
         "test_codecs.c",
         "-fsanitize=address,undefined",
         "-fno-sanitize-recover=all",
-        "-Wl,--wrap=monotonic_now",
+        links=("-Wl,--wrap=monotonic_now",),
         compilers=("clang", "gcc"),
     )
     assert "every codec did what it should" in run(program, opus_library(), patience_s=100)

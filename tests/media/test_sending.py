@@ -92,6 +92,35 @@ class TestPlaying:
         assert (second.play_id, second.completed, second.heard_ms) == (2, True, 40)
         assert_continuous(peer.packets)
 
+    def test_clips_that_come_later_follow_without_a_gap(self, engine: MediaEngine, watch: Watch, peer: RtpPeer) -> None:
+        leg = engine.open_leg()
+        parts = [Clip(bytes([code]) * 1000) for code in range(1, 6)]
+        leg.play(1, parts[:1], more=True)
+        peer.talks_to(leg)
+        for part in parts[1:]:
+            leg.extend_play(1, [part], more=True)
+        leg.extend_play(2, [Clip(b"\x07" * 160)], more=False)
+        watch.none_more(PlayEnded, 0)
+        peer.waits_for(lambda packets: bool(packets) and packets[-1].payload == b"\xff" * 160)
+        leg.extend_play(1, [], more=False)
+        assert watch.one(PlayEnded) == PlayEnded(leg.id, 1, 625, True)
+        sent = b"".join(packet.payload for packet in peer.packets)
+        assert sent.startswith(b"".join(part.pcmu for part in parts))
+        leg.extend_play(1, [Clip(b"\x07" * 160)], more=False)
+        assert b"\x07" not in b"".join(packet.payload for packet in peer.packets)
+
+    def test_the_first_play_waits_for_who_is_not_heard_yet(
+        self, engine: MediaEngine, watch: Watch, peer: RtpPeer
+    ) -> None:
+        leg = engine.open_leg()
+        leg.wait_for_far_end(10_000)
+        leg.play(1, [tone.tone(800, 100)])
+        peer.talks_to(leg)
+        assert all(packet.payload == b"\xff" * 160 for packet in peer.receives(10))
+        watch.none_more(PlayEnded, 0)
+        peer.sends_all([peer.packet(b"\x55" * 160)])
+        assert watch.one(PlayEnded).completed
+
     def test_each_play_ends_once(self, engine: MediaEngine, watch: Watch, peer: RtpPeer) -> None:
         leg = engine.open_leg()
         peer.talks_to(leg)

@@ -149,8 +149,9 @@ class Baresip(Phone):
         for key in keys:
             self._command("sndcode", key)
 
-    def _say(self, file: Path) -> None:
-        self._command("ausrc", f"aufile,{file}")
+    def _say(self, sound: Sound, file: Path) -> None:
+        # At the end of its file it hangs up.
+        self._command("ausrc", f"aufile,{sound.then_silence(150).write(file)}")
 
     def holds(self) -> None:
         self._reinvites(lambda: self._command("hold"), "a=sendonly")

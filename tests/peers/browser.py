@@ -7,15 +7,19 @@ speaks through Chromium's fake microphone, which plays a file.
 
 from __future__ import annotations
 
+import base64
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, Playwright
 
-from tests.peers.chromium import SPEAK_A_TONE, launch
+from tests.peers.chromium import SPEAK_A_TONE, SPEAK_WHEN_TOLD, launch
 from tests.peers.patience import SLACK, until
 from tests.peers.room import Room
+from tests.peers.sound import Sound
 
 __all__ = ["Browser", "Client"]
 
@@ -111,7 +115,8 @@ class Browser:
         codec: str | None = None,
         relayed: bool = False,
     ) -> Client:
-        """Somebody logged in. Without a ``tone`` he speaks what the browser's own fake microphone plays. With
+        """Somebody logged in. Without a ``tone`` he speaks what the browser's own fake microphone plays; with one of
+        0 Hz he is silent, and says what he is told to. With
         ``codec`` he knows no other; ``relayed``, his sound goes by a TURN server."""
         page = self._chromium.new_context(ignore_https_errors=True).new_page()
         client = Client(user, page, tone)
@@ -119,7 +124,7 @@ class Browser:
         # Any page of the server's origin will do; this one has no script of its own.
         page.goto(f"{url}/rtc/none")
         if tone is not None:
-            page.evaluate(SPEAK_A_TONE, tone)
+            page.evaluate(SPEAK_A_TONE if tone else SPEAK_WHEN_TOLD, tone)
         if relayed:
             page.evaluate(_RELAYED)
         page.evaluate(_PAGE, [user, password, codec])
@@ -165,6 +170,12 @@ class Client:
 
     def presses(self, keys: str) -> None:
         self.page.evaluate("(keys) => test.call.sendKeys(keys)", keys)
+
+    def says(self, sound: Sound) -> None:
+        """Say that once; does not wait until it is said."""
+        with tempfile.TemporaryDirectory() as folder:
+            wav = sound.write(Path(folder) / "said.wav").read_bytes()
+        self.page.evaluate("(wav) => window.say(wav)", base64.b64encode(wav).decode())
 
     def holds(self, on: bool = True) -> None:
         self.page.evaluate("(on) => test.call.hold(on)", on)

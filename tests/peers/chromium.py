@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Playwright
 from tests.peers.process import require
 from tests.peers.room import Room
 
-__all__ = ["SPEAK_A_TONE", "launch"]
+__all__ = ["SPEAK_A_TONE", "SPEAK_WHEN_TOLD", "launch"]
 
 _FLAGS = (
     "--no-sandbox",
@@ -36,6 +36,24 @@ SPEAK_A_TONE = """
 }
 """
 """For a page: what it speaks from now on in place of a microphone, which a machine without a sound card has not."""
+
+
+SPEAK_WHEN_TOLD = """
+() => {
+  const context = new AudioContext();
+  const end = new MediaStreamAudioDestinationNode(context);
+  // Silence is sent too, as by a microphone.
+  new ConstantSourceNode(context, { offset: 0 }).connect(end);
+  navigator.mediaDevices.getUserMedia = async () => end.stream;
+  window.say = async (wav) => {
+    const bytes = Uint8Array.from(atob(wav), (one) => one.charCodeAt(0));
+    const sound = new AudioBufferSourceNode(context, { buffer: await context.decodeAudioData(bytes.buffer) });
+    sound.connect(end);
+    sound.start();
+  };
+}
+"""
+"""The same, but silent until ``say`` is called with a WAV file in base64."""
 
 
 def launch(playwright: Playwright, *flags: str, asks: bool = False, room: Room | None = None) -> Browser:

@@ -133,10 +133,10 @@ class Phone(ABC):
     def says(self, sound: Sound) -> None:
         """Say that once, into the call that is up; does not wait until it is said."""
         self._said += 1
-        self._say(sound.write(self.folder / f"says-{self._said}.wav"))
+        self._say(sound, self.folder / f"says-{self._said}.wav")
 
     @abstractmethod
-    def _say(self, file: Path) -> None: ...
+    def _say(self, sound: Sound, file: Path) -> None: ...
 
     @abstractmethod
     def holds(self) -> None: ...
@@ -237,6 +237,15 @@ class Phone(ABC):
         # It takes as long as it lasts, whatever the machine does.
         within += known.seconds
         self._heard_s += until(heard, lambda: f"{self.name} did not hear: {what}", within=within, every=0.5)
+
+    def hears_something(self, for_s: float = 0.8, within: float = SLACK) -> None:
+        """Wait until there was sound for that long in all, after what was heard before: somebody has begun to speak."""
+
+        def heard() -> bool:
+            frequencies = self.recorded().after(self._heard_s).frequencies()
+            return bool((frequencies > 0).sum() * 0.02 >= for_s)
+
+        until(heard, lambda: f"{self.name} hears nothing", within=within, every=0.1)
 
     def does_not_hear(self, hz: int, for_s: float = 1.5) -> None:
         """Listen for that long: no tenth of a second of that tone may come."""

@@ -110,8 +110,8 @@ class Pjsua(Phone):
     def presses(self, keys: str) -> None:
         self._command("keys", keys=keys, info=self._keys == "info")
 
-    def _say(self, file: Path) -> None:
-        self._command("say", file=str(file))
+    def _say(self, sound: Sound, file: Path) -> None:
+        self._command("say", file=str(sound.write(file)))
 
     def holds(self) -> None:
         self._reinvites(lambda: self._command("hold"), "a=sendonly")

@@ -8,10 +8,11 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, Protocol
 
 import pytest
 
-__all__ = ["Child", "in_namespace", "require"]
+__all__ = ["Child", "in_namespace", "kept_folder", "require"]
 
 
 def require(program: str, *, package: str) -> str:
@@ -29,6 +30,13 @@ def unavailable(why: str) -> None:
     pytest.skip(why)
 
 
+def kept_folder() -> Path:
+    """Where test runs keep what takes long to make."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ivr-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def in_namespace(argv: Sequence[str], namespace: int | None) -> list[str]:
     """The command, run in the network namespace of process ``namespace``."""
     if namespace is None:
@@ -36,8 +44,27 @@ def in_namespace(argv: Sequence[str], namespace: int | None) -> list[str]:
     return [require("nsenter", package="util-linux"), f"--net=/proc/{namespace}/ns/net", *argv]
 
 
+class Process(Protocol):
+    """What is used of a :class:`subprocess.Popen`."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Child:
     """One running program; owns its process and the file its output goes to."""
+
+    process: Process
 
     def __init__(
         self,

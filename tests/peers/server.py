@@ -1,22 +1,26 @@
-"""The program under test as its operator runs it: a folder with a site, and ``ivr run`` as a process."""
+"""The program under test: a folder with a site, as its operator has it, and ``ivr run`` as a process."""
 
 from __future__ import annotations
 
+import atexit
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.cli.commands import ivr
+from tests.peers.forked import ForkedChild
 from tests.peers.patience import SLACK, until
 from tests.peers.ports import free_port, free_range
-from tests.peers.process import Child
 from tests.peers.sound import write_tone
 
 __all__ = ["Leg", "Record", "Server", "Site", "program"]
@@ -37,7 +41,7 @@ class Site:
     """Account to password."""
     groups: Mapping[str, list[str]] = field(default_factory=dict)
     trunks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    prompt_s: float = 2.0
+    prompt_s: float = 1.2
     media_ports: int = 120
     more: Mapping[str, Any] = field(default_factory=dict)
     """Any further keys of the site file; mappings are merged with ours."""
@@ -81,11 +85,17 @@ class Server:
         self.media_ports = free_range(site.media_ports)
         self._file = self.folder / "site.yaml"
         self._write(site)
+        # Any number of servers may share it, and what was spoken for one need not be again.
+        (self.folder / "var").mkdir()
+        (self.folder / "var" / "speech").symlink_to(_spoken())
         self.child = self._start()
 
     def calls(self) -> list[Record]:
         """Finished calls, oldest first."""
-        return [_record(call) for call in _parsed(self.does("calls", "--json"))]
+        # Within the test: tests look often, and a process takes a second to begin.
+        told = ivr("calls", "--json", "--site", self._file)
+        assert told.exit_code == 0, told.output
+        return [_record(call) for call in _parsed(told.stdout)]
 
     def record(self, caller: str, within: float = SLACK) -> Record:
         """Wait for the record of that caller's only or latest call."""
@@ -127,15 +137,9 @@ class Server:
     def close(self) -> None:
         self.child.close()
 
-    def _start(self) -> Child:
+    def _start(self) -> ForkedChild:
         before = len(self._readiness())
-        child = Child(
-            "ivr",
-            [*program(), "run", "--site", str(self._file)],
-            folder=self.folder,
-            # What it says must be in the file at once, whatever it thinks of a file.
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
-        )
+        child = ForkedChild("ivr", ["run", "--site", str(self._file)], folder=self.folder)
 
         def is_ready() -> bool:
             if not child.is_running():
@@ -180,6 +184,14 @@ class Server:
         for key, value in site.more.items():
             content[key] = {**content[key], **value} if isinstance(content.get(key), dict) else value
         self._file.write_text(yaml.safe_dump({key: value for key, value in content.items() if value != {}}))
+
+
+@cache
+def _spoken() -> Path:
+    """The texts that all servers of this run have spoken."""
+    folder = Path(tempfile.mkdtemp(prefix="spoken-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def program() -> list[str]:

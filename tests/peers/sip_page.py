@@ -6,7 +6,6 @@ each page speaks a tone of its own, made by WebAudio, and hears through the brow
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -19,7 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.peers.chromium import SPEAK_A_TONE, launch
 from tests.peers.patience import SLACK, until
-from tests.peers.process import require, unavailable
+from tests.peers.process import kept_folder, require, unavailable
 
 __all__ = ["Library", "SipBrowser", "SipPage"]
 
@@ -152,12 +151,11 @@ _CLEARLY = 0.7
 @cache
 def _bundle() -> Path:
     """Both libraries as one script, made once and kept; without npm the test is skipped, or fails in CI."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ivr-tests" / "_".join(_PACKAGES)
+    folder = kept_folder() / "_".join(_PACKAGES)
     made = folder / "libraries.js"
     if made.is_file():
         return made
     npm = require("npm", package="npm")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     # Several test processes may do this at once: whoever is last wins, with the same.
     work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
     (work / "package.json").write_text("{}")

@@ -57,6 +57,9 @@ class Sound:
         parts = [_pcm(file.read_bytes(), file) for file in files if file.exists()]
         return cls(np.concatenate(parts) if parts else np.zeros(0, np.float32))
 
+    def then_silence(self, seconds: float) -> Sound:
+        return Sound(np.pad(self.samples, (0, round(seconds * RATE))))
+
     def write(self, file: Path) -> Path:
         """As a WAV file."""
         return _write(file, self.samples)

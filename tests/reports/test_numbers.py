@@ -303,6 +303,9 @@ def test_both_hours_when_the_clock_is_set_back(engine: Engine) -> None:
     }
     assert behind(engine, "volumes", day, hour="2026-10-25 02:00+01:00") == ["1-0", "1-1"]
     assert numbers(ask(engine, "heat-map", day))["Sunday 02"] == (3,)
+    for name in ("repeats", "lines"):
+        hours = [row.keys[0][11:] for row in ask(engine, name, day, by="hour").rows if row.values[0]]
+        assert hours == ["02:00+02:00", "02:00+01:00", "03:00"], name
 
 
 # A day of a company. --------------------------------------------------------------------------------------

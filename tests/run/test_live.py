@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ from gateway.call import (
 )
 from ivr.hearing import EarEvent, Hypothesis, NotHeard, Recognition, SpeechBegan, Wanted
 from ivr.records.events import RecordEvent
-from ivr.run.actions import PlayItem, PlayRecording
+from ivr.run.actions import PlayItem, PlayRecording, PlayText
 from ivr.run.conversation import CallFacts
 from ivr.run.flow_run import FlowRun
 from ivr.run.live import LiveCall
@@ -70,6 +70,9 @@ class Telephone:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.breaks_at = ""
+        self.clips: list[str] = []
+        """Of the last play, by name, and whether there are no more."""
+        self.whole = True
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
@@ -88,8 +91,22 @@ class Telephone:
     def hangup(self, cause: str = "normal") -> None:
         self._ask(f"hangup {cause}")
 
-    def play(self, play_id: int, clips: Sequence[Clip], *, loop: bool = False, leg_id: str | None = None) -> None:
+    def play(
+        self,
+        play_id: int,
+        clips: Sequence[Clip],
+        *,
+        loop: bool = False,
+        more: bool = False,
+        leg_id: str | None = None,
+    ) -> None:
+        self.clips = [clip.name for clip in clips]
+        self.whole = not more
         self._ask(f"play {play_id}" + ("" if leg_id is None else f" to {leg_id}"))
+
+    def extend_play(self, play_id: int, clips: Sequence[Clip], *, more: bool) -> None:
+        self.clips += [clip.name for clip in clips]
+        self.whole = not more
 
     def stop_playing(self) -> None:
         self._ask("stop")
@@ -156,7 +173,8 @@ class Stage:
         self.journal: list[RecordEvent] = []
         self.over: list[LiveCall] = []
         self.made = asyncio.Event()
-        """Texts are spoken once this is set."""
+        """The first sentences of texts are spoken once this is set, and the others once this is:"""
+        self.made_more = asyncio.Event()
         self.cannot_speak: Exception | None = None
         self.missing: set[str] = set()
         self.replies: list[Reply] = []
@@ -188,14 +206,16 @@ class Stage:
         if isinstance(item, PlayRecording):
             if item.name in self.missing:
                 raise LookupError(f"there is no recording '{item.name}'")
-            return Clip(b"\xff" * 160)
+            return Clip(b"\xff" * 160, item.name)
         return None
 
-    async def make(self, item: PlayItem) -> Clip:
-        await self.made.wait()
-        if self.cannot_speak is not None:
-            raise self.cannot_speak
-        return Clip(b"\xff" * 160)
+    async def make(self, item: PlayItem) -> AsyncIterator[Clip]:
+        assert isinstance(item, PlayText)
+        for number, sentence in enumerate(item.text.split(". ")):
+            await (self.made if not number else self.made_more).wait()
+            if self.cannot_speak is not None:
+                raise self.cannot_speak
+            yield Clip(b"\xff" * 160, sentence)
 
     def listen(self, wanted: Wanted, tell: Callable[[EarEvent], None]) -> ListensTo:
         self.ears.append(ListensTo(wanted, tell))
@@ -318,6 +338,84 @@ def test_a_text_that_cannot_be_spoken_is_the_flows_affair(error: Exception) -> N
         assert stage.ends()["ended_by"] == "system"
 
     assert acted(story).telephone.asked[-1] == "hangup error"
+
+
+LONG = """\
+blocks:
+  welcome:
+    - answer
+    - play: [welcome, {say: 'You called {call.did}. Thank you. Goodbye'}]
+    - hangup
+"""
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Let the tasks go on: what is waited for takes a few turns of the loop."""
+    for _ in range(50):
+        if happened():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it does not happen")
+
+
+async def sentence_by_sentence(stage: Stage) -> None:
+    """The recording is heard at once and the first sentence as soon as it is made; the others are not yet made."""
+    stage.in_menu()
+    assert (stage.telephone.clips, stage.telephone.whole) == (["welcome"], False)
+    await asyncio.sleep(0)
+    stage.made.set()
+    await until(lambda: len(stage.telephone.clips) == 2)
+    assert (stage.telephone.clips, stage.telephone.whole) == (["welcome", "You called 1000"], False)
+
+
+def test_a_long_text_is_heard_while_it_is_made() -> None:
+    async def story(stage: Stage) -> None:
+        await sentence_by_sentence(stage)
+        stage.made_more.set()
+        await until(lambda: stage.telephone.whole)
+        assert stage.telephone.clips == ["welcome", "You called 1000", "Thank you", "Goodbye"]
+        stage.happens(PlayEnded(1, 3000, True))
+        assert stage.ends()["ended_by"] == "flow"
+
+    stage = acted(story, LONG)
+    assert [asked for asked in stage.telephone.asked if "play" in asked or "stop" in asked] == ["play 1"]
+    (step,) = [event.data for event in stage.journal if event.type == "flow.step" and event.data["verb"] == "play"]
+    assert step["heard_ms"] == 3000
+
+
+def test_the_rest_of_a_text_that_cannot_be_made_is_the_flows_affair_once_it_is_silent() -> None:
+    async def story(stage: Stage) -> None:
+        await sentence_by_sentence(stage)
+        stage.cannot_speak = OSError("no voice")
+        stage.made_more.set()
+        await until(lambda: stage.telephone.asked[-1] == "stop")
+        assert "hangup" not in " ".join(stage.telephone.asked)
+        stage.happens(PlayEnded(1, 1200, False))
+        assert stage.ends()["ended_by"] == "system"
+
+    stage = acted(story, LONG)
+    (step,) = [event.data for event in stage.journal if event.type == "flow.step" and event.data["verb"] == "play"]
+    assert (step["heard_ms"], step["error"]) == (1200, "no voice")
+
+
+@pytest.mark.parametrize("end", ["key", "gone", "nobody hears"])
+def test_the_rest_of_a_text_is_not_made_any_more(end: str) -> None:
+    async def story(stage: Stage) -> None:
+        await sentence_by_sentence(stage)
+        if end == "key":
+            stage.happens(KeyPressed("1"), PlayEnded(1, 700, False))
+            assert "stop" in stage.telephone.asked
+        elif end == "gone":
+            stage.happens(CallerLeft("caller", "bye"))
+        else:
+            stage.happens(PlayEnded(1, 0, True))
+        stage.made_more.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert stage.telephone.clips == ["welcome", "You called 1000"]
+        stage.ends()
+
+    acted(story, LONG)
 
 
 def test_a_recording_that_is_missing() -> None:

@@ -10,7 +10,8 @@ import pytest
 from gateway.call import Answered, CallerLeft, KeyPressed
 from ivr.flow.model import Flow
 from ivr.hearing import Hypothesis, Phrase, Recognition
-from ivr.run.actions import Listen, StepRecord, StopListening
+from ivr.run.actions import Listen, Play, StepRecord, StopListening
+from ivr.run.environment import Environment
 from ivr.run.events import HearingFailed, SpeechHeard, SpeechStarted
 from ivr.run.flow_run import FlowRun
 from ivr.run.script import A_CALLER, Script
@@ -293,6 +294,16 @@ def test_without_a_recogniser_keys_do(shop: Flow) -> None:
     assert row.error == "the caller cannot be heard: the test says so"
     assert row.detail == {"not_heard": "the test says so"}
     assert "keys only" in call.logs[0]
+
+
+def test_where_no_language_is_heard_nobody_is_listened_to_and_keys_do(shop: Flow) -> None:
+    run = FlowRun(shop, A_CALLER, environment=Environment(hears=lambda language: language == "ko"))
+    run.start(0.0)
+    actions = run.handle(Answered(), 0.1)
+    assert any(isinstance(one, Play) for one in actions)
+    assert not any(isinstance(one, Listen) for one in actions)
+    run.handle(KeyPressed("2", "rfc4733"), 1.5)
+    assert run.last_block == "number"
 
 
 def test_where_only_words_help_the_step_fails(call: Script) -> None:

@@ -89,6 +89,11 @@ calendars:
 tables: {orders: {sql: 'SELECT a FROM orders WHERE no = :key', url: 'sqlite:///orders.db', value: a}}
 webhooks: {crm: 'https://example.com/hook', other: {url: 'https://example.com/hook', secret: secret:desk}}
 http: {allow: [10.1.0.0/16, crm.internal], answer: 20000}
+zone: Asia/Shanghai
+reports:
+  daily: {report: day, when: 7:00, to: ['reports/{date}.html', chief@example.com]}
+  weekly: {report: lines, when: Mon-Fri 07:00, to: chief@example.com, span: last week, by: hour, format: png}
+smtp: {host: mail.example.com, from: ivr@example.com, port: 25, tls: starttls, user: ivr, password: secret:desk}
 """
 
 

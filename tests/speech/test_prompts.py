@@ -16,7 +16,7 @@ from ivr.speech.cache import SpeechCache
 from ivr.speech.prompts import PromptItem, PromptLibrary
 from ivr.speech.recordings import RecordingError, RecordingLibrary
 from ivr.speech.voice import SpeechError, SpeechTimeout, UnknownVoice, Voice
-from ivr.speech.worker import EngineDescription, SpeechWorker
+from ivr.speech.worker import SpeechWorker
 from tests.speech.listening import energy, level, peak, samples, tone
 
 
@@ -27,15 +27,15 @@ class CountingWorker(SpeechWorker):
         super().__init__()
         self.spoken: list[str] = []
 
-    async def synthesize(self, text: str, voice: Voice, *, deadline: float = 10.0) -> Clip:
+    async def synthesize(self, text: str, voice: Voice, *, ssml: bool = False, deadline: float = 10.0) -> Clip:
         self.spoken.append(text)
-        return await super().synthesize(text, voice, deadline=deadline)
+        return await super().synthesize(text, voice, ssml=ssml, deadline=deadline)
 
 
 class NoWorker(CountingWorker):
     """The speech process is out of order."""
 
-    async def describe(self, engine: str) -> EngineDescription:
+    async def voices(self, engine: str) -> frozenset[str]:
         raise SpeechError("the speech process does not start: no such luck")
 
 
@@ -204,6 +204,37 @@ def test_a_text_with_nothing_in_it_is_a_moment_of_silence(tmp_path: Path, text: 
     run(scenario)
 
 
+def test_a_long_text_comes_sentence_by_sentence(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        text = "Your order is ready. You can collect it until six. Goodbye."
+        async with site(tmp_path) as (library, worker):
+            clips = []
+            async for clip in library.speak_on(text, "en"):
+                clips.append(clip)
+                # What has come is not waiting for what is to come.
+                assert len(worker.spoken) == len(clips)
+            assert worker.spoken == ["Your order is ready.", "You can collect it until six.", "Goodbye."]
+            whole = await library.speak(text, "en")
+            assert sum(clip.duration_ms for clip in clips) == pytest.approx(whole.duration_ms, abs=300)
+            await library.preload([("text", text, "en")])
+            assert [clip async for clip in library.speak_on(text, "en")] == [whole]
+
+    run(scenario)
+
+
+def test_a_document_is_another_prompt_than_the_same_text(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        text = "<speak>One <break time='2s'/> two.</speak>"
+        async with site(tmp_path) as (library, worker):
+            prepared = await library.preload([("ssml", text, "en"), ("text", text, "en")])
+            assert not prepared.problems
+            assert prepared.clips["ssml", text, "en"] != prepared.clips["text", text, "en"]
+            assert await library.speak(text, "en", ssml=True) is prepared.clips["ssml", text, "en"]
+            assert len(worker.spoken) == 2
+
+    run(scenario)
+
+
 def test_a_sites_own_voices_speak(tmp_path: Path) -> None:
     async def scenario() -> None:
         text = "one two three four five six seven"
@@ -220,7 +251,7 @@ def test_the_usual_voice_speaks_as_fast_as_a_site_says(tmp_path: Path) -> None:
     async def scenario() -> None:
         text = "one two three four five six seven"
         worker = CountingWorker()
-        library = PromptLibrary(RecordingLibrary(tmp_path), worker, rates={"en": 300})
+        library = PromptLibrary(RecordingLibrary(tmp_path), worker, voices={"en": Voice(voice="", rate=300)})
         try:
             fast, usual = await library.speak(text, "en-GB"), await library.speak(text, "de")
         finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ivr.speech.synthesis import EspeakSynthesizer, create
-from ivr.speech.voice import NothingToSay, SpeechError, UnknownVoice, Voice, usual_voice, voice_for
+from ivr.speech.voice import NothingToSay, SpeechError, UnknownVoice, Voice, spoken_by, usual_voice
 from tests.speech.listening import energy, level, peak, silence_after, silence_before
 
 TEXTS = {
@@ -88,9 +90,9 @@ def test_odd_texts_are_spoken(espeak: EspeakSynthesizer, text: str) -> None:
 
 
 def test_an_engine_is_known_by_name_or_by_place() -> None:
-    assert create("espeak").version.startswith("1.")
-    assert create("tests.speech.engines:Patient").version == "1"
-    with pytest.raises(SpeechError, match=r"no speech engine 'festival' .*espeak"):
+    assert create("espeak").prepare(Voice()).startswith("1.")
+    assert create("tests.speech.engines:Patient").prepare(Voice()) == "1"
+    with pytest.raises(SpeechError, match=r"no speech engine 'festival'; there are espeak"):
         create("festival")
     with pytest.raises(SpeechError, match="does not load: No module named 'nowhere'"):
         create("nowhere:Engine")
@@ -132,12 +134,52 @@ def test_the_usual_voices(espeak: EspeakSynthesizer) -> None:
 def test_a_sites_voices_go_by_the_nearest_code() -> None:
     british, mandarin = Voice(voice="en-gb"), Voice(voice="cmn", rate=120)
     site = {"en_GB": british, "zh": mandarin}
-    assert voice_for("en-gb", site) is british
-    assert voice_for("zh-TW", site) is mandarin
-    assert voice_for("en", site) is None
+    assert spoken_by("en-gb", site, ()) == british
+    assert spoken_by("zh-TW", site, ()) == mandarin
+    assert spoken_by("en", site, {"en-us"}) == Voice()
+    assert spoken_by("de-AT", {"de": Voice(voice="", rate=120, pitch=60)}, {"de"}) == Voice(
+        "espeak", "de", 120, pitch=60
+    )
+    with pytest.raises(UnknownVoice, match="engine piper has no voice of its own for 'en'"):
+        spoken_by("en", {"en": Voice("piper", "")}, {"en-us"})
 
 
-@pytest.mark.parametrize("wrong", [{"rate": 79}, {"rate": 451}, {"volume": 1.1}, {"pitch": 100}, {"voice": ""}])
+@pytest.mark.parametrize("wrong", [{"rate": 79}, {"rate": 451}, {"volume": 1.1}, {"pitch": 100}])
 def test_a_voice_has_limits(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="voice"):
         Voice(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("document", "like"),
+    [
+        ("one <break time='2s'/> two", 1.9),
+        ("<prosody rate='50%'>one two three four</prosody>", 0.7),
+        ("<sub alias='one two three four five six'>x</sub>", 1.2),
+        ("<say-as interpret-as='tts:digits'>98765</say-as>", 1.2),
+    ],
+    ids=["break", "rate", "sub", "digits"],
+)
+def test_a_document_is_spoken_as_its_tags_say(espeak: EspeakSynthesizer, document: str, like: float) -> None:
+    plain = re.sub("<[^>]*>", "", document)
+    differs = espeak.render(f"<speak>{document}</speak>", Voice(), ssml=True).duration_ms
+    differs -= espeak.render(plain, Voice()).duration_ms
+    assert abs(differs) > like * 500
+    # The next text is spoken as it stands again.
+    assert espeak.render(f"<speak>{document}</speak>", Voice()).duration_ms > 3000
+
+
+def test_what_is_passed_over_of_a_document_is_known(espeak: EspeakSynthesizer) -> None:
+    assert espeak.unread("break", {"time": "500ms"}) is None
+    assert espeak.unread("voice", {"xml:lang": "de"}) is None
+    assert espeak.unread("phoneme", {"ph": "x"}) == (
+        "the voices of eSpeak NG pass over <phoneme>",
+        'write <sub alias="as it sounds">word</sub>',
+    )
+    assert espeak.unread("say-as", {"interpret-as": "digits"}) == (
+        'the voices of eSpeak NG do not know interpret-as="digits" of <say-as>',
+        "write tts:digits",
+    )
+    assert (espeak.unread("break", {"time": "1h"}) or ("", ""))[1] == "write 500ms or 2s, 10s at most"
+    assert (espeak.unread("prosody", {"contour": "x"}) or ("",))[0].endswith("pass over contour of <prosody>")
+    assert (espeak.unread("p", {"xml:lang": "klingon"}) or ("",))[0].startswith("eSpeak NG has no voice for xml:lang")

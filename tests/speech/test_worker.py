@@ -79,9 +79,10 @@ def test_a_text_is_spoken() -> None:
 def test_an_engine_describes_itself() -> None:
     async def scenario() -> None:
         async with working() as worker:
-            described = await worker.describe("espeak")
-            assert described.version.startswith("1.")
-            assert {"en-us", "cmn", "zh", "ko", "fr"} <= described.voices
+            assert {"en-us", "cmn", "zh", "ko", "fr"} <= await worker.voices("espeak")
+            assert (await worker.prepare(Voice())).startswith("1.")
+            with pytest.raises(UnknownVoice, match="no variant 'anie'"):
+                await worker.prepare(Voice(voice="en+anie"))
 
     run(scenario)
 
@@ -95,9 +96,9 @@ def test_errors_come_back_as_what_they_are() -> None:
             with pytest.raises(UnknownVoice, match="no voice 'en-uk'"):
                 await worker.synthesize("hello", Voice(voice="en-uk"))
             with pytest.raises(SpeechError, match="no speech engine 'nobody'"):
-                await worker.describe("nobody")
+                await worker.voices("nobody")
             with pytest.raises(SpeechError, match="does not start"):
-                await worker.describe("tests.speech.engines:Broken")
+                await worker.voices("tests.speech.engines:Broken")
             assert worker.pid == pid
 
     run(scenario)
@@ -107,7 +108,7 @@ def test_what_an_engine_prints_is_not_taken_for_a_reply() -> None:
     async def scenario() -> None:
         async with working() as worker:
             chatty = "tests.speech.engines:Chatty"
-            assert (await worker.describe(chatty)).voices == {"anna", "bruno"}
+            assert await worker.voices(chatty) == {"anna", "bruno"}
             assert (await worker.synthesize("hello", Voice(engine=chatty))).pcmu == b"hello"
 
     run(scenario)

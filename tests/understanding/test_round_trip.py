@@ -64,6 +64,8 @@ def test_times(clock: time, language: str) -> None:
 @given(amount=AMOUNTS, currency=st.sampled_from(sorted(_MONEY)))
 @settings(deadline=None, max_examples=100)
 def test_money_in_english(amount: Decimal, currency: str) -> None:
+    # Fils alone may be those of a dinar or of a dirham.
+    assume(currency not in ("BHD", "JOD", "KWD") or amount >= 1)
     words = worded(amount, "money", currency, "en")
     whole = currency in ("JPY", "KRW")
     understood = meaning(words, "money", "en", TODAY)

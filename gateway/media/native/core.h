@@ -198,7 +198,7 @@ typedef struct {
 
 typedef struct {
     bool active;
-    bool loop;
+    int then;        /* THEN_... */
     int64_t id;
     Span *spans;     /* allocated and freed by commands */
     int count;
@@ -309,6 +309,7 @@ struct Leg {
 
     Stream out;
     Play play;
+    int patience;              /* samples that plays may still wait for the far end to be heard */
     KeysIn keys_in;
     KeysOut keys_out;
     Leg *peer;

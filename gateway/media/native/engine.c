@@ -464,16 +464,24 @@ int media_leg_expect(Engine *engine, int64_t id)
     return unlock(engine);
 }
 
-int media_leg_play(Engine *engine, int64_t id, int64_t play_id, const uint8_t *const *clips, const size_t *sizes,
-                   int count, int loop)
+/* Of clips that are not empty; NULL without memory. */
+static Span *spans_of(const uint8_t *const *clips, const size_t *sizes, int count, int *used)
 {
     Span *spans = calloc((size_t)count + 1, sizeof *spans);
+    *used = 0;
+    for (int i = 0; spans && i < count; i++)
+        if (sizes[i])
+            spans[(*used)++] = (Span){clips[i], sizes[i]};
+    return spans;
+}
+
+int media_leg_play(Engine *engine, int64_t id, int64_t play_id, const uint8_t *const *clips, const size_t *sizes,
+                   int count, int then)
+{
+    int used;
+    Span *spans = spans_of(clips, sizes, count, &used);
     if (!spans)
         return -ENOMEM;
-    int used = 0;
-    for (int i = 0; i < count; i++)
-        if (sizes[i])
-            spans[used++] = (Span){clips[i], sizes[i]};
     Leg *leg = lock_leg(engine, id);
     if (!leg) {
         free(spans);
@@ -481,12 +489,52 @@ int media_leg_play(Engine *engine, int64_t id, int64_t play_id, const uint8_t *c
     }
     Span *before = leg->play.spans;
     play_end(engine, leg, false);
-    leg->play = (Play){.active = true, .loop = loop, .id = play_id, .spans = spans, .count = used};
-    if (!used)
+    leg->play = (Play){.active = true, .then = then, .id = play_id, .spans = spans, .count = used};
+    if (!used && then != THEN_WAIT)
         play_end(engine, leg, true);
     unlock(engine);
     free(before);
     return 0;
+}
+
+int media_leg_extend_play(Engine *engine, int64_t id, int64_t play_id, const uint8_t *const *clips,
+                          const size_t *sizes, int count, int then)
+{
+    int used;
+    Span *spans = spans_of(clips, sizes, count, &used);
+    if (!spans)
+        return -ENOMEM;
+    Leg *leg = lock_leg(engine, id);
+    if (!leg) {
+        free(spans);
+        return -ENOENT;
+    }
+    Play *play = &leg->play;
+    if (!play->active || play->id != play_id || play->then != THEN_WAIT || used < play->count) {
+        unlock(engine);
+        free(spans);
+        return -ESRCH;
+    }
+    Span *before = play->spans;
+    play->spans = spans;
+    play->count = used;
+    play->then = then;
+    /* All of it was heard before it was known that nothing follows. */
+    if (play->at == used && then != THEN_WAIT)
+        play_end(engine, leg, true);
+    unlock(engine);
+    free(before);
+    return 0;
+}
+
+int media_leg_await(Engine *engine, int64_t id, int milliseconds)
+{
+    Leg *leg = lock_leg(engine, id);
+    if (!leg)
+        return -ENOENT;
+    if (!leg->play.active)
+        leg->patience = milliseconds * SAMPLES_PER_MS;
+    return unlock(engine);
 }
 
 int media_leg_stop_playing(Engine *engine, int64_t id)

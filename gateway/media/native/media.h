@@ -13,12 +13,15 @@
 typedef struct Engine Engine;
 
 /* Raised with every change of what is declared here, so that a library left over from older sources is noticed. */
-enum { MEDIA_ABI = 6 };
+enum { MEDIA_ABI = 7 };
 int media_abi(void);
 
 enum { CODEC_PCMU, CODEC_PCMA, CODEC_G722, CODEC_OPUS };
 
 enum { SRTP_AES_CM_128_HMAC_SHA1_80, SRTP_AES_CM_128_HMAC_SHA1_32, SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM };
+
+/* What follows the last clip of a play: its end, the first clip again, or silence until there are more. */
+enum { THEN_END, THEN_AGAIN, THEN_WAIT };
 
 enum {
     EVENT_KEY = 1,
@@ -134,7 +137,13 @@ int media_leg_expect(Engine *engine, int64_t leg);
 /* The clips stay the caller's and must stay readable until the play has ended, was replaced or stopped, or the leg
  * is closed; when a function that does one of these returns, the engine does not look at them again. */
 int media_leg_play(Engine *engine, int64_t leg, int64_t play_id, const uint8_t *const *clips, const size_t *sizes,
-                   int count, int loop);
+                   int count, int then);
+/* A play that waits for more gets it: all of its clips again and those that follow them. -ESRCH if it is over. */
+int media_leg_extend_play(Engine *engine, int64_t leg, int64_t play_id, const uint8_t *const *clips,
+                          const size_t *sizes, int count, int then);
+/* Plays that begin from now on wait for the far end's first packet, but no longer than this from when something can be
+ * sent to it: who is not heard yet may not hear yet either. No effect once it was heard, or while something plays. */
+int media_leg_await(Engine *engine, int64_t leg, int milliseconds);
 int media_leg_stop_playing(Engine *engine, int64_t leg);
 int media_leg_send_keys(Engine *engine, int64_t leg, const char *keys, int duration_ms, int gap_ms);
 int media_leg_bridge(Engine *engine, int64_t leg, int64_t other);

@@ -193,15 +193,26 @@ static void send_play(Engine *engine, Leg *leg, int64_t now, uint8_t *packet)
         play->offset += some;
         if (play->offset == span->size) {
             play->offset = 0;
-            if (++play->at == play->count && play->loop)
+            if (++play->at == play->count && play->then == THEN_AGAIN)
                 play->at = 0;
         }
     }
     memset(packet + RTP_HEADER + filled, PCMU_SILENCE, samples - filled);
     play->heard += (int64_t)filled;
     send_sound(leg, now, packet);
-    if (play->at == play->count)
+    if (play->at == play->count && play->then != THEN_WAIT)
         play_end(engine, leg, true);
+}
+
+/* Whether it is too early to play; on every turn of the leg, so that the wait does not begin with the play. */
+static bool waits_for_far_end(Leg *leg)
+{
+    if (leg->started || leg->patience <= 0) {
+        leg->patience = 0;
+        return false;
+    }
+    leg->patience -= leg->packet_samples;
+    return true;
 }
 
 void leg_send_due(Engine *engine, Leg *leg, int64_t now)
@@ -213,8 +224,11 @@ void leg_send_due(Engine *engine, Leg *leg, int64_t now)
     if (leg->waited < leg->packet_samples)
         return;
     leg->waited = 0;
+    bool early = waits_for_far_end(leg);
     if (keys_out_active(&leg->keys_out))
         send_key(leg, now, packet);
+    else if (leg->play.active && early)
+        send_silence(leg, now, packet);
     else if (leg->play.active)
         send_play(engine, leg, now, packet);
     else if (leg->member)

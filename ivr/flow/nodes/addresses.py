@@ -14,7 +14,7 @@ from ivr.flow.model import Place
 from ivr.flow.nodes.kinds import Condition, TemplateText
 from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
-from ivr.flow.template import Template, parse_template
+from ivr.flow.template import Further, Template, parse_template
 from ivr.flow.values import EvaluationError, as_text
 
 _FIXED: Final = re.compile(
@@ -177,7 +177,7 @@ class Headers:
 
     def _text(self, node: ScalarNode, start: int, end: int, parts: list[Template | SecretName], reader: Reader) -> None:
         if start < end:
-            template, problems = parse_template(node.text[start:end], lambda offset: node.place_at(start + offset))
+            template, problems = parse_template(node.text[start:end], Further(node.place_at, start))
             reader.problems.extend(problems)
             parts.append(template)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final
 
 from ivr.flow.expression import Expression, parse_expression
@@ -14,6 +14,7 @@ from ivr.flow.nodes.words import Words
 from ivr.flow.problem import Problem
 from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
+from ivr.flow.ssml import check_plain, is_ssml, read_ssml
 from ivr.flow.template import Template, parse_template
 
 KEYS_LIMIT: Final = 200
@@ -45,6 +46,25 @@ class TemplateText:
 
     def describe(self) -> str:
         return self.of
+
+
+@dataclass(frozen=True)
+class SpokenText(TemplateText):
+    """A text with holes that is spoken; one that begins with <speak> is a document in SSML."""
+
+    def read(self, node: Node, reader: Reader) -> Template | None:
+        template = super().read(node, reader)
+        if template is None or not isinstance(node, ScalarNode):
+            return None
+        if is_ssml(template.text):
+            elements, problem = read_ssml(template.text, [hole.span for hole in template.holes], node.place_at)
+            template = replace(template, ssml=elements)
+        else:
+            problem = check_plain(template.text, node.place_at)
+        if problem is not None:
+            reader.problems.append(problem)
+            return None
+        return template
 
 
 KEYS_SENT: Final = 64
@@ -132,13 +152,13 @@ class OnePrompt:
                 "write the name of a recording, or {say: 'text'}",
             )
             return None
-        text = TemplateText("a text to speak").read(node.entries[0][1], reader)
+        text = SpokenText("a text to speak").read(node.entries[0][1], reader)
         return None if text is None else Speech(text, node.place)
 
     def schema(self) -> Schema:
         speech = {
             "type": "object",
-            "properties": {"say": TemplateText("a text to speak").schema()},
+            "properties": {"say": SpokenText("a text to speak").schema()},
             "required": ["say"],
             "additionalProperties": False,
         }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ivr.flow.kinds import Duration, LanguageCode, ListOf, YesNo
 from ivr.flow.model import Prompt, Recording
-from ivr.flow.nodes.kinds import KeysText, OnePrompt, RecordingName, TemplateText
+from ivr.flow.nodes.kinds import KeysText, OnePrompt, RecordingName, SpokenText
 from ivr.flow.nodes.verb import NEXT, Exit, Verb
 from ivr.flow.settings import setting
 from ivr.flow.template import Template
@@ -31,7 +31,7 @@ class Play:
 class Say:
     """Speak a text."""
 
-    text: Template = setting(TemplateText(), "what is spoken")
+    text: Template = setting(SpokenText(), "what is spoken; in SSML if it begins with `<speak>`")
     barge_in: bool = setting(YesNo(), _CUT, default=True, inherits=True)
 
 

@@ -78,7 +78,7 @@ class Told(Script):
         real = None if self.seconds_of is None else self.seconds_of(item)
         if real is None:
             return super()._length(item)
-        self.lengths[item.text if isinstance(item, PlayText) else item.name] = real
+        self.lengths[item.words if isinstance(item, PlayText) else item.name] = real
         return real
 
     def _tell_step(self, record: StepRecord) -> None:

@@ -108,6 +108,9 @@ class Asking(Activity):
         listening: Listening | None = None,
     ) -> None:
         super().__init__(talk, step)
+        if keys is not None and not talk.environment.hears(talk.language):
+            # The site can do without: the checks have told its operator.
+            listening = None
         self._question = question
         self._wanted = listening.wanted if listening is not None else None
         self._input = Input(

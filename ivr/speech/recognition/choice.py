@@ -118,20 +118,26 @@ def folder_of(language: str, choice: EngineChoice) -> Path | None:
     return package_folder(package)
 
 
-def model_fault(engine: str, model: Path) -> tuple[str, str] | None:
-    """What is wrong with a model's folder at first sight, and the remedy; None if nothing is."""
+def model_fault(engine: str, model: Path, written: str = "") -> tuple[str, str] | None:
+    """What is wrong with a model's folder at first sight, and the remedy; None if nothing is.
+
+    ``written``: the folder as the operator wrote it.
+    """
+    name = written or str(model)
     if not model.exists():
-        return f"there is no folder {model}", "correct model:, or unpack the model there"
+        return f"there is no folder {name}", "correct model:, or unpack the model there"
     if not model.is_dir():
-        return f"{model} is no folder", "unpack the archive, and name the folder that it makes"
+        return f"{name} is no folder", "unpack the archive, and name the folder that it makes"
     for files in _FILES.get(engine, ()):
-        if not any((model / file).is_file() for file in files):
-            inner = next(
-                (one for one in sorted(model.iterdir()) if any((one / file).is_file() for file in files)), None
-            )
-            help = f"write model: {inner}" if inner is not None else f"name the folder in which {files[0]} lies"
-            return f"{model} is no model of {engine}: it has no {files[0]}", help
+        if not _has(model, files):
+            inner = next((one.name for one in sorted(model.iterdir()) if one.is_dir() and _has(one, files)), None)
+            help = f"name the folder in which {files[0]} lies" if inner is None else f"write model: {name}/{inner}"
+            return f"{name} is no model of {engine}: it has no {files[0]}", help
     return None
+
+
+def _has(folder: Path, files: tuple[str, ...]) -> bool:
+    return any((folder / file).is_file() for file in files)
 
 
 def remedy(language: str) -> str:

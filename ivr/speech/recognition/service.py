@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from ivr.hearing import Ear, EarEvent, NotHeard, Wanted
@@ -11,6 +12,8 @@ from ivr.speech.recognition.port import RecognitionError
 from ivr.speech.recognition.worker import MOST_SESSIONS, HearingProcess
 
 __all__ = ["Hearing", "Progress"]
+
+log = logging.getLogger("ivr.hearing")
 
 Progress = Callable[[int, int], None]
 """How many are ready, and of how many."""
@@ -38,11 +41,12 @@ class Hearing:
                 progress(done, len(new))
             process = HearingProcess(language, engine, most=self._most)
             try:
-                await process.start()
+                version = await process.start()
             except RecognitionError as error:
                 problems[language] = str(error)
             else:
                 self._processes[language, engine] = process
+                log.info("listening in %s by %s", language, version)
         if progress is not None and new:
             progress(len(new), len(new))
         return problems

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from difflib import SequenceMatcher
 from functools import lru_cache
+from typing import Final
 
 import jellyfish
 
@@ -12,7 +13,8 @@ from ivr.understanding.phrases import normalised
 
 __all__ = ["alike", "sounds_alike", "spellings", "syllables", "without_repeats"]
 
-_DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_DIGITS: Final = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_NUMERALS: Final = frozenset("0123456789")
 
 
 def spellings(form: str, language: str) -> tuple[str, ...]:
@@ -26,7 +28,7 @@ def spellings(form: str, language: str) -> tuple[str, ...]:
     if language.partition("-")[0].lower() == "en":
         said = text.casefold().split()
         numerals = [str(_DIGITS.index(word)) if word in _DIGITS else word for word in said]
-        spoken = [_DIGITS[int(word)] if word in "0123456789" else word for word in said]
+        spoken = [_spelt_out(word) for word in said]
         ways += [_sentence(" ".join(one)) for one in (numerals, spoken) if one != said]
     return tuple(dict.fromkeys(ways))
 
@@ -61,11 +63,11 @@ def _consonants(text: str) -> str:
 
 
 def _spelt_out(word: str) -> str:
-    return _DIGITS[int(word)] if word in {*"0123456789"} else word
+    return _DIGITS[int(word)] if word in _NUMERALS else word
 
 
 def syllables(text: str) -> int:
-    """About how many there are, of a language written in Latin letters: groups of vowels but a silent e; at least one."""
+    """About how many there are, in Latin letters: groups of vowels but a silent e; at least one."""
     words = [_spelt_out(word) for word in re.findall(r"[^\W_]+", text.casefold())]
     return max(1, sum(_vowels(word) for word in words))
 

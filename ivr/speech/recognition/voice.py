@@ -27,7 +27,7 @@ _CONTEXT: Final = 4
 class VoicePool:
     """Keeps the instances of Silero that no stream needs now. One thread uses it and the streams it made."""
 
-    def __init__(self, ready: int = 4) -> None:
+    def __init__(self, ready: int = 2) -> None:
         self._free = [SileroVAD(8000) for _ in range(ready)]
 
     def stream(self) -> Voice:

@@ -1,10 +1,10 @@
 """Whisper through CTranslate2: of some phrases the one that fits the sound best, or what was said freely.
 
 It hears when all is said: a sound is encoded once, in a window as short as it is, and every way to say a phrase is
-scored by the probability that the decoder gives its words. How probable a phrase is without any sound is half taken off:
-the decoder likes some words more than others, and a menu does not. What was said and is none of the phrases is known
-by what the decoder would rather have written. The weights of :data:`_CONFIDENCE` were fitted to spoken menus and to
-speech that is in no menu; docs/decisions/0017 has the figures.
+scored by the probability that the decoder gives its words. How probable a phrase is without any sound is half taken
+off: the decoder likes some words more than others, and a menu does not. What was said and is none of the phrases is
+known by what the decoder would rather have written, and by how long it took. The weights of :data:`_CONFIDENCE` were
+fitted to spoken menus and to speech that is in no menu; docs/decisions/0017 has the figures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from importlib.metadata import version
@@ -27,7 +27,7 @@ import soxr
 import tokenizers
 from numpy.typing import NDArray
 
-from ivr.hearing import Hypothesis, SpokenType, Wanted
+from ivr.hearing import Hypothesis, Phrase, SpokenType, Wanted
 from ivr.speech.level import LINE_RATE
 from ivr.speech.recognition.choice import PACKAGES, EngineChoice, folder_of, model_fault, package_folder, remedy
 from ivr.speech.recognition.log_mel import FRAMES_PER_SECOND, SAMPLE_RATE, log_mel
@@ -35,6 +35,7 @@ from ivr.speech.recognition.port import RecognitionError
 from ivr.speech.recognition.spelling import alike, sounds_alike, spellings, syllables, without_repeats
 from ivr.understanding.phrases import normalised
 from ivr.understanding.values import meaning
+from ivr.understanding.yes_no import usual_yes_no
 
 __all__ = ["WhisperRecogniser"]
 
@@ -51,9 +52,8 @@ _MOST_FORMS: Final = 64
 _MOST_HYPOTHESES: Final = 5
 _REMEMBERED: Final = 20_000
 """Texts whose probability without sound is kept."""
-_TOKENS_PER_SECOND: Final = 6
+_TOKENS_PER_SECOND: Final = 8
 """Nobody speaks faster for long; a decoder in a short window likes to say everything twice."""
-
 
 _HALF: Final = 0.5
 """How much of a phrase's probability without sound is taken off."""
@@ -61,6 +61,12 @@ _FARTHEST: Final = 12.0
 """Beyond it the difference between two phrases says nothing more."""
 _ALONE: Final = 6.0
 """The difference where there is one phrase only."""
+_LEAST_FREE: Final = 1000
+"""Frames of the window in which something is written freely; in shorter ones its end is often missed."""
+_LONGEST_HINTS: Final = 100
+"""Tokens."""
+_MEANINGLESS: Final = 0.3
+"""What a text is worth that means nothing of the type that was asked for."""
 _FREE_BIAS: Final = 2.0
 _FREE_LIKELIHOOD: Final = 2.5
 """Of what is said freely: half as sure as not if its words have a mean probability of 0.45."""
@@ -102,9 +108,9 @@ class _Scored:
     """A form in the spelling that fits best."""
 
     form: _Form
+    ids: tuple[int, ...]
     likelihood: float
     unheard: float
-    tokens: int
 
     @property
     def score(self) -> float:
@@ -129,9 +135,9 @@ class WhisperRecogniser:
             self._tokens = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:
             raise RecognitionError(f"whisper cannot load {folder}: {error}") from error
-        self._start = self._prompt(language, folder)
         self._language = language
         self._folder = folder
+        self._start = self._prompt(language, folder)
         self._unheard: OrderedDict[tuple[int, ...], float] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -147,7 +153,7 @@ class WhisperRecogniser:
         spoken = self._tokens.token_to_id(f"<|{base}|>")
         if spoken is None:
             raise RecognitionError(f"the model in {folder} does not know the language {language!r}")
-        return [start, spoken, self._tokens.token_to_id("<|transcribe|>")]
+        return [start, spoken, self._token("<|transcribe|>")]
 
     streams: Final = False
     """Whether it recognises while it is fed."""
@@ -170,7 +176,7 @@ class WhisperRecogniser:
     def utterance(self, wanted: Wanted) -> _WhisperUtterance:
         forms = tuple(
             _Form(phrase.name, form, tuple(self._ids(text) for text in spellings(form, self._language)))
-            for phrase in wanted.phrases
+            for phrase in wanted.phrases or self._yes_and_no(wanted)
             for form in phrase.forms
             if any(character.isalnum() for character in form)
         )
@@ -180,6 +186,22 @@ class WhisperRecogniser:
         self._likelihood_unheard([ids for form in forms[:_MOST_FORMS] for ids in form.spelt])
         return _WhisperUtterance(self, wanted, forms)
 
+    def _yes_and_no(self, wanted: Wanted) -> tuple[Phrase, ...]:
+        """What is said for them: better known than sought in what is heard freely."""
+        usual = usual_yes_no(self._language) if wanted.type == "yes_no" else None
+        return () if usual is None else (Phrase("yes", usual.yes), Phrase("no", usual.no))
+
+    def _before(self, hints: Sequence[str]) -> list[int]:
+        """The hints as what was said before: words that have been said are said again."""
+        ids = self._ids(f"{', '.join(hints)}.")[:_LONGEST_HINTS]
+        return [self._token("<|startofprev|>"), *ids] if hints else []
+
+    def _token(self, name: str) -> int:
+        found = self._tokens.token_to_id(name)
+        if found is None:
+            raise RecognitionError(f"the tokenizer.json in {self._folder} has no {name}: take the model's own")
+        return int(found)
+
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokens.encode(f" {text}", add_special_tokens=False).ids)
 
@@ -187,30 +209,41 @@ class WhisperRecogniser:
 
     def hear(self, sound: NDArray[np.float32], wanted: Wanted, forms: Sequence[_Form]) -> Sequence[Hypothesis]:
         """What was said, best first; ``sound`` at :data:`~ivr.speech.recognition.log_mel.SAMPLE_RATE`."""
-        encoded, frames = self._encode(sound)
-        free, ids = self._decode(encoded, len(sound) / SAMPLE_RATE)
-        found = self._choose(encoded, frames, free, forms, _spoken_seconds(sound)) if forms else []
-        if wanted.type is not None:
-            found += self._freely(encoded, frames, free, ids, wanted.type)
+        found: list[Hypothesis] = []
+        if forms:
+            found = self._choose(sound, forms)
+            if not wanted.phrases:
+                found = [replace(one, name=None) for one in found]
+        if wanted.type is not None and (wanted.phrases or not forms):
+            # Freely said is what is none of the phrases.
+            left = 1 - max((one.confidence for one in found), default=0.0)
+            freely = self._freely(sound, wanted.type, wanted.hints)
+            found += [replace(one, confidence=one.confidence * left) for one in freely]
         return sorted(found, key=lambda one: -one.confidence)[:_MOST_HYPOTHESES]
 
-    def _choose(self, encoded: Any, frames: int, free: str, forms: Sequence[_Form], seconds: float) -> list[Hypothesis]:
+    def _choose(self, sound: NDArray[np.float32], forms: Sequence[_Form]) -> list[Hypothesis]:
         """The phrases by how well they fit."""
-        written = without_repeats(free, self._language)
+        encoded, frames = self._encode(sound)
+        seconds = _spoken_seconds(sound)
+        written = without_repeats(self._decode(encoded, seconds), self._language)
         if len(forms) > _MOST_FORMS:
             forms = sorted(forms, key=lambda one: -alike(normalised(one.text, self._language), written))[:_MOST_FORMS]
-        spelt = [(form, ids) for form in forms for ids in form.spelt]
+        best = self._scored(encoded, frames, [(form, ids) for form in forms for ids in form.spelt])
+        return [
+            Hypothesis(one.form.text, self._confidence(one, best, written, seconds), name) for name, one in best.items()
+        ]
+
+    def _scored(self, encoded: Any, frames: int, spelt: Sequence[tuple[_Form, tuple[int, ...]]]) -> dict[str, _Scored]:
+        """The best way to say and to write each phrase, by the phrase's name."""
         texts = [ids for _, ids in spelt]
         heard = self._likelihood(encoded, frames, texts)
         unheard = self._likelihood_unheard(texts)
         best: dict[str, _Scored] = {}
         for (form, ids), likelihood, silent in zip(spelt, heard, unheard, strict=True):
-            scored = _Scored(form, likelihood, silent, len(ids))
+            scored = _Scored(form, ids, likelihood, silent)
             if form.name not in best or best[form.name].score < scored.score:
                 best[form.name] = scored
-        return [
-            Hypothesis(one.form.text, self._confidence(one, best, written, seconds), name) for name, one in best.items()
-        ]
+        return best
 
     def _confidence(self, one: _Scored, best: Mapping[str, _Scored], written: str, seconds: float) -> float:
         """That this phrase was said, and none of the others, nor anything else."""
@@ -220,49 +253,49 @@ class WhisperRecogniser:
         pace = abs(math.log(max(seconds, 0.05) / (0.18 + 0.17 * syllables(one.form.text))))
         return _sigmoid(
             _CONFIDENCE.bias
-            + _CONFIDENCE.likelihood * one.likelihood / one.tokens
-            + _CONFIDENCE.gain * (one.likelihood - one.unheard) / one.tokens
+            + _CONFIDENCE.likelihood * one.likelihood / len(one.ids)
+            + _CONFIDENCE.gain * (one.likelihood - one.unheard) / len(one.ids)
             + _CONFIDENCE.margin * max(-_FARTHEST, min(margin, _FARTHEST))
             + _CONFIDENCE.written * alike(text, written)
             + _CONFIDENCE.sounds * sounds_alike(text, written)
             + _CONFIDENCE.pace * pace
         )
 
-    def _freely(self, encoded: Any, frames: int, free: str, ids: tuple[int, ...], type: SpokenType) -> list[Hypothesis]:
-        """What the decoder writes itself; of a type, of the likeliest texts those first that mean something."""
-        texts = [(free, ids)]
-        if type != "text":
-            texts += self._several(encoded, len(ids))
-        seen: dict[str, Hypothesis] = {}
-        likelihoods = self._likelihood(encoded, frames, [ids for _, ids in texts])
-        for (text, ids), likelihood in zip(texts, likelihoods, strict=True):
+    def _freely(self, sound: NDArray[np.float32], type: SpokenType, hints: Sequence[str]) -> list[Hypothesis]:
+        """What the decoder writes itself; what means something of the type counts for more."""
+        encoded, frames = self._encode(sound, _LEAST_FREE)
+        # With times: in a window that is shorter than those it knows the decoder finds the end by them.
+        several = 1 if type == "text" else _MOST_HYPOTHESES
+        prompt = [*self._before(hints), *self._start]
+        most = len(prompt) + max(16, math.ceil(_spoken_seconds(sound) * _TOKENS_PER_SECOND))
+        result = self._model.generate(
+            encoded, [prompt], beam_size=several, num_hypotheses=several, max_length=2 * most
+        )[0]
+        last = self._token("<|notimestamps|>")
+        texts = [ids for some in result.sequences_ids if (ids := tuple(one for one in some if one < last))]
+        likelihoods = self._likelihood(encoded, frames, texts) if texts else []
+        found: dict[str, Hypothesis] = {}
+        for ids, likelihood in zip(texts, likelihoods, strict=True):
+            text = _said_once(self._tokens.decode(list(ids)).strip(), type)
             if any(character.isalnum() for character in text):
                 confidence = _sigmoid(_FREE_BIAS + _FREE_LIKELIHOOD * likelihood / len(ids))
                 means = type == "text" or meaning(text, type, self._language, date.today()) is not None
-                seen.setdefault(text, Hypothesis(text, confidence if means else confidence * 0.3))
-        return list(seen.values())
+                found.setdefault(text, Hypothesis(text, confidence if means else confidence * _MEANINGLESS))
+        return list(found.values())
 
-    def _several(self, encoded: Any, tokens: int) -> list[tuple[str, tuple[int, ...]]]:
-        prompt = [*self._start, self._tokens.token_to_id("<|notimestamps|>")]
-        result = self._model.generate(
-            encoded, [prompt], beam_size=5, num_hypotheses=5, max_length=2 * (len(prompt) + tokens + 4)
-        )[0]
-        found = [tuple(ids) for ids in result.sequences_ids if ids]
-        return [(self._tokens.decode(list(ids)).strip(), ids) for ids in found]
-
-    def _encode(self, sound: NDArray[np.float32]) -> tuple[Any, int]:
+    def _encode(self, sound: NDArray[np.float32], least: int = 0) -> tuple[Any, int]:
+        """``least``: frames of the window."""
         needed = len(sound) * FRAMES_PER_SECOND // SAMPLE_RATE + _SILENCE_BEHIND
-        frames = next((window for window in _WINDOWS if needed <= window), _WINDOWS[-1])
+        frames = next((window for window in _WINDOWS if max(needed, least) <= window), _WINDOWS[-1])
         return self._model.encode(ctranslate2.StorageView.from_array(log_mel(sound, frames))), frames
 
-    def _decode(self, encoded: Any, seconds: float) -> tuple[str, tuple[int, ...]]:
-        """What the decoder would write itself, word for word the likeliest, and its tokens; at least one."""
-        prompt = [*self._start, self._tokens.token_to_id("<|notimestamps|>")]
-        most = len(prompt) + max(6, math.ceil(seconds * _TOKENS_PER_SECOND))
+    def _decode(self, encoded: Any, seconds: float) -> str:
+        """What the decoder would write itself, word for word the likeliest."""
+        prompt = [*self._start, self._token("<|notimestamps|>")]
+        most = len(prompt) + max(8, math.ceil(seconds * _TOKENS_PER_SECOND))
         # The library takes half of it for the text.
         result = self._model.generate(encoded, [prompt], beam_size=1, max_length=2 * most)[0]
-        ids = tuple(result.sequences_ids[0]) or self._ids(".")
-        return self._tokens.decode(list(ids)).strip(), ids
+        return str(self._tokens.decode(result.sequences_ids[0])).strip()
 
     def _likelihood(self, encoded: Any, frames: int, texts: Sequence[Sequence[int]]) -> list[float]:
         """The logarithm of the probability of each text, given the sound."""
@@ -300,6 +333,17 @@ def _sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-max(-30.0, min(value, 30.0))))
 
 
+def _said_once(text: str, type: SpokenType) -> str:
+    """``123. 123. 123.`` is ``123.``: a decoder that misses the end says it again. Digits may be meant so."""
+    words = text.split()
+    bare = [word.strip(".,!?").casefold() for word in words]
+    least = 3 if type == "digits" else 2
+    for length in range(3 if type == "digits" else 1, len(words) // least + 1):
+        if all(word == bare[place % length] for place, word in enumerate(bare)):
+            return " ".join(words[:length])
+    return text
+
+
 def _spoken_seconds(sound: NDArray[np.float32]) -> float:
     """From the first to the last 20 ms that are loud for this sound."""
     block = SAMPLE_RATE // 50
@@ -324,7 +368,9 @@ class _WhisperUtterance:
         return None
 
     def finish(self) -> Sequence[Hypothesis]:
-        line = np.frombuffer(bytes(self._heard), np.int16).astype(np.float32) / np.float32(32768)
+        line = np.frombuffer(bytes(self._heard[: len(self._heard) // 2 * 2]), np.int16).astype(np.float32) / np.float32(
+            32768
+        )
         if len(line) < LINE_RATE // 50 or not line.any():
             return ()
         sound: NDArray[np.float32] = soxr.resample(line, LINE_RATE, SAMPLE_RATE)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final
 
 from ivr.hearing import Ear, EarEvent, NotHeard, Recognition, SpeechBegan, Wanted
+from ivr.speech import child
 from ivr.speech.recognition.choice import EngineChoice
 from ivr.speech.recognition.port import RecognitionError
 from ivr.speech.recognition.wire import HEAD, Body, Kind, frame, unpacked
@@ -24,6 +23,8 @@ from ivr.speech.recognition.wire import HEAD, Body, Kind, frame, unpacked
 __all__ = ["MOST_SESSIONS", "HearingProcess"]
 
 log = logging.getLogger("ivr.hearing")
+
+_PROGRAM: Final = "ivr.speech.recognition.worker_process"
 
 MOST_SESSIONS: Final = 32
 """Callers listened to at once by one process: one core recognises 20 who speak all at once (vosk, phrases)."""
@@ -243,18 +244,7 @@ class HearingProcess:
 
     async def _started(self) -> str:
         try:
-            self._process = process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # no modules from whatever folder the program was started in
-                "-m",
-                "ivr.speech.recognition.worker_process",
-                *self._arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                # A terminal's interrupt is for the program, which closes this process in its own time.
-                start_new_session=True,
-                env=_environment(),
-            )
+            self._process = process = await child.start(_PROGRAM, *self._arguments)
             async with asyncio.timeout(_START_LIMIT):
                 kind, _, body = await _read(process)
         except (OSError, EOFError, TimeoutError) as error:
@@ -282,7 +272,7 @@ class HearingProcess:
             self._send(Kind.PING)
         elif now - self._unanswered_since > _HUNG_AFTER and self._process is not None:
             log.error("listening in %s: the process does not answer and is ended", self._name)
-            _kill(self._process)
+            child.kill(self._process)
             return
         self._ping = self._loop.call_later(_PING_EVERY, self._pings)
 
@@ -298,17 +288,7 @@ class HearingProcess:
         if self._ping is not None:
             self._ping.cancel()
             self._ping = None
-        if process is None:
-            return None
-        _kill(process)
-        return await asyncio.shield(process.wait())
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        # Process.kill() would reap a process that is dead already, and its status be lost.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
+        return None if process is None else await child.kill_and_reap(process)
 
 
 def _cause(status: int | None) -> str:
@@ -316,19 +296,6 @@ def _cause(status: int | None) -> str:
         with contextlib.suppress(ValueError):
             return signal.Signals(-status).name
     return f"status {status}"
-
-
-def _environment() -> dict[str, str]:
-    return {
-        **os.environ,
-        # The same modules as here, however this program came by them.
-        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        # Threads of their own would fight for the cores: callers are what is done side by side.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        # A model is a folder on this machine; nothing is fetched.
-        "HF_HUB_OFFLINE": "1",
-    }
 
 
 async def _read(process: asyncio.subprocess.Process) -> tuple[int, int, Body]:

@@ -2,6 +2,7 @@
  * do on purpose, thousands of times over. Run by test_native.py; exits with 1 and says where at the first failure. */
 #include "../../../gateway/media/native/core.h"
 
+#include <errno.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -98,6 +99,125 @@ static int events_of(Call *call, uint32_t kind)
         at += sizeof event + ((event.size + 7u) & ~7u);
     }
     return count;
+}
+
+/* Plays ----------------------------------------------------------------------------------------------------------- */
+
+static void turns(Call *call, int packets)
+{
+    for (int i = 0; i < packets; i++) {
+        call->now += 20 * MILLISECOND;
+        call->one->waited = call->one->packet_samples;
+        leg_send_due(call->engine, call->one, call->now);
+    }
+}
+
+static int64_t sent(const Call *call)
+{
+    return call->one->statistics.packets_sent + call->one->statistics.send_errors;
+}
+
+static const uint8_t sound_of_a_second[8000] = {1};
+
+static void play(Call *call, int64_t play_id, int seconds, int then)
+{
+    const uint8_t *clips[] = {sound_of_a_second, sound_of_a_second, sound_of_a_second};
+    const size_t sizes[] = {8000, 8000, 8000};
+    CHECK(!media_leg_play(call->engine, call->one->id, play_id, clips, sizes, seconds, then));
+}
+
+static int extend(Call *call, int64_t play_id, int seconds, int then)
+{
+    const uint8_t *clips[] = {sound_of_a_second, sound_of_a_second, sound_of_a_second};
+    const size_t sizes[] = {8000, 8000, 8000};
+    return media_leg_extend_play(call->engine, call->one->id, play_id, clips, sizes, seconds, then);
+}
+
+static void test_the_first_word_waits_for_the_far_end(void)
+{
+    /* Who is never heard hears it after 500 ms. */
+    Call call = call_begin();
+    CHECK(!media_leg_await(call.engine, call.one->id, 500));
+    play(&call, 1, 1, THEN_END);
+    turns(&call, 25);
+    CHECK(call.one->play.heard == 0 && sent(&call) == 25);
+    turns(&call, 1);
+    CHECK(call.one->play.heard == 160);
+    call_end(&call);
+
+    /* Who is heard hears it with the next packet. */
+    call = call_begin();
+    CHECK(!media_leg_await(call.engine, call.one->id, 500));
+    play(&call, 1, 1, THEN_END);
+    turns(&call, 5);
+    CHECK(call.one->play.heard == 0);
+    arrive_sound(&call, call.one, 1, 0, 5, 9);
+    turns(&call, 1);
+    CHECK(call.one->play.heard == 160);
+    /* And nothing waits again. */
+    CHECK(!media_leg_await(call.engine, call.one->id, 500));
+    turns(&call, 1);
+    play(&call, 2, 1, THEN_END);
+    turns(&call, 1);
+    CHECK(call.one->play.heard == 160);
+    call_end(&call);
+
+    /* The time runs from when something can be sent, whether or not there is something to play. */
+    call = call_begin();
+    call.one->remote.send = 0;
+    CHECK(!media_leg_await(call.engine, call.one->id, 500));
+    turns(&call, 100);
+    call.one->remote.send = 1;
+    turns(&call, 20);
+    play(&call, 1, 1, THEN_END);
+    turns(&call, 5);
+    CHECK(call.one->play.heard == 0);
+    turns(&call, 1);
+    CHECK(call.one->play.heard == 160);
+    /* What plays is not held up. */
+    CHECK(!media_leg_await(call.engine, call.one->id, 500));
+    turns(&call, 1);
+    CHECK(call.one->play.heard == 320);
+    call_end(&call);
+}
+
+static void test_a_play_that_grows(void)
+{
+    Call call = call_begin();
+    play(&call, 7, 1, THEN_WAIT);
+    turns(&call, 10);
+    CHECK(!extend(&call, 7, 2, THEN_WAIT));
+    turns(&call, 90);
+    CHECK(call.one->play.heard == 16000 && call.one->play.active);
+    /* A late clip is silence, which is not heard of the play, and no end. */
+    turns(&call, 50);
+    CHECK(call.one->play.heard == 16000 && call.one->play.active);
+    CHECK(sent(&call) == 150);
+    CHECK(!events_of(&call, EVENT_PLAY_ENDED));
+    CHECK(!extend(&call, 7, 3, THEN_END));
+    CHECK(extend(&call, 7, 3, THEN_END) == -ESRCH);
+    turns(&call, 50);
+    CHECK(call.one->play.heard == 24000 && !call.one->play.active);
+    CHECK(events_of(&call, EVENT_PLAY_ENDED) == 1);
+
+    /* Nothing follows what was heard already; and it follows another play not at all. */
+    play(&call, 8, 1, THEN_WAIT);
+    turns(&call, 60);
+    CHECK(extend(&call, 7, 2, THEN_END) == -ESRCH);
+    CHECK(extend(&call, 8, 0, THEN_END) == -ESRCH);
+    CHECK(!extend(&call, 8, 1, THEN_END));
+    CHECK(!call.one->play.active && events_of(&call, EVENT_PLAY_ENDED) == 1);
+
+    /* None at first. */
+    play(&call, 9, 0, THEN_WAIT);
+    turns(&call, 3);
+    CHECK(call.one->play.active && call.one->play.heard == 0);
+    CHECK(!extend(&call, 9, 0, THEN_END));
+    CHECK(events_of(&call, EVENT_PLAY_ENDED) == 1);
+    CHECK(!media_leg_stop_playing(call.engine, call.one->id));
+    CHECK(extend(&call, 9, 1, THEN_END) == -ESRCH);
+    CHECK(media_leg_extend_play(call.engine, 12345 << 16, 9, NULL, NULL, 0, THEN_END) == -ENOENT);
+    call_end(&call);
 }
 
 /* Sequence numbers ------------------------------------------------------------------------------------------------ */
@@ -563,6 +683,8 @@ static void test_what_a_command_waits_is_counted(void)
 
 int main(void)
 {
+    test_the_first_word_waits_for_the_far_end();
+    test_a_play_that_grows();
     test_sequence_numbers_wrap();
     test_loss_duplicates_and_late_ones();
     test_a_sender_that_starts_anew();
