@@ -33,6 +33,8 @@ from ivr.records.room import room, vacuum
 app = typer.Typer(
     help="Look after the records: check them, derive them again, delete what is old, take a caller out.",
     no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
 )
 
 _SITE = Annotated[Path, typer.Option("--site", help="The site file.")]
