@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.call_centre import CallCentre, site
+from tests.peers import disk
 from tests.peers.company import Company
 from tests.peers.forked import ForkedChild
 from tests.peers.patience import until
-from tests.peers.process import unavailable
 from tests.peers.server import Server
 from tests.peers.wire import Dialled, Wire
 
@@ -190,15 +189,8 @@ def test_records_that_another_program_holds(stopped: Server) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "small"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        unavailable("a small disk needs root and mount")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with disk.small_disk(tmp_path, "400k") as small:
+        yield small
 
 
 def test_the_disk_of_the_records_is_full(small_disk: Path, company: Company) -> None:
@@ -211,7 +203,7 @@ def test_the_disk_of_the_records_is_full(small_disk: Path, company: Company) -> 
         wire.hangs_up(dialled)
         wire.close()
     late, dialled = calls(server, callers + 1)
-    subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+    disk.grow(small_disk, "20m")
     late.hangs_up(dialled)
     assert server.record(late.user).ended_by == "caller"
     assert len(server.calls()) == callers + 1

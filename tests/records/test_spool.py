@@ -21,10 +21,11 @@ from ivr.records.events import RecordEvent
 from ivr.records.recovery import rebuild
 from ivr.records.spool import Numbered, Spool, line, numbered, parsed
 from ivr.records.writer import RecordWriter
+from tests.peers import disk
 from tests.records.calls import T0, arrived, typical_call
 from tests.records.conftest import Cluster
 from tests.records.tables import rows, scalar
-from tests.records.test_writer import wait_until
+from tests.records.test_writer import losing_answers, wait_until
 
 
 def put(into: Spool, *numbers: int, text: str = "x") -> bool:
@@ -207,15 +208,8 @@ def test_the_bound_holds(folder: Path, caplog: pytest.LogCaptureFixture) -> None
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "small"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("a small disk needs root and mount")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with disk.small_disk(tmp_path, "64k") as small:
+        yield small
 
 
 def test_a_full_disk_leaves_whole_lines_only(small_disk: Path) -> None:
@@ -227,7 +221,7 @@ def test_a_full_disk_leaves_whole_lines_only(small_disk: Path) -> None:
     assert number > 50
     assert "No space left" in str(full.error)
     assert numbers(full.read(0, 1000)) == list(range(1, number + 1))
-    subprocess.run(["mount", "-o", "remount,size=1m", small_disk], check=True)
+    disk.grow(small_disk, "1m")
     assert put(full, number + 2)
     assert full.error is None
     assert numbers(full.read(number, 1000)) == [number + 2]
@@ -462,18 +456,7 @@ def test_a_disk_that_keeps_one_waiting_keeps_no_call(
 
 
 def test_a_repeated_commit_writes_nothing_twice(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ivr.records.store import write
-
-    lost: list[bool] = []
-
-    def write_and_lose_the_answer(connection: object, batch: object) -> None:
-        write(connection, batch)  # type: ignore[arg-type]
-        if len(lost) < 3:
-            lost.append(True)
-            connection.commit()  # type: ignore[attr-defined]
-            raise OSError("the answer got lost")
-
-    monkeypatch.setattr(module, "write", write_and_lose_the_answer)
+    lost = losing_answers(monkeypatch)
     writer = RecordWriter(engine, spool=Spool(folder))
     for event in [*typical_call("c1"), RecordEvent(T0, "flow.live", "", None, {"live": {}})]:
         writer.append(event)
