@@ -21,6 +21,7 @@ from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, with_lines
 from ivr.flow.settings import read_record, setting
 from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
+from ivr.records.keeping import SPOOL_BOUND, Retention
 from ivr.reports.schedule import ReportJob
 from ivr.site.calendars import CalendarSettings, Zone, read_calendar
 from ivr.site.kinds import (
@@ -65,6 +66,7 @@ from ivr.site.reports import MailPart, ReportPart, read_job, read_mail
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
 from ivr.site.rtc_model import RtcSettings
 from ivr.site.secrets import read_secrets
+from ivr.site.storage import SPOOL_DEFAULT, RetentionPart, Size, read_retention
 from ivr.site.studio import StudioPart, read_studio
 from ivr.site.tls import TlsPart, read_tls
 from ivr.speech.voice import Voice
@@ -231,6 +233,8 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "flows": ("a path, or a list of them", "flows", "folders and files with flows"),
         "prompts": ("a path", "prompts", "the folder with recordings"),
         "records": (DatabaseUrl().describe(), "sqlite:///var/records.db", "the database of the records"),
+        "spool": (Size().describe(), SPOOL_DEFAULT, "how much of the records may wait in var/spool for the database"),
+        "retention": RetentionPart,
         "numbers.'NUMBER'": _Number,
         "seats.'SEAT'": _Seat,
         "groups.NAME": (
@@ -354,6 +358,8 @@ class _Loading:
             flows=self._flows(),
             prompts=self._path_of("prompts", "prompts"),
             records=self._records(),
+            spool=self._spool(),
+            retention=self._retention(),
             voices=voices,
             recognition=MappingProxyType(
                 self._each("recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader))
@@ -552,6 +558,14 @@ class _Loading:
                 message = f"report '{name}' goes by mail, but the site has no mail server"
                 node = self._root.get("reports") or self._root
                 self._reader.problem("E230", node, message, "add smtp: {host: mail.example.com, from: ivr@example.com}")
+
+    def _spool(self) -> int:
+        node = self._root.get("spool")
+        return (None if node is None else Size().read(node, self._reader)) or SPOOL_BOUND
+
+    def _retention(self) -> Retention:
+        node = self._root.get("retention")
+        return (None if node is None else read_retention(node, self._reader)) or Retention()
 
     def _zone(self) -> ZoneInfo | None:
         node = self._root.get("zone")
