@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prometheus_client import CollectorRegistry
 
@@ -72,6 +72,9 @@ from ivr.speech.recognition.service import Hearing
 from ivr.speech.recordings import RecordingLibrary
 from ivr.speech.worker import SpeechWorker
 
+if TYPE_CHECKING:
+    from ivr.observe.tracing import Traces
+
 log = logging.getLogger("ivr")
 
 _WRITER_PATIENCE = 10.0
@@ -103,11 +106,18 @@ class Service:
         self._writer = RecordWriter(self._engine, journal=CallJournal(state))
         self._registry = CollectorRegistry()
         self._counters = CallCounters(self._registry)
-        self._journal = Tap(self._writer, [self._counters, EventLog(events_at)])
         self._monitoring: Monitoring | None = None
-        if site.monitoring is not None:
-            where = site.monitoring
-            self._monitoring = Monitoring(where.host, where.port, look=self.look, counters=self._registry)
+        self._traces: Traces | None = None
+        if (watching := site.monitoring) is not None:
+            if (at := watching.listen) is not None:
+                self._monitoring = Monitoring(at.host, at.port, look=self.look, counters=self._registry)
+            if watching.traces is not None:
+                # Not everybody has what it needs.
+                from ivr.observe.tracing import Traces, sending_to
+
+                self._traces = Traces(sending_to(watching.traces), self._node_id)
+        watchers = [self._counters, EventLog(events_at), *([] if self._traces is None else [self._traces])]
+        self._journal = Tap(self._writer, watchers)
         self._ready_since = 0
         self._looked: Now | None = None
         """By whoever looked last."""
@@ -218,6 +228,7 @@ class Service:
             "events_waiting": self._writer.statistics.queued,
             "listened_to": self.listened_to,
             **self._counters.sizes(),
+            **(self._traces.sizes() if self._traces else {}),
             **(self._gateway.sizes() if self._gateway else {}),
         }
 
@@ -244,6 +255,8 @@ class Service:
         await self._control.close()
         if self._monitoring is not None:
             await self._monitoring.close()
+        if self._traces is not None:
+            await asyncio.to_thread(self._traces.close)
         await self._loading.close()
         await self._outside.close()
         await self._listening.close()
@@ -298,6 +311,7 @@ class Service:
             mode=mode,
             language=flow.languages[0] if flow.languages else "en",
             node_id=self._node_id,
+            trace_id=None if self._traces is None else self._traces.new_id(),
             sounds=_Sounds(release, self._prompts),
             outside=self._outside,
             ears=self._listening,
@@ -320,6 +334,7 @@ class Service:
             flow_version="1",
             language="en",
             node_id=self._node_id,
+            trace_id=None if self._traces is None else self._traces.new_id(),
             sounds=room,
             outside=room,
             ears=room,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -28,7 +29,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from ivr.masking import masked
 from ivr.records.events import RecordEvent
 
-__all__ = ["Traces", "new_trace_id"]
+__all__ = ["Traces", "sending_to"]
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +50,6 @@ _TEXT: Final = 300
 
 # Extensions, which are shorter, are no secret.
 _NUMBER: Final = re.compile(r"\+?\d{7,}")
-
-
-def new_trace_id() -> str:
-    """As W3C Trace Context has it: 32 hexadecimal digits, random, not all zero."""
-    return f"{int.from_bytes(os.urandom(16)) or 1:032x}"
 
 
 @dataclass(slots=True)
@@ -81,18 +77,22 @@ class _Call:
     dropped: int = 0
 
 
-class Traces:
-    """A watcher of a :class:`~ivr.observe.tap.Tap`. Owns the way to whoever takes the spans."""
+def sending_to(url: str) -> SpanProcessor:
+    """To that receiver, ``http://127.0.0.1:4318``, in batches, from a thread of its own.
 
-    def __init__(self, url: str, node_id: str) -> None:
-        """``url``: of the receiver, ``http://127.0.0.1:4318``; passwords for it come by the environment, as
-        OpenTelemetry has it (``OTEL_EXPORTER_OTLP_HEADERS``)."""
-        # What the SDK logs of every batch that nobody takes is told once, by us.
-        logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-        exporter = OTLPSpanExporter(endpoint=f"{url.rstrip('/')}/v1/traces", timeout=_SEND_S)
-        self._processor = BatchSpanProcessor(
-            _TellingOnce(exporter, url), max_queue_size=WAITING_AT_MOST, schedule_delay_millis=_EVERY_MS
-        )
+    Passwords for it come by the environment, as OpenTelemetry has it (``OTEL_EXPORTER_OTLP_HEADERS``).
+    """
+    # What the SDK logs of every batch that nobody takes is told once, by us.
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
+    exporter = OTLPSpanExporter(endpoint=f"{url.rstrip('/')}/v1/traces", timeout=_SEND_S)
+    return _InBatches(_TellingOnce(exporter, url))
+
+
+class Traces:
+    """A watcher of a :class:`~ivr.observe.tap.Tap`. Owns the calls that are traced, and what takes their spans."""
+
+    def __init__(self, processor: SpanProcessor, node_id: str) -> None:
+        self._processor = processor
         self._resource = Resource.create(
             {"service.name": "ivr", "service.version": _own_version(), "service.instance.id": node_id}
         )
@@ -120,6 +120,10 @@ class Traces:
         handler = self._handlers.get(event.type)
         if call is not None and handler is not None:
             handler(call, event)
+
+    def new_id(self) -> str:
+        """Of a trace to be, as W3C Trace Context has it: 32 hexadecimal digits, random, not all zero."""
+        return f"{int.from_bytes(os.urandom(16)) or 1:032x}"
 
     def sizes(self) -> dict[str, int]:
         """How much is remembered."""
@@ -232,22 +236,39 @@ class Traces:
         )
 
 
+class _InBatches(BatchSpanProcessor):
+    """Owns the SDK's thread. The SDK would wait half a minute at the end for somebody who takes nothing."""
+
+    def __init__(self, exporter: _TellingOnce) -> None:
+        super().__init__(exporter, max_queue_size=WAITING_AT_MOST, schedule_delay_millis=_EVERY_MS)
+        self._exporter = exporter
+
+    def shutdown(self) -> None:
+        enough = threading.Timer(0 if self._exporter.failing else _SEND_S, self._exporter.shutdown)
+        enough.start()
+        try:
+            super().shutdown()
+        finally:
+            enough.cancel()
+            enough.join()
+
+
 class _TellingOnce(SpanExporter):
     """Says when nobody takes the spans, and when somebody does again: not for every batch. On the SDK's thread."""
 
     def __init__(self, exporter: SpanExporter, url: str) -> None:
         self._exporter = exporter
         self._url = url
-        self._failing = False
+        self.failing = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
         failed = result is not SpanExportResult.SUCCESS
-        if failed and not self._failing:
+        if failed and not self.failing:
             log.warning("traces are given up: %s does not take them (monitoring: traces)", self._url)
-        elif self._failing and not failed:
+        elif self.failing and not failed:
             log.info("traces are taken by %s again", self._url)
-        self._failing = failed
+        self.failing = failed
         return result
 
     def shutdown(self) -> None:

@@ -390,7 +390,7 @@ class _Loading:
     def _monitoring(self) -> MonitoringSettings | None:
         node = self._root.get("monitoring")
         part = None if node is None else read_record(MonitoringPart, node, self._reader, "monitoring")
-        return None if part is None else MonitoringSettings(part.listen.host, part.listen.port)
+        return None if part is None else MonitoringSettings(part.listen, part.traces)
 
     def _part(self, name: str, record: type[T], default: T) -> T:
         node = self._root.get(name)

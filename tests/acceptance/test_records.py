@@ -214,9 +214,9 @@ def agrees(kept: Kept) -> None:
         assert step.line > 0
 
 
-def sound(leg: Any, *, codec: str = "PCMU") -> None:
+def sound(leg: Any) -> None:
     """Sound went both ways, and well."""
-    assert leg.codec == codec
+    assert leg.codec == "PCMU"
     seconds = (leg.ended_at - (leg.answered_at or leg.created_at)) / 1000
     # 50 packets a second; the first come some time after the answer, and all in a heap on a busy machine.
     assert 0 < leg.rx_pkts <= 50 * seconds + 60
@@ -367,7 +367,8 @@ def test_hold_and_retrieve_by_either_side(office: Office) -> None:
     for phone in (office.seat, anna):
         phone.holds()
         phone.resumes()
-    hear_each_other(anna, office.seat)
+    # Baresip's own recording does not come back after its hold.
+    anna.hears(office.seat.tone)
     anna.hangs_up()
     kept = office.kept()
     ended(kept, "caller", "bye", ["menu", "desk"])
@@ -400,7 +401,7 @@ def test_a_seat_is_busy(office: Office) -> None:
     ended(kept, "flow", "normal", ["menu", "desk", "busy"])
     rung(kept, "2001", "busy", 486, "remote")
     assert (kept.ms("talk"), kept.kinds[-1]) == (0, "ivr")
-    assert kept.ms("offer") <= kept.other.ended_at - kept.segments[2].from_at
+    assert abs(kept.ms("offer") - (kept.other.ended_at - kept.other.created_at)) <= 100
 
 
 def test_a_seat_refuses(office: Office) -> None:
@@ -487,7 +488,7 @@ def test_a_client_calls_and_hangs_up(office: Office, alice: WebPhone) -> None:
     assert (kept.blocks, len(kept.legs)) == (["menu"], 1)
     assert (leg.kind, leg.account, leg.hangup_by, leg.sip_call_id) == ("rtc", "alice", "remote", None)
     assert (leg.invitation, leg.invitation_state, leg.invitation_error) == (invitation, "accepted", None)
-    sound(leg, codec="opus")
+    sound(leg)
 
 
 def test_a_client_is_called(office: Office, alice: WebPhone) -> None:
@@ -504,7 +505,7 @@ def test_a_client_is_called(office: Office, alice: WebPhone) -> None:
     leg = kept.other
     assert (leg.kind, leg.role, leg.account, leg.hangup_by) == ("rtc", "agent", "alice", "remote")
     assert (leg.invitation, leg.invitation_state, leg.sip_call_id) == (invited["invitation"], "accepted", None)
-    sound(leg, codec="opus")
+    sound(leg)
     talk = next(segment for segment in kept.segments if segment.kind == "talk")
     assert (talk.agent, talk.leg_id) == ("alice", leg.leg_id)
 
