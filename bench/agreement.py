@@ -167,7 +167,7 @@ class Town:
                 flows=FLOWS,
                 prompts={"short": 700},
                 numbers={"1000": "main", "1001": "straight", "1002": "engaged"},
-                seats={account: PASSWORD for account in ("2001", "2002", "2003", "2004", "2005")},
+                seats=dict.fromkeys(("2001", "2002", "2003", "2004", "2005"), PASSWORD),
                 prompt_s=0.3,
                 media_ports=2_000,
                 more={
@@ -306,9 +306,7 @@ def compare(town: Town, engine: Engine, seats: Mapping[str, Counts]) -> Iterator
         return number(engine, f"SELECT count(*) FROM calls WHERE {where}")
 
     def legs(account: str, where: str) -> int:
-        return number(
-            engine, f"SELECT count(*) FROM legs WHERE role = 'agent' AND account = '{account}' AND ({where})"
-        )
+        return number(engine, f"SELECT count(*) FROM legs WHERE role = 'agent' AND account = '{account}' AND ({where})")
 
     yield Line("calls", callers.created, calls("true"))
     yield Line("calls, each once (caller)", callers.created, number(engine, "SELECT count(DISTINCT caller) FROM calls"))

@@ -44,7 +44,7 @@ from ivr.live.worker import LoadingProcess
 from ivr.observe.counting import CallCounters
 from ivr.observe.event_log import EventLog
 from ivr.observe.now import Now
-from ivr.observe.tap import Tap
+from ivr.observe.tap import Tap, Watcher
 from ivr.observe.web import Monitoring
 from ivr.outside import World
 from ivr.outside.plugins import Plugins
@@ -116,7 +116,9 @@ class Service:
                 from ivr.observe.tracing import Traces, sending_to
 
                 self._traces = Traces(sending_to(watching.traces), self._node_id)
-        watchers = [self._counters, EventLog(events_at), *([] if self._traces is None else [self._traces])]
+        watchers: list[Watcher] = [self._counters, EventLog(events_at)]
+        if self._traces is not None:
+            watchers.append(self._traces)
         self._journal = Tap(self._writer, watchers)
         self._ready_since = 0
         self._looked: Now | None = None

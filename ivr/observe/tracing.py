@@ -247,7 +247,7 @@ class _InBatches(BatchSpanProcessor):
         enough = threading.Timer(0 if self._exporter.failing else _SEND_S, self._exporter.shutdown)
         enough.start()
         try:
-            super().shutdown()
+            super().shutdown()  # type: ignore[no-untyped-call]
         finally:
             enough.cancel()
             enough.join()

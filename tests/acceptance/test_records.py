@@ -141,9 +141,10 @@ class Office:
 
         def found() -> Kept | None:
             with self._engine.connect() as connection:
-                calls = [call for call in connection.execute(select(model.Call.__table__)) if call.closed]
-                (new,) = [call for call in calls if call.call_id not in self._seen] or [None]
-                return None if new is None else _rows(connection, new)
+                calls = connection.execute(select(model.Call.__table__)).all()
+                new = [call for call in calls if call.closed and call.call_id not in self._seen]
+                assert len(new) <= 1
+                return _rows(connection, new[0]) if new else None
 
         kept = until(found, "no new call in the records", within=30, every=0.1)
         self._seen.add(kept.call.call_id)
