@@ -48,6 +48,8 @@ _SEND_S: Final = 5
 """A batch that is not taken within that time is given up."""
 _TEXT: Final = 300
 
+_IDS: Final = frozenset(("sip_call_id", "invitation", "flow_version"))
+"""Digits in them are nobody's number."""
 # Extensions, which are shorter, are no secret.
 _NUMBER: Final = re.compile(r"\+?\d{7,}")
 
@@ -323,7 +325,7 @@ def _told(data: Mapping[str, object], names: Mapping[str, str]) -> dict[str, str
     for name, attribute in names.items():
         value = data.get(name)
         if isinstance(value, str):
-            told[attribute] = value[:_TEXT] if name == "sip_call_id" else _masked(value)[:_TEXT]
+            told[attribute] = (value if name in _IDS else _masked(value))[:_TEXT]
         elif isinstance(value, (int, float)):
             told[attribute] = value
     return told

@@ -46,7 +46,7 @@ def traced(receiver: Receiver, events: list[RecordEvent]) -> list[Received]:
 
 
 def test_a_call_its_legs_and_its_steps(receiver: Receiver) -> None:
-    spans = traced(receiver, typical_call("c1", trace_id="0af7651916cd43dd8448eb211c80319c"))
+    spans = traced(receiver, typical_call("c1", trace_id="0af7651916cd43dd8448eb211c80319c", flow_version="7-12345678"))
     assert {span.trace_id for span in spans} == {"0af7651916cd43dd8448eb211c80319c"}
     assert len({span.span_id for span in spans}) == len(spans)
     (root,) = [span for span in spans if not span.parent]
@@ -61,7 +61,7 @@ def test_a_call_its_legs_and_its_steps(receiver: Receiver) -> None:
         "ivr.call.did": "1000",
         "ivr.call.language": "en",
         "ivr.flow.name": "main",
-        "ivr.flow.version": "a1b2c3d4",
+        "ivr.flow.version": "7-12345678",
         "ivr.call.ended_by": "caller",
         "ivr.call.end_cause": "bye",
         "sip.response.status": 200,
