@@ -91,6 +91,7 @@ CODES: Final[Mapping[str, str]] = {
     "E210": "Encryption is required where its keys would travel for everybody to read.",
     "E211": "An engine to hear with that is not there, or a folder that is no model of it.",
     "E212": "A voice or speech engine that is not there or damaged, or that cannot be set like this.",
+    "E213": "Traces have nowhere to go, or what sends them is not installed.",
     "E221": "The key that tokens of clients are signed with is too short.",
     "E222": "A rule of accounts that is not well-formed.",
     "E223": "A pattern of what a client may call that is not well-formed.",
