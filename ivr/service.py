@@ -9,7 +9,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prometheus_client import CollectorRegistry
 
@@ -44,7 +44,7 @@ from ivr.live.worker import LoadingProcess
 from ivr.observe.counting import CallCounters
 from ivr.observe.event_log import EventLog
 from ivr.observe.now import Now
-from ivr.observe.tap import Tap
+from ivr.observe.tap import Tap, Watcher
 from ivr.observe.web import Monitoring
 from ivr.outside import World
 from ivr.outside.plugins import Plugins
@@ -71,6 +71,9 @@ from ivr.speech.prompts import DEFAULT_MUSIC, Progress, PromptLibrary
 from ivr.speech.recognition.service import Hearing
 from ivr.speech.recordings import RecordingLibrary
 from ivr.speech.worker import SpeechWorker
+
+if TYPE_CHECKING:
+    from ivr.observe.tracing import Traces
 
 log = logging.getLogger("ivr")
 
@@ -107,11 +110,20 @@ class Service:
             log.warning("what the last run left of the records takes longer: calls are taken meanwhile")
         self._registry = CollectorRegistry()
         self._counters = CallCounters(self._registry)
-        self._journal = Tap(self._writer, [self._counters, EventLog(events_at)])
         self._monitoring: Monitoring | None = None
-        if site.monitoring is not None:
-            where = site.monitoring
-            self._monitoring = Monitoring(where.host, where.port, look=self.look, counters=self._registry)
+        self._traces: Traces | None = None
+        if (watching := site.monitoring) is not None:
+            if (at := watching.listen) is not None:
+                self._monitoring = Monitoring(at.host, at.port, look=self.look, counters=self._registry)
+            if watching.traces is not None:
+                # Not everybody has what it needs.
+                from ivr.observe.tracing import Traces, sending_to
+
+                self._traces = Traces(sending_to(watching.traces), self._node_id)
+        watchers: list[Watcher] = [self._counters, EventLog(events_at)]
+        if self._traces is not None:
+            watchers.append(self._traces)
+        self._journal = Tap(self._writer, watchers)
         self._ready_since = 0
         self._looked: Now | None = None
         """By whoever looked last."""
@@ -226,6 +238,7 @@ class Service:
             "events_waiting": self._writer.statistics.queued,
             "listened_to": self.listened_to,
             **self._counters.sizes(),
+            **(self._traces.sizes() if self._traces else {}),
             **(self._gateway.sizes() if self._gateway else {}),
         }
 
@@ -252,6 +265,8 @@ class Service:
         await self._control.close()
         if self._monitoring is not None:
             await self._monitoring.close()
+        if self._traces is not None:
+            await asyncio.to_thread(self._traces.close)
         await self._loading.close()
         await self._outside.close()
         await self._listening.close()
@@ -307,6 +322,7 @@ class Service:
             mode=mode,
             language=flow.languages[0] if flow.languages else "en",
             node_id=self._node_id,
+            trace_id=None if self._traces is None else self._traces.new_id(),
             sounds=_Sounds(release, self._prompts),
             outside=self._outside,
             ears=self._listening,
@@ -329,6 +345,7 @@ class Service:
             flow_version="1",
             language="en",
             node_id=self._node_id,
+            trace_id=None if self._traces is None else self._traces.new_id(),
             sounds=room,
             outside=room,
             ears=room,

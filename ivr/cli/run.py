@@ -65,8 +65,8 @@ def run(
         raise typer.Exit(1) from None
     except OSError as error:
         places: list[object] = [*loaded.sip.listen, *(loaded.rtc.listen if loaded.rtc is not None else ())]
-        if loaded.monitoring is not None:
-            places.append(f"http:{loaded.monitoring.host}:{loaded.monitoring.port}")
+        if loaded.monitoring is not None and loaded.monitoring.listen is not None:
+            places.append(loaded.monitoring.listen)
         wanted = " ".join(str(entry) for entry in places)
         errors.print(f"Cannot listen on {wanted}: {error.strerror or error}", style="bold red")
         errors.print(

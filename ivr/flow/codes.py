@@ -71,6 +71,7 @@ CODES: Final[Mapping[str, str]] = {
     "E150": "A recording is missing for a language of the flow, or is no sound.",
     "E151": "Callers can answer by speech only, in a language for which the site has no recogniser.",
     "E152": "No voice of the site speaks a language, or it passes over what a text in SSML asks of it.",
+    "E153": "A text in which there is nothing to say: no letter, digit or sign that a voice would speak.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     "E180": "A password or key stands in a flow, where everybody reads it.",
     # Tests of flows.
@@ -90,6 +91,7 @@ CODES: Final[Mapping[str, str]] = {
     "E210": "Encryption is required where its keys would travel for everybody to read.",
     "E211": "An engine to hear with that is not there, or a folder that is no model of it.",
     "E212": "A voice or speech engine that is not there or damaged, or that cannot be set like this.",
+    "E213": "Traces have nowhere to go, or what sends them is not installed.",
     "E221": "The key that tokens of clients are signed with is too short.",
     "E222": "A rule of accounts that is not well-formed.",
     "E223": "A pattern of what a client may call that is not well-formed.",

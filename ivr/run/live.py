@@ -144,6 +144,7 @@ class LiveCall:
         mode: CallMode = "ivr",
         language: str,
         node_id: str,
+        trace_id: str | None = None,
         sounds: Sounds,
         outside: Outside,
         ears: Ears,
@@ -204,6 +205,7 @@ class LiveCall:
                 "flow": flow,
                 "flow_version": flow_version,
                 "language": language,
+                **({} if trace_id is None else {"trace_id": trace_id}),
             },
         )
         self._record(

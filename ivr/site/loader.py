@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, get_args
@@ -63,6 +64,7 @@ from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, Web
 from ivr.site.recognition import RecognitionPart, read_recognition
 from ivr.site.reports import MailPart, ReportPart, read_job, read_mail
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
+from ivr.site.rtc_model import RtcSettings
 from ivr.site.secrets import read_secrets
 from ivr.site.storage import SPOOL_DEFAULT, RetentionPart, Size, read_retention
 from ivr.site.studio import StudioPart, read_studio
@@ -373,7 +375,7 @@ class _Loading:
             tables=self._each("tables", outside.table),
             webhooks=self._each("webhooks", lambda key, node: outside.webhook(key, node, http.reach)),
             calendars=self._each("calendars", lambda key, node: read_calendar(key, node, self._reader)),
-            monitoring=self._monitoring(),
+            monitoring=self._monitoring(rtc),
             secrets=self._secrets,
             country=self._country(),
             zone=self._zone(),
@@ -393,10 +395,18 @@ class _Loading:
                 help = did_you_mean(key.text, _NAMES, "names")
                 self._reader.problem("E011", key, f"the site has no setting '{key.text[:60]}'", help)
 
-    def _monitoring(self) -> MonitoringSettings | None:
+    def _monitoring(self, rtc: RtcSettings | None) -> MonitoringSettings | None:
         node = self._root.get("monitoring")
         part = None if node is None else read_record(MonitoringPart, node, self._reader, "monitoring")
-        return None if part is None else MonitoringSettings(part.listen.host, part.listen.port)
+        if node is None or part is None:
+            return None
+        own = part.listen
+        for other in () if rtc is None or own is None else rtc.listen:
+            everywhere = any(ip_address(host).is_unspecified for host in (own.host, other.host))
+            if own.port == other.port != 0 and (everywhere or own.host == other.host):
+                message = f"port {other.port} is that of '{other}' under rtc: already"
+                self._reader.problem("E202", node, message, "take another: monitoring: {listen: 'http:127.0.0.1:9464'}")
+        return MonitoringSettings(part.listen, part.traces)
 
     def _part(self, name: str, record: type[T], default: T) -> T:
         node = self._root.get(name)

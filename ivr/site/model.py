@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from gateway.call import RtcListen
 from ivr.calendar import Calendar
 from ivr.flow.model import Place
 from ivr.records.keeping import SPOOL_BOUND, Retention
@@ -200,8 +201,9 @@ class Webhook:
 class MonitoringSettings:
     """Where other programs watch the server."""
 
-    host: str
-    port: int
+    listen: RtcListen | None
+    traces: str | None
+    """``http://127.0.0.1:4318``: who takes traces of calls."""
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from gateway.rtc.token import Tokens
 from tests.gateway.exchange import Exchange
 from tests.peers.patience import SLACK, until
 
-__all__ = ["EVERYTHING", "WebPhone", "offer", "web_exchange"]
+__all__ = ["EVERYTHING", "SECRET", "WebPhone", "offer", "web_exchange"]
 
 T = TypeVar("T")
-_SECRET = "s" * 32
+SECRET = "s" * 32
+"""What tokens are signed with."""
 EVERYTHING = Rights(call_in=True, be_called=True, call_out=("*",), peers=True)
 
 
@@ -33,7 +34,7 @@ def web_exchange(state: Path, **config: Any) -> Exchange:
     rtc = RtcConfig(
         listen=(RtcListen("http", "127.0.0.1", 0),),
         state=state,
-        secret=_SECRET,
+        secret=SECRET,
         clients={user: Client(user, rights=EVERYTHING) for user in ("alice", "bob")},
     )
     return Exchange(rtc=rtc, **config)
@@ -42,7 +43,7 @@ def web_exchange(state: Path, **config: Any) -> Exchange:
 class WebPhone:
     """One device of a user, logged in. Its own thread answers nothing by itself but confirms what it hears."""
 
-    def __init__(self, exchange: Exchange, user: str = "alice", device: str = "web") -> None:
+    def __init__(self, at: Exchange | RtcListen, user: str = "alice", device: str = "web") -> None:
         self.user = user
         self._device = device
         self.heard: list[dict[str, Any]] = []
@@ -52,7 +53,7 @@ class WebPhone:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._rtc: list[RTCPeerConnection] = []
-        listen = exchange.gateway.rtc_addresses[0]
+        listen = at.gateway.rtc_addresses[0] if isinstance(at, Exchange) else at
         self._url = f"http://{listen.host}:{listen.port}/rtc"
         self.awaits(self._open())
         self.session = self._logs_in()["session"]
@@ -105,7 +106,7 @@ class WebPhone:
         assert answer["resumed"], answer
 
     def _logs_in(self, **fields: Any) -> dict[str, Any]:
-        token = Tokens(_SECRET, clock=time.time).make(self.user, EVERYTHING, name=self.user.title())
+        token = Tokens(SECRET, clock=time.time).make(self.user, EVERYTHING, name=self.user.title())
         answer = self.asks("login", token=token, device=self._device, **fields)
         assert answer["type"] == "ok", answer
         return answer
@@ -125,6 +126,15 @@ class WebPhone:
 
     def connects(self, rtc: RTCPeerConnection) -> None:
         until(lambda: rtc.connectionState == "connected", lambda: f"the transport is {rtc.connectionState}")
+
+    def gets_sound(self, rtc: RTCPeerConnection, packets: int = 25) -> None:
+        """Wait for so many packets, half a second of sound."""
+
+        def received() -> bool:
+            report = self.awaits(rtc.getReceivers()[0].getStats())
+            return any(getattr(one, "packetsReceived", 0) >= packets for one in report.values())
+
+        until(received, "no sound comes", every=0.1)
 
     def takes(self, invited: dict[str, Any]) -> RTCPeerConnection:
         """Accept an invitation, with sound."""
