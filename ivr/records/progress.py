@@ -26,14 +26,12 @@ class Progress:
         """The highest number that is in the tables; makes the row if this is the first time."""
         table = model.SpoolProgress
         with engine.begin() as connection:
-            known = connection.execute(select(table.position).where(table.spool == self._spool)).scalar()
-            if known is None:
+            # First, and then the look: a server may be about to commit what the process before had sent when it died,
+            # and holds the row until it has.
+            ours = update(table).where(table.spool == self._spool).values(node_id=self._node_id, seen_at=_now())
+            if not connection.execute(ours).rowcount:
                 self._insert(connection, 0)
-            else:
-                connection.execute(
-                    update(table).where(table.spool == self._spool).values(node_id=self._node_id, seen_at=_now())
-                )
-        return known or 0
+            return connection.execute(select(table.position).where(table.spool == self._spool)).scalar_one()
 
     def advance(self, connection: Connection, number: int) -> bool:
         """Note that everything through that number is written by this transaction; False if it is there already.
