@@ -25,7 +25,8 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.dev peers
-	@for b in engine mixing srtp calls setup latency listening flows flowtests reload churn rtc recognition; do $(BIN)/python bench/$$b.py || exit 1; done
+	@for b in engine mixing srtp calls setup latency sentences listening recognition flows flowtests reload churn \
+	    rtc; do $(BIN)/python bench/$$b.py || exit 1; done
 
 peers:
 	@scripts/test-peers

@@ -52,8 +52,8 @@ from ivr.plugin import installed
 from ivr.prompts.studio import Studio
 from ivr.records.database import open_database
 from ivr.records.events import RecordEvent
-from ivr.records.journal import CallJournal, take_over
-from ivr.records.recovery import close_dead_calls
+from ivr.records.nightly import Nightly
+from ivr.records.spool import Spool
 from ivr.records.writer import RecordWriter
 from ivr.reports.runner import ReportRunner
 from ivr.reports.span import machine_zone
@@ -76,6 +76,9 @@ if TYPE_CHECKING:
     from ivr.observe.tracing import Traces
 
 log = logging.getLogger("ivr")
+
+_RECORDS_PATIENCE = 3.0
+"""Seconds that calls wait at the start for what the last run left of the records."""
 
 _WRITER_PATIENCE = 10.0
 """Seconds that the records get at the end to reach the database."""
@@ -101,9 +104,10 @@ class Service:
         """With the set that each holds, and when it began (epoch seconds)."""
         self._engine = open_database(site.records)
         state = site.file.resolve().parent / "var"
-        take_over(self._engine, state)
-        close_dead_calls(self._engine, self._node_id)
-        self._writer = RecordWriter(self._engine, journal=CallJournal(state))
+        spool = Spool(state / "spool", bound=site.spool)
+        self._writer = RecordWriter(self._engine, spool=spool, node_id=self._node_id)
+        if not self._writer.caught_up(_RECORDS_PATIENCE):
+            log.warning("what the last run left of the records takes longer: calls are taken meanwhile")
         self._registry = CollectorRegistry()
         self._counters = CallCounters(self._registry)
         self._monitoring: Monitoring | None = None
@@ -149,6 +153,9 @@ class Service:
             site.file, state, lambda: (self.release.site.reports, self.release.site.zone or machine_zone())
         )
         self._reports_task: asyncio.Task[None] | None = None
+        self._nightly = Nightly(
+            self._engine, lambda: (self.release.site.retention, self.release.site.zone or machine_zone())
+        )
         self._watch_task: asyncio.Task[None] | None = None
         self._gateway: Gateway | None = None
 
@@ -171,6 +178,7 @@ class Service:
             log.error("commands cannot reach this server: %s", error)
         if self._site.reload == "auto":
             self._watch_task = asyncio.create_task(self._watcher.run(lambda: self.release.site), name="reload")
+        self._nightly.start()
         self._reports_task = asyncio.create_task(self._reports.run(), name="reports")
 
     @property
@@ -264,8 +272,9 @@ class Service:
         await self._listening.close()
         await self._prompts.close()
         await self._worker.close()
+        await asyncio.to_thread(self._nightly.stop)
         if not await asyncio.to_thread(self._writer.close, _WRITER_PATIENCE):
-            log.error("the records could not all be written within %.0f s", _WRITER_PATIENCE)
+            log.error("the records did not all reach the database within %.0f s", _WRITER_PATIENCE)
         self._engine.dispose()
 
     # Reception ----------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "trace": "trace:trace",
     "top": "top:top",
     "report": "report:report",
+    "records": "records:app",
     "graph": "graph:graph",
     "replay": "replay:replay",
     "when": "calendars:when",

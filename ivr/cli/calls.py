@@ -67,7 +67,8 @@ def _show(summaries: list[CallSummary], steps: Mapping[str, list[StepSummary]]) 
     paths = ["path", *(" > ".join(call.path) for call in summaries)]
     beside = len(lines[0]) + 2 + max(map(len, paths)) <= console.width
     for number, (line, path) in enumerate(zip(lines, paths, strict=True)):
-        text = f"{line}  {path}" if beside else line.rstrip() if number == 0 else f"{line.rstrip()}\n    {path}"
+        below = "" if number == 0 or not path else f"\n    {path}"
+        text = f"{line}  {path}".rstrip() if beside else f"{line.rstrip()}{below}"
         console.print(Text(text, style="" if number else "bold"))
         if number:
             call = summaries[number - 1]

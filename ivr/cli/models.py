@@ -66,9 +66,11 @@ def models(
         if choice is None:
             _console.print(f"{code}: nothing hears it. {remedy(code)}")
     if language is None:
-        more = ", ".join(f"{code} {name}" for code, name in OFFICIAL_VOSK.items())
-        _console.print(f"\nMore models of vosk, from alphacephei.com/vosk/models: {more}")
-        _console.print("recognition: {de: {engine: vosk, model: /path/to/vosk-model-small-de-0.15}} in the site file")
+        _console.print("\nMore models of vosk, from alphacephei.com/vosk/models:")
+        for code, name in OFFICIAL_VOSK.items():
+            _console.print(f"    {code}  {name}")
+        _console.print("Unpack one, and name its folder in the site file:")
+        _console.print("    recognition: {de: {engine: vosk, model: /path/to/vosk-model-small-de-0.15}}")
     if not fine or (language is not None and rows[0][1] is None):
         raise typer.Exit(1)
 
@@ -139,9 +141,9 @@ def _heard(found: Sequence[Hypothesis]) -> Table | str:
     if not found:
         return "nothing was recognised"
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for name in ("confidence", "heard", "words"):
+    for name in ("confidence", "heard", *(("words",) if any(one.words for one in found) else ())):
         table.add_column(name, justify="right" if name == "confidence" else "left")
     for one in found:
         words = " ".join(f"{word.text}@{word.start_ms / 1000:.1f}s({word.confidence:.2f})" for word in one.words)
-        table.add_row(f"{one.confidence:.2f}", one.text, words)
+        table.add_row(f"{one.confidence:.2f}", one.text, *([words] if len(table.columns) > 2 else []))
     return table

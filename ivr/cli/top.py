@@ -84,7 +84,8 @@ def _head(now: dict[str, Any]) -> Text:
     text = Text(f"{now['node_id']}  ", style="bold")
     text.append("takes calls" if now["ready"] else "TAKES NO CALLS", style="green" if now["ready"] else "bold red")
     since = datetime.fromtimestamp(now["since"] / 1000).strftime("%Y-%m-%d %H:%M")
-    text.append(f" since {since}   {len(calls)} of {now['most_calls']} calls, {media['legs']} legs", style="default")
+    legs = "1 leg" if media["legs"] == 1 else f"{media['legs']} legs"
+    text.append(f" since {since}   {len(calls)} of {now['most_calls']} calls, {legs}", style="default")
     text.append(f"   sound: {media['late_slots']} slots late, {media['missed_slots']} missed", style="default")
     text.append(f"   records: {records['written']} events written, {records['queued']} waiting", style="default")
     return text

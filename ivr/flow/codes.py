@@ -71,6 +71,7 @@ CODES: Final[Mapping[str, str]] = {
     "E150": "A recording is missing for a language of the flow, or is no sound.",
     "E151": "Callers can answer by speech only, in a language for which the site has no recogniser.",
     "E152": "No voice of the site speaks a language, or it passes over what a text in SSML asks of it.",
+    "E153": "A text in which there is nothing to say: no letter, digit or sign that a voice would speak.",
     "E160": "A step in what on_hangup leads to needs a caller, or time, but the call is over.",
     "E180": "A password or key stands in a flow, where everybody reads it.",
     # Tests of flows.

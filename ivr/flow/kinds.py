@@ -45,16 +45,21 @@ class Duration:
         found = re.fullmatch(_DURATION, text.text)
         if found is None:
             if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text.text):
-                reader.problem("E021", text, f"'{text.text}' has no unit", f"write {text.text}s or {text.text}m")
+                fitting = [unit for unit in ("s", "m", "ms") if self._holds(float(text.text) * _UNITS[unit])]
+                written = [f"{text.text}{unit}" for unit in fitting[:2] or ("s", "m")]
+                reader.problem("E021", text, f"'{text.text}' has no unit", f"write {' or '.join(written)}")
             else:
                 reader.problem("E021", text, f"'{text.text[:40]}' is not a time span", "write 300ms, 5s, 2m or 1h")
             return None
         seconds = float(found[1]) * _UNITS[found[2]]
-        if not self.least <= seconds <= self.most:
+        if not self._holds(seconds):
             bounds = f"{seconds_as_text(self.least)} to {seconds_as_text(self.most)}"
             reader.problem("E022", text, f"'{text.text}' is out of bounds", f"write {bounds}")
             return None
         return seconds
+
+    def _holds(self, seconds: float) -> bool:
+        return self.least <= seconds <= self.most
 
     def schema(self) -> Schema:
         return text_schema(_DURATION)

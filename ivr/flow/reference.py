@@ -68,7 +68,8 @@ How an answer is awaited, in every verb that asks:
 4. After a key, `gap` runs. If nothing longer can match, the keys are taken at once. The finish key takes what is
    there; pressed alone it counts as no key at all, unless a key pattern names it.
 5. A step that listens does so from the beginning of the prompt if speech may cut it, else from its end. The caller
-   has finished when he is silent for `speech_timeout`. The first key ends listening: from then on keys count.
+   has finished when he is silent for `speech_timeout`, or for 350 ms if he has said some of the words beyond doubt. The
+   first key ends listening: from then on keys count.
 6. What was heard counts if it is one of the words listened for, or a value of the type, and at least `min_confidence`
    sure. Of several things he may have said, the best that fits counts.
 7. No key and no word is `no_input`, keys and words that are of no use are `no_match`. Each uses up a try. For the next

@@ -44,6 +44,7 @@ _NEEDS_RESTART = (
     "tls",
     "media",
     "records",
+    "spool",
     "voices",
     "seats",
     "trunks",

@@ -83,6 +83,9 @@ class _Look:
         records = self._now.records
         yield _gauge("ivr_records_waiting", "Events that are not in the database yet.", records.queued)
         yield _gauge("ivr_records_failing", "Whether the database takes nothing.", records.failing)
+        yield _gauge("ivr_spool_failing", "Whether the spool of events takes nothing.", records.spool_error is not None)
+        yield _gauge("ivr_spool_filling", "Part of its bound that the spool has reached.", records.spool_filling)
+        yield _counter("ivr_records_lost", "Events of the spool that could not be read.", records.lost)
         yield _counter("ivr_records_written", "Events that are in the database.", records.written)
         yield _counter("ivr_records_dropped", "Events that were given up.", records.dropped)
         yield _counter("ivr_records_rejected", "Events that the database refused.", records.rejected)

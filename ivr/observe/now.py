@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gateway.view import GatewayView
 from ivr.records.writer import WriterStatistics
@@ -14,6 +14,8 @@ from ivr.run.view import CallView
 __all__ = ["Alarm", "Now", "Severity", "alarms_of"]
 
 Severity = Literal["warning", "critical"]
+
+_SPOOL_NEARLY_FULL: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,18 @@ def alarms_of(now: Now, before: Now | None = None) -> Sequence[Alarm]:
     found: list[Alarm] = []
     records, media = now.records, now.gateway.media
     if records.failing:
-        text = f"the database takes no records: {records.last_error}; {records.queued} events wait in memory"
+        where = "in var/spool" if records.spool_error is None else "in memory"
+        text = f"the database takes no records: {records.last_error}; {records.queued} events wait {where}"
         found.append(Alarm("records_failing", "critical", text))
+    if records.spool_error is not None:
+        text = f"var/spool takes no records: {records.spool_error}; a crash would cost events: make room on that disk"
+        found.append(Alarm("spool_failing", "critical", text))
+    elif records.spool_filling >= _SPOOL_NEARLY_FULL:
+        text = f"{records.spool_filling:.0%} of var/spool is full of records that the database has not taken (spool:)"
+        found.append(Alarm("spool_filling", "warning", text))
+    if before is not None and records.lost > before.records.lost:
+        text = f"{records.lost - before.records.lost} events in var/spool were damaged and are lost: check that disk"
+        found.append(Alarm("spool_damaged", "critical", text))
     if before is not None and records.dropped > before.records.dropped:
         text = f"{records.dropped - before.records.dropped} events were given up: more came than the database takes"
         found.append(Alarm("records_dropped", "critical", text))

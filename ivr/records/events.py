@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -85,3 +86,14 @@ class RecordEvent:
     """Never used for another call; empty if the event belongs to none. At most 200 characters count."""
     leg_id: str | None = None
     data: Mapping[str, object] = field(default_factory=dict)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+def as_json(data: dict[str, object] | Sequence[object] | None) -> str | None:
+    """As it is written down, in ASCII; None if there is nothing in it.
+
+    Raises TypeError, ValueError or RecursionError if that cannot be said in JSON.
+    """
+    return _encode(data) if data else None

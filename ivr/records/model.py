@@ -233,6 +233,19 @@ class ReportDay(Base):
     """JSON, see :mod:`ivr.reports.cells`."""
 
 
+class SpoolProgress(Base):
+    """How far a node's spool of events is in the tables. Changes with every transaction that writes its events."""
+
+    __tablename__ = "spools"
+
+    spool: Mapped[str] = mapped_column(primary_key=True)
+    node_id: Mapped[str | None]
+    position: Mapped[int]
+    """Number of the last event in the tables."""
+    seen_at: Mapped[int]
+    """When the node last wrote, by its own clock."""
+
+
 class Release(Base):
     """A set of flows that went live. Never changed afterwards; a rollback is one more."""
 

@@ -34,21 +34,16 @@ class Batch:
     changes: Changes = field(default_factory=Changes)
 
 
-def event_row(event: RecordEvent, call_id: str | None, seq: int | None) -> Row:
-    """The row of ``events``.
-
-    Raises TypeError, ValueError or RecursionError if the data are not JSON.
-    """
-    data = event.data
-    if type(data) is not dict:
-        data = dict(data)
-    return (integer(event.at) or 0, call_id, seq, identifier(event.leg_id), event.type, _encode(data) if data else None)
+def event_row(event: RecordEvent, call_id: str | None, seq: int | None, data: str | None) -> Row:
+    """The row of ``events``; ``data`` are the event's as JSON."""
+    return (integer(event.at) or 0, call_id, seq, identifier(event.leg_id), event.type, data)
 
 
-def rejected_row(event: RecordEvent, call_id: str | None, seq: int | None, reason: str) -> Row:
-    """The row that is written instead of an event that cannot be."""
-    words = {"type": str(event.type), "reason": reason[:500], "event": ascii(event)[:2_000]}
-    return (integer(event.at) or 0, call_id, seq, None, REJECTED, json.dumps(words))
+def rejected(event: RecordEvent, reason: str) -> RecordEvent:
+    """What is written instead of an event that cannot be."""
+    at, call_id = integer(getattr(event, "at", 0)) or 0, identifier(getattr(event, "call_id", None))
+    words = {"type": str(getattr(event, "type", None)), "reason": reason[:500], "event": ascii(event)[:2_000]}
+    return RecordEvent(at, cast(EventType, REJECTED), call_id or "", None, words)
 
 
 def write(connection: Connection, batch: Batch) -> None:
@@ -115,7 +110,6 @@ _TAGS = _overwriting(model.Tag.__table__)
 # A commit whose answer got lost is repeated; its events are there already.
 _EVENTS = _Target("events", _EVENT_COLUMNS, "ON CONFLICT (call_id, seq) DO NOTHING")
 
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 # Not escaped: a database that is not in UTF-8 could not unescape it.
 _encode_rows = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 

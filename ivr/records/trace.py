@@ -293,24 +293,29 @@ class _Telling:
             self._files[version] = file_of(self.connection, *version)
         file = self._files[version]
         place = f"{PurePath(file).name if file else data.get('flow')}:{data.get('line')}"
+        asked = data.get("try_no") is not None
         words = [str(data.get("verb"))]
-        if data.get("try_no") is not None:
+        if asked:
             words.append(f"try {data['try_no']}:")
-        if (entered := self._entered(data)) is not None:
-            words.append(entered)
+        entered = self._entered(data) or ""
+        heard = f"{data['heard_ms'] / 1000:.1f} s" if data.get("heard_ms") else ""
         if data.get("barged_in"):
-            words.append("cutting the prompt")
-        if data.get("heard_ms"):
-            words.append(f"heard {data['heard_ms'] / 1000:.1f} s")
-        words += _outside(data.get("detail") or {})
-        if data.get("exit") not in (None, "next", data.get("input")):
-            words.append(str(data["exit"]))
+            entered += f" cutting the prompt after {heard}" if heard else " cutting the prompt"
+        elif heard:
+            heard = f"prompt heard {heard}" if asked else f"heard {heard}"
+        parts = [entered.strip(), "" if data.get("barged_in") else heard]
+        detail = data.get("detail") or {}
+        parts += _outside(detail)
+        if data.get("exit") not in (None, "next", data.get("input"), detail.get("state")):
+            parts.append(str(data["exit"]))
+        words.append(", ".join(filter(None, parts)))
         if data.get("next_block"):
             words.append(f"→ {data['next_block']}")
         if data.get("error"):
             words.append(f"({data['error']})")
         kind = "error" if data.get("error") else "ivr"
-        self._tell(" ".join(words), at=data.get("from_at"), kind=kind, place=place, block=str(data.get("block") or ""))
+        block, told = str(data.get("block") or ""), " ".join(filter(None, words))
+        self._tell(told, at=data.get("from_at"), kind=kind, place=place, block=block)
         self._source = None
 
     def _entered(self, data: Mapping[str, Any]) -> str | None:
@@ -319,10 +324,10 @@ class _Telling:
             return None
         if mode == "speech":
             unclear = "alternatives" in (data.get("detail") or {})
-            nothing = "that nobody understood" if unclear else "that is secret"
+            nothing = "what nobody understood" if unclear else "what is secret"
             heard = f'"{entered}"' if entered is not None else nothing
             sure = f" {data['confidence']:.2f}" if data.get("confidence") is not None else ""
-            return f"speech {heard}{sure}"
+            return f"said {heard}{sure}"
         keys = f"key{'s' if entered is None or len(entered) != 1 else ''}"
         told = f"{keys} '{entered}'" if entered is not None else f"{keys} that are secret"
         return f"{told} ({_SOURCES[self._source]})" if self._source in _SOURCES else told

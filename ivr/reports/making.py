@@ -9,7 +9,7 @@ from ivr.reports.catalogue import REPORTS
 from ivr.reports.cells import Records
 from ivr.reports.day import day_answers, headlines
 from ivr.reports.definition import TIMES, By, Report, Settings
-from ivr.reports.schedule import Format
+from ivr.reports.schedule import DAY_FORMATS, Format
 from ivr.reports.span import Span
 from ivr.reports.writing import as_csv, as_json, as_table, json_text
 
@@ -84,7 +84,7 @@ def written(found: Answer, format: Format, now: int) -> bytes:
 
 
 def _day(records: Records, span: Span, settings: Settings, format: Format) -> bytes:
-    if format not in ("html", "table", "json"):
+    if format not in DAY_FORMATS:
         raise ReportError(f"the page of a day is not written as {format}: it can be html, table or json")
     answers = day_answers(records, span, settings)
     if format == "table":

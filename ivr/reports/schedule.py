@@ -20,6 +20,8 @@ ENDINGS: Final[Mapping[str, Format]] = {
     ".svg": "svg",
 }
 """The ending of a file says how it is written."""
+DAY_FORMATS: Final[tuple[Format, ...]] = ("html", "table", "json")
+"""What the page of a day can be written as."""
 SPANS: Final = ("yesterday", "last week", "last month", "today")
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 

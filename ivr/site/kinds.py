@@ -385,9 +385,8 @@ class DialledNumber:
         if text is None:
             return None
         if not re.fullmatch(r"\+?[0-9*#]{1,32}", text.text):
-            reader.problem(
-                "E203", text, f"'{text.text[:40]}' is not a number", "write digits only, with + in front if need be"
-            )
+            help = "write digits, * and # only, with + in front if need be"
+            reader.problem("E203", text, f"'{text.text[:40]}' is not a number", help)
             return None
         return text.text
 

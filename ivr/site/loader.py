@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, get_args
@@ -20,6 +21,7 @@ from ivr.flow.model import Place
 from ivr.flow.problem import Problem, did_you_mean, has_errors, in_order, with_lines
 from ivr.flow.settings import read_record, setting
 from ivr.flow.source import MappingNode, Node, ScalarNode, Source, read_source
+from ivr.records.keeping import SPOOL_BOUND, Retention
 from ivr.reports.schedule import ReportJob
 from ivr.site.calendars import CalendarSettings, Zone, read_calendar
 from ivr.site.kinds import (
@@ -62,7 +64,9 @@ from ivr.site.outside import OutsideReading, TableSettings, WebhookSettings, Web
 from ivr.site.recognition import RecognitionPart, read_recognition
 from ivr.site.reports import MailPart, ReportPart, read_job, read_mail
 from ivr.site.rtc import ClientPart, RtcPart, RtcReading
+from ivr.site.rtc_model import RtcSettings
 from ivr.site.secrets import read_secrets
+from ivr.site.storage import SPOOL_DEFAULT, RetentionPart, Size, read_retention
 from ivr.site.studio import StudioPart, read_studio
 from ivr.site.tls import TlsPart, read_tls
 from ivr.speech.voice import Voice
@@ -229,6 +233,8 @@ PARTS: Final[Mapping[str, type[Any] | tuple[str, str, str]]] = MappingProxyType(
         "flows": ("a path, or a list of them", "flows", "folders and files with flows"),
         "prompts": ("a path", "prompts", "the folder with recordings"),
         "records": (DatabaseUrl().describe(), "sqlite:///var/records.db", "the database of the records"),
+        "spool": (Size().describe(), SPOOL_DEFAULT, "how much of the records may wait in var/spool for the database"),
+        "retention": RetentionPart,
         "numbers.'NUMBER'": _Number,
         "seats.'SEAT'": _Seat,
         "groups.NAME": (
@@ -352,6 +358,8 @@ class _Loading:
             flows=self._flows(),
             prompts=self._path_of("prompts", "prompts"),
             records=self._records(),
+            spool=self._spool(),
+            retention=self._retention(),
             voices=voices,
             recognition=MappingProxyType(
                 self._each("recognition", lambda key, node: read_recognition(key, node, self._folder, self._reader))
@@ -367,7 +375,7 @@ class _Loading:
             tables=self._each("tables", outside.table),
             webhooks=self._each("webhooks", lambda key, node: outside.webhook(key, node, http.reach)),
             calendars=self._each("calendars", lambda key, node: read_calendar(key, node, self._reader)),
-            monitoring=self._monitoring(),
+            monitoring=self._monitoring(rtc),
             secrets=self._secrets,
             country=self._country(),
             zone=self._zone(),
@@ -387,10 +395,18 @@ class _Loading:
                 help = did_you_mean(key.text, _NAMES, "names")
                 self._reader.problem("E011", key, f"the site has no setting '{key.text[:60]}'", help)
 
-    def _monitoring(self) -> MonitoringSettings | None:
+    def _monitoring(self, rtc: RtcSettings | None) -> MonitoringSettings | None:
         node = self._root.get("monitoring")
         part = None if node is None else read_record(MonitoringPart, node, self._reader, "monitoring")
-        return None if part is None else MonitoringSettings(part.listen, part.traces)
+        if node is None or part is None:
+            return None
+        own = part.listen
+        for other in () if rtc is None or own is None else rtc.listen:
+            everywhere = any(ip_address(host).is_unspecified for host in (own.host, other.host))
+            if own.port == other.port != 0 and (everywhere or own.host == other.host):
+                message = f"port {other.port} is that of '{other}' under rtc: already"
+                self._reader.problem("E202", node, message, "take another: monitoring: {listen: 'http:127.0.0.1:9464'}")
+        return MonitoringSettings(part.listen, part.traces)
 
     def _part(self, name: str, record: type[T], default: T) -> T:
         node = self._root.get(name)
@@ -543,6 +559,14 @@ class _Loading:
                 message = f"report '{name}' goes by mail, but the site has no mail server"
                 node = self._root.get("reports") or self._root
                 self._reader.problem("E230", node, message, "add smtp: {host: mail.example.com, from: ivr@example.com}")
+
+    def _spool(self) -> int:
+        node = self._root.get("spool")
+        return (None if node is None else Size().read(node, self._reader)) or SPOOL_BOUND
+
+    def _retention(self) -> Retention:
+        node = self._root.get("retention")
+        return (None if node is None else read_retention(node, self._reader)) or Retention()
 
     def _zone(self) -> ZoneInfo | None:
         node = self._root.get("zone")

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from gateway.call import RtcListen
 from ivr.calendar import Calendar
 from ivr.flow.model import Place
+from ivr.records.keeping import SPOOL_BOUND, Retention
 from ivr.reports.schedule import MailSettings, ReportJob
 from ivr.site.numbers import NumberRule, most_exact
 from ivr.site.reach import Reach
@@ -245,6 +246,10 @@ class Site:
     reports: Mapping[str, ReportJob] = field(default_factory=dict)
     """Those that are made by themselves."""
     smtp: MailSettings | None = None
+    spool: int = SPOOL_BOUND
+    """Bytes of events that may wait for the database on the disk."""
+    retention: Retention = field(default_factory=Retention)
+    """How long records are kept."""
     reload: Literal["auto", "manual"] = "auto"
     """Whether saved files go live by themselves."""
     studio: Studio | None = None

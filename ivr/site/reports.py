@@ -4,14 +4,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 from ivr.flow.kinds import NAME, ListOf, OneOf, Text, Whole, bad_name
 from ivr.flow.problem import did_you_mean
 from ivr.flow.settings import Reader, Schema, read_record, scalar, setting, text_schema
-from ivr.flow.source import Node, ScalarNode
-from ivr.reports.schedule import ENDINGS, SPANS, Format, MailSettings, ReportJob, When, is_address, parse_when
+from ivr.flow.source import MappingNode, Node, ScalarNode
+from ivr.reports.schedule import (
+    DAY_FORMATS,
+    ENDINGS,
+    SPANS,
+    Format,
+    MailSettings,
+    ReportJob,
+    When,
+    is_address,
+    parse_when,
+)
 from ivr.site.kinds import Host, Secret
 
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -77,6 +89,15 @@ class Receiver:
             message = f"'{text.text[:60]}' is neither a mail address nor a file whose ending says how it is written"
             reader.problem("E230", text, message, f"write {self.describe()}; endings are {', '.join(ENDINGS)}")
             return None
+        if unknown := re.search(r"\{(?!date\})[^}]*\}?", text.text):
+            message = f"nothing is put in place of '{unknown[0][:40]}'"
+            reader.problem("E230", text, message, "write {date}: the first day it is about")
+            return None
+        path = PurePosixPath(text.text)
+        if path.is_absolute() or ".." in path.parts:
+            message = f"'{text.text[:60]}' is not in the site's folder"
+            reader.problem("E230", text, message, f"write a path below it: reports/{path.name}")
+            return None
         return text.text
 
     def schema(self) -> Schema:
@@ -122,7 +143,33 @@ def read_job(key: ScalarNode, node: Node, reader: Reader) -> ReportJob | None:
     read = read_record(ReportPart, node, reader, f"report '{key.text[:40]}'")
     if read is None:
         return None
+    if not _can_be_made(read, node, reader):
+        return None
     return ReportJob(key.text, read.report, read.when, read.to, read.span, read.by, read.format)
+
+
+def _can_be_made(read: ReportPart, node: Node, reader: Reader) -> bool:
+    """Whether what is asked of the report is something it can be: better said now than when it is due."""
+    from ivr.reports.catalogue import REPORTS
+
+    part = node.get if isinstance(node, MappingNode) else lambda name: None
+    report = REPORTS.get(read.report)
+    cuts = () if report is None else (*report.cuts, *report.keys)
+    if read.by is not None and read.by not in cuts:
+        help = f"write {' or '.join(report.cuts)}" if report is not None and report.cuts else "remove by:"
+        reader.problem("E230", part("by") or node, f"'{read.report}' cannot be cut by {read.by}", help)
+        return False
+    formats = {read.format} if read.format is not None else {_ending_format(to) for to in read.to}
+    if report is None and (wrong := formats - {None, *DAY_FORMATS}):
+        where = part("format") if read.format is not None else part("to")
+        message = f"the page of a day is not written as {min(map(str, wrong))}"
+        reader.problem("E230", where or node, message, f"write {', '.join(DAY_FORMATS)}, or name one of its reports")
+        return False
+    return True
+
+
+def _ending_format(to: str) -> Format | None:
+    return None if is_address(to) else ENDINGS.get(f".{to.rpartition('.')[2].lower()}")
 
 
 def read_mail(node: Node, reader: Reader) -> MailSettings | None:

@@ -12,12 +12,14 @@ from ivr.flow.settings import Kind, Schema, record_schema, schema_of
 from ivr.site.calendars import Zone
 from ivr.site.kinds import SEAT, USER, Country, DatabaseUrl, GroupMembers
 from ivr.site.loader import PARTS
+from ivr.site.storage import Size
 
 VALUES: Final[Mapping[str, Kind[Any]]] = MappingProxyType(
     {
         "flows": ListOf(Text("a path", 1000), 1),
         "prompts": Text("a path", 1000),
         "records": DatabaseUrl(),
+        "spool": Size(),
         "groups.NAME": GroupMembers(),
         "secrets": Text("a path", 1000),
         "country": Country(),

@@ -46,4 +46,10 @@ def kill(process: asyncio.subprocess.Process) -> None:
 async def kill_and_reap(process: asyncio.subprocess.Process) -> int:
     """The exit status, negative for a signal."""
     kill(process)
-    return await asyncio.shield(process.wait())
+    ending = asyncio.ensure_future(process.wait())
+    try:
+        return await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        # It is as good as gone: nobody else would see it out.
+        await ending
+        raise

@@ -13,7 +13,7 @@ from ivr.understanding.clock import afternoon, time_of_day
 from ivr.understanding.units import major_units
 from ivr.understanding.words import plain
 
-__all__ = ["day", "digits", "money", "number", "time_said", "tokens"]
+__all__ = ["SMALL", "day", "digits", "money", "number", "time_said", "tokens"]
 
 _ONES: Final = {
     word: value
@@ -51,7 +51,8 @@ _SCALES: Final[dict[str, int]] = {
         1,
     )
 }
-_SMALL: Final = {**_ONES, **_TEENS, **_TENS}
+SMALL: Final = {**_ONES, **_TEENS, **_TENS}
+"""Numbers that are one word."""
 _ZERO: Final = frozenset({"oh", "o", "zero", "nought", "naught"})
 _TIMES: Final = {"double": 2, "triple": 3, "treble": 3}
 _KEYS: Final = {"star": "*", "asterisk": "*", "hash": "#", "pound": "#", "plus": "+"}
@@ -252,8 +253,8 @@ def _below_hundred(said: Tokens, at: int) -> tuple[int, int] | None:
         if at + 1 < len(said) and _ONES.get(said[at + 1], 0) >= 1:
             return _TENS[word] + _ONES[said[at + 1]], at + 2
         return _TENS[word], at + 1
-    if word in _SMALL:
-        return _SMALL[word], at + 1
+    if word in SMALL:
+        return SMALL[word], at + 1
     return (int(word), at + 1) if re.fullmatch("[0-9]{1,2}", word) else None
 
 

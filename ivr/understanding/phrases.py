@@ -9,38 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ivr.hearing import Phrase
+from ivr.understanding.english import SMALL
 from ivr.understanding.words import plain
 
 __all__ = ["Match", "matches", "normalised"]
 
-_ENGLISH: Final = {
-    word: str(value)
-    for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
-}
+_ENGLISH: Final = {word: str(value) for word, value in SMALL.items() if value <= 20}
 _CHINESE: Final = str.maketrans("零一二三四五六七八九〇两兩", "0123456789022")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.call_centre import CallCentre, site
+from tests.peers import disk
 from tests.peers.company import Company
 from tests.peers.forked import ForkedChild
 from tests.peers.patience import until
-from tests.peers.process import unavailable
 from tests.peers.server import Server
 from tests.peers.wire import Dialled, Wire
 
@@ -76,8 +75,18 @@ def test_calls_that_do_not_end_in_time_are_ended(company: Company) -> None:
     wire.close()
 
 
-def test_a_second_one_on_the_same_port(centre: CallCentre) -> None:
-    words = refuses_to_start(centre.server)
+def test_a_second_one_of_the_same_site(centre: CallCentre) -> None:
+    words = refuses_to_start(centre.server.folder)
+    assert "Another server of this site runs" in words
+    wire, dialled = calls(centre.server)
+    wire.hangs_up(dialled)
+    wire.close()
+
+
+def test_a_second_one_on_the_same_port(centre: CallCentre, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(centre.server.folder, other, ignore=shutil.ignore_patterns("var", "records.db*"))
+    words = refuses_to_start(other)
     assert "Cannot listen on" in words
     assert str(centre.server.port) in words
     wire, dialled = calls(centre.server)
@@ -85,9 +94,9 @@ def test_a_second_one_on_the_same_port(centre: CallCentre) -> None:
     wire.close()
 
 
-def refuses_to_start(server: Server) -> str:
+def refuses_to_start(folder: Path) -> str:
     """What it says when it ends with 1: words, and no traceback."""
-    child = ForkedChild("another", ["run", "--site", str(server.folder / "site.yaml")], folder=server.folder)
+    child = ForkedChild("another", ["run", "--site", str(folder / "site.yaml")], folder=folder)
     try:
         assert child.ends(within=60) == 1, child.said()
     finally:
@@ -149,7 +158,7 @@ def test_files_in_disorder(stopped: Server, disorder: Callable[[Path], None], wo
     for left in stopped.folder.glob("records.db-*"):
         left.unlink()
     disorder(stopped.folder)
-    assert words in refuses_to_start(stopped)
+    assert words in refuses_to_start(stopped.folder)
 
 
 def test_a_broken_flow_at_the_start(stopped: Server) -> None:
@@ -169,26 +178,19 @@ def test_a_broken_flow_where_none_ever_served(stopped: Server) -> None:
     _a_broken_flow(stopped.folder)
     for left in stopped.folder.glob("records.db*"):
         left.unlink()
-    assert "plai" in refuses_to_start(stopped)
+    assert "plai" in refuses_to_start(stopped.folder)
 
 
 def test_records_that_another_program_holds(stopped: Server) -> None:
     with closing(sqlite3.connect(stopped.folder / "records.db", isolation_level=None)) as browser:
         browser.execute("BEGIN EXCLUSIVE")
-        assert "locked" in refuses_to_start(stopped)
+        assert "locked" in refuses_to_start(stopped.folder)
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "small"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        unavailable("a small disk needs root and mount")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with disk.small_disk(tmp_path, "400k") as small:
+        yield small
 
 
 def test_the_disk_of_the_records_is_full(small_disk: Path, company: Company) -> None:
@@ -201,7 +203,7 @@ def test_the_disk_of_the_records_is_full(small_disk: Path, company: Company) -> 
         wire.hangs_up(dialled)
         wire.close()
     late, dialled = calls(server, callers + 1)
-    subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+    disk.grow(small_disk, "20m")
     late.hangs_up(dialled)
     assert server.record(late.user).ended_by == "caller"
     assert len(server.calls()) == callers + 1

@@ -49,6 +49,7 @@ def test_a_prompt_is_recorded_by_a_seat_and_by_nobody_else(company: Company) -> 
     seat.hangs_up()
     assert centre.record("2001").ended_by == "caller"
 
+    until(lambda: "main@2 live" in centre.server.does("status"), "the take is not live")
     caller = centre.caller()
     caller.dials("1000")
     caller.hears(seat.tone)

@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -101,6 +102,7 @@ CALL = CallSummary(
                 "arrived              caller    number  lasted  talked with  ended by       path",
                 "2023-11-14 22:13:20  +4930123  1000    1:15    -            flow (normal)"
                 "  welcome > main_menu > goodbye",
+                "2023-11-14 22:13:20  +4930123  *900    1:15    -            flow (normal)",
             ],
         ),
         (
@@ -109,6 +111,7 @@ CALL = CallSummary(
                 "arrived              caller    number  lasted  talked with  ended by",
                 "2023-11-14 22:13:20  +4930123  1000    1:15    -            flow (normal)",
                 "    welcome > main_menu > goodbye",
+                "2023-11-14 22:13:20  +4930123  *900    1:15    -            flow (normal)",
             ],
         ),
     ],
@@ -119,7 +122,7 @@ def test_paths_stand_where_there_is_room(
     monkeypatch.setenv("COLUMNS", str(columns))
     module = import_module("ivr.cli.calls")  # Its name in the package is the command's.
     monkeypatch.setattr(module, "open_database", lambda *_, **__: None)
-    monkeypatch.setattr(module, "finished_calls", lambda *_, **__: [CALL])
+    monkeypatch.setattr(module, "finished_calls", lambda *_, **__: [CALL, replace(CALL, did="*900", path=())])
     monkeypatch.setattr(module, "_local", lambda _: "2023-11-14 22:13:20")
     assert ivr("calls").stdout.splitlines() == lines
 

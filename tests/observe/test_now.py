@@ -24,7 +24,9 @@ def test_a_quiet_server_has_no_alarm_and_is_ready() -> None:
 @pytest.mark.parametrize(
     ("changes", "name", "says"),
     [
-        ({"failing": True, "last_error": "disk full", "queued": 12}, "records_failing", "disk full; 12 events"),
+        ({"failing": True, "last_error": "disk full", "queued": 12}, "records_failing", "12 events wait in var/spool"),
+        ({"spool_error": "No space left on device"}, "spool_failing", "No space left on device; a crash would cost"),
+        ({"spool_filling": 0.61}, "spool_filling", "61% of var/spool"),
         ({"trunks": (TrunkView("carrier", "failed", 403),)}, "trunk_not_registered", "carrier"),
         ({"trunks": (TrunkView("carrier", "failed", None),)}, "trunk_not_registered", "does not answer"),
         ({"hearing": {"en": True, "ko": False}}, "hearing_down", "callers in ko"),
@@ -42,7 +44,8 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], name: str, says: str) -
 
 
 @pytest.mark.parametrize(
-    ("changes", "name"), [({"dropped": 3}, "records_dropped"), ({"missed_slots": 2}, "media_late")]
+    ("changes", "name"),
+    [({"dropped": 3}, "records_dropped"), ({"lost": 3}, "spool_damaged"), ({"missed_slots": 2}, "media_late")],
 )
 def test_what_has_grown_is_an_alarm_until_it_grows_no_more(changes: dict[str, Any], name: str) -> None:
     worse = look(**changes)

@@ -96,6 +96,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def sqlite(tmp_path: Path) -> Iterator[Engine]:
+    """Tables in a file, for what does not depend on the kind of database."""
+    engine = open_database(f"sqlite:///{tmp_path}/records.db")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
     """The same with tables."""
     engine = open_database(url)

@@ -35,7 +35,7 @@ def test_a_call_is_told_in_order(engine: Engine) -> None:
     assert told(call) == [
         "0.1 ivr answered",
         "0.1 ivr main:4 say heard 2.9 s → menu",
-        "3 ivr main:9 menu try 1: key '9' (RFC 4733) no_match",
+        "3 ivr main:9 menu try 1: key '9' (RFC 4733), no_match",
         "5 ivr main:None menu try 2: cutting the prompt → sales",
         "8 offer calls sip:seat1@x",
         "8 ivr main:None dial hangup",
@@ -57,12 +57,13 @@ def test_what_was_said_is_told_as_far_as_it_may_be(engine: Engine) -> None:
     likely = {"took_ms": 90, "alternatives": [{"text": "sales", "confidence": 0.82}]}
     call.step(1, "menu", 0, 1, **spoken, try_no=1, detail={"took_ms": 90, "alternatives": []}, exit="no_match")
     call.step(2, "menu", 1, 2, **spoken, try_no=2, detail={"took_ms": 90}, confidence=0.9, exit="no_match")
-    call.step(3, "menu", 2, 3, **spoken, try_no=3, detail=likely, confidence=0.82, input="sales", exit="1")
+    found = {"confidence": 0.82, "input": "sales", "exit": "1", "next_block": "sales", "heard_ms": 1500}
+    call.step(3, "menu", 2, 3, **spoken, try_no=3, detail=likely, **found)
     write(engine, call.events)
     assert told(traced(engine, "c1")) == [
-        "0 ivr main:4 menu try 1: speech that nobody understood no_match",
-        "1 ivr main:4 menu try 2: speech that is secret 0.90 no_match",
-        '2 ivr main:4 menu try 3: speech "sales" 0.82 1',
+        "0 ivr main:4 menu try 1: said what nobody understood, no_match",
+        "1 ivr main:4 menu try 2: said what is secret 0.90, no_match",
+        '2 ivr main:4 menu try 3: said "sales" 0.82, prompt heard 1.5 s, 1 → sales',
     ]
 
 

@@ -240,14 +240,15 @@ def test_data_that_are_not_json_hold_up_no_other(engine: Engine, writer: RecordW
 
 
 def test_the_thread_outlives_what_is_no_event_at_all(engine: Engine, writer: RecordWriter) -> None:
-    writer._queue.put("nonsense")  # type: ignore[arg-type]
+    writer._intake.queue.put("nonsense")  # type: ignore[arg-type]
     assert writer.flush(5)
     writer.append(RecordEvent(T0, "call.arrived", "c1"))
     assert writer.flush(5)
     assert scalar(engine, "SELECT count(*) FROM calls") == 1
 
 
-def test_a_commit_that_is_repeated_does_no_harm(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def losing_answers(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """The first three commits are done, and nobody is told; the list has one for each."""
     from ivr.records.store import write
 
     lost: list[bool] = []
@@ -260,6 +261,11 @@ def test_a_commit_that_is_repeated_does_no_harm(engine: Engine, monkeypatch: pyt
             raise OSError("the answer got lost")
 
     monkeypatch.setattr(module, "write", write_and_lose_the_answer)
+    return lost
+
+
+def test_a_commit_that_is_repeated_does_no_harm(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = losing_answers(monkeypatch)
     writer = RecordWriter(engine)
     for event in typical_call("c1"):
         writer.append(event)
@@ -310,13 +316,13 @@ def test_appending_never_waits(tmp_path: Path) -> None:
 
 def test_the_cost_is_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[float] = []
-    run = module._Thread.run
+    run = module._Tables.run
 
-    def measured(self: module._Thread) -> None:
+    def measured(self: module._Tables) -> None:
         run(self)
         used.append(time.thread_time())
 
-    monkeypatch.setattr(module._Thread, "run", measured)
+    monkeypatch.setattr(module._Tables, "run", measured)
     writer = RecordWriter(f"sqlite:///{tmp_path}/records.db")
     before = threading.active_count()
     for number in range(500):

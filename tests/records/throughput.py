@@ -25,8 +25,8 @@ def thread_cpu_s(thread_id: int) -> float:
 
 def measure(url: str, calls_per_s: int, seconds: float) -> None:
     writer = RecordWriter(url)
-    assert writer._thread.native_id is not None
-    assert get_native_id() != writer._thread.native_id
+    assert writer._tables.native_id is not None
+    assert get_native_id() != writer._tables.native_id
     # Calls of one minute: each event is due at its own time, so that every batch mixes many calls.
     run = time.time_ns()
     due: list[tuple[float, RecordEvent]] = []
@@ -41,7 +41,7 @@ def measure(url: str, calls_per_s: int, seconds: float) -> None:
         writer.append(event)
     due = [pair for pair in due if pair[0] > 0.0]
     writer.flush(60)
-    cpu, own, begin = thread_cpu_s(writer._thread.native_id), time.thread_time(), time.monotonic()
+    cpu, own, begin = thread_cpu_s(writer._tables.native_id), time.thread_time(), time.monotonic()
     took: list[float] = []
     late: list[float] = []
     position = 0
@@ -56,7 +56,7 @@ def measure(url: str, calls_per_s: int, seconds: float) -> None:
             position += 1
     writer.flush(10)
     elapsed = time.monotonic() - begin
-    used = thread_cpu_s(writer._thread.native_id) - cpu
+    used = thread_cpu_s(writer._tables.native_id) - cpu
     gaps = [b - a - 0.005 for a, b in itertools.pairwise(late)]
     print(
         f"{len(due)} events in {elapsed:.1f} s: writer {100 * used / elapsed:.1f} % of a core,"

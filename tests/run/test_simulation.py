@@ -351,3 +351,26 @@ def test_a_call_with_keys_of_seats_passes_as_a_test(inputs: tuple[str, ...], tmp
     suite = load_suite(file, load_flows([tmp_path / "sample.yaml"]), around)
     assert not suite.problems, "\n".join(map(str, suite.problems))
     assert act(suite.cases[0], around).failure is None
+
+
+MARKED = """\
+on_error: bye
+blocks:
+  welcome:
+    - confirm: {prompt: {say: 'Right?'}, speech: yes, no: welcome, failed: bye}
+    - tag: {answer: given, by: caller}
+    - goal: answered
+    - goto: bye
+  bye: [{say: 'Bye.'}, hangup]
+"""
+
+
+@pytest.mark.parametrize(("answer", "told"), [("1", 'confirm "1" yes'), ("yes", 'confirm heard "yes" 0.90: yes')])
+def test_what_marks_a_call_is_told_where_it_stands(answer: str, told: str) -> None:
+    call = played(Simulation(flow(MARKED), A_CALLER, Environment()), answer)
+    lines = [line.split("  ", 1)[1].split() for line in call.lines]
+    words = [" ".join(line[2:]) for line in lines]
+    first = words.index(told)
+    assert words[first + 1 : first + 5] == ["tag answer: given", "tag by: caller", "goal: answered", "♪ Bye."]
+    assert [line[0] for line in lines[first : first + 5]] == ["welcome"] * 4 + ["bye"]
+    assert [line[1] for line in lines[first : first + 4]] == [f"flow.yaml:{line}" for line in (8, 9, 9, 10)]

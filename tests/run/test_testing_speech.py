@@ -156,7 +156,7 @@ REFUSED = {
         "E011 what is said has no setting 'word' (names: alternatives, confidence, text)",
     ),
     "no words": ("says: {confidence: 0.5}", "E012 what is said needs 'text' (add text: the words that are said)"),
-    "how long": ("mumbles: 5", "E021 '5' has no unit (write 5s or 5m)"),
+    "how long": ("mumbles: 5", "E021 '5' has no unit (write 5s)"),
     "what": ("hearing: no", "E024 'no' is not one of the choices (write works or fails)"),
 }
 

@@ -7,6 +7,7 @@ import importlib.metadata
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from ivr.speech.recognition.engines import engine_names, load
 from ivr.speech.recognition.log_mel import log_mel
 from ivr.speech.recognition.port import Recogniser, RecognitionError
 from ivr.speech.recognition.spelling import alike, sounds_alike, spellings, syllables, without_repeats
+from ivr.understanding.values import meaning
 
 MENU = ("billing", "technical support", "opening hours", "speak to an agent")
 
@@ -116,6 +118,22 @@ def test_what_is_said_freely_stands_beside_the_phrases() -> None:
     assert heard(english(), wanted, said("opening hours"))[0].name == "opening hours"
 
 
+def test_hints_tell_it_words_that_it_would_not_think_of() -> None:
+    sound = said("I want to return the Pashley")
+    plain = heard(english(), Wanted("en", type="text"), sound)[0].text
+    hinted = heard(english(), Wanted("en", type="text", hints=("Brompton", "Pashley")), sound)[0].text
+    assert "Pashley" not in plain
+    assert "return the Pashley" in hinted
+
+
+def test_a_number_and_a_yes_are_heard() -> None:
+    found = heard(english(), Wanted("en", type="number"), said("one hundred and twenty three"))
+    assert meaning(found[0].text, "number", "en", date(2026, 11, 27)) == 123
+    assert len({one.text for one in found}) == len(found)
+    best = heard(english(), Wanted("en", type="yes_no"), said("no thank you"))[0]
+    assert (best.name, meaning(best.text, "yes_no", "en", date(2026, 11, 27))) == (None, False)
+
+
 def test_an_odd_byte_and_a_long_utterance_do_no_harm() -> None:
     wanted = Wanted("en", phrases("billing", "opening hours"))
     assert accepted(heard(english(), wanted, said("billing"), chunk=1999)) == "billing"
@@ -185,6 +203,11 @@ def test_nothing_that_an_operator_writes_gets_into_the_grammar(name: str) -> Non
 def test_what_makes_a_value_is_in_the_grammar(type: SpokenType) -> None:
     assert isinstance(heard(korean(), Wanted("ko", type=type), said("오", "ko")), list | tuple)
     assert not korean().complaints(Wanted("ko", type=type))
+
+
+def test_a_numeral_is_heard_as_it_is_spoken_and_told_as_it_is_written() -> None:
+    found = heard(korean(), Wanted("ko", (Phrase("five", ("5",)), Phrase("book", ("예약",)))), said("오", "ko"))
+    assert (found[0].name, found[0].text) == ("five", "5")
 
 
 def test_korean_silence_is_nothing() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ivr.hearing import Hypothesis, Phrase, Recognition, Wanted
 from ivr.speech.recognition.session import Session
@@ -29,6 +30,7 @@ class Engine:
         self.utterances: list[int] = []
         """Bytes that each was given."""
         self.finished: list[int] = []
+        self.says: Hypothesis | None = None
 
     def complaints(self, wanted: Wanted) -> Sequence[str]:
         return ()
@@ -49,18 +51,18 @@ class _Utterance:
     def finish(self) -> Sequence[Hypothesis]:
         heard = self._engine.utterances[self._number]
         self._engine.finished.append(heard)
-        return [Hypothesis(str(heard // 16), 0.9)]
+        return [self._engine.says or Hypothesis(str(heard // 16), 0.8)]
 
 
 class Stage:
-    def __init__(self, *, streams: bool, idle: bool = True, works: bool = True) -> None:
+    def __init__(self, *, streams: bool, idle: bool = True, works: bool = True, wanted: Wanted = WANTED) -> None:
         self.engine = Engine(streams=streams)
         self.told: list[tuple[Kind, Body]] = []
         self.ready: deque[Session] = deque()
         self.works = works
         self.now = 0.0
         self.session = Session(
-            WANTED,
+            wanted,
             recogniser=self.engine,
             judge=_POOL.stream(),
             tell=lambda kind, body: self.told.append((kind, body)),
@@ -69,10 +71,13 @@ class Stage:
             clock=lambda: self.now,
         )
 
-    def hears(self, *parts: str | float) -> None:
-        """Words, and seconds of silence; work is done as soon as there is some."""
+    def hears(self, *parts: str | float | NDArray[np.float32]) -> None:
+        """Words, sound, and seconds of silence; work is done as soon as there is some."""
         for part in parts:
-            samples = says(part).samples if isinstance(part, str) else np.zeros(round(part * 8000))
+            if isinstance(part, np.ndarray):
+                samples = part
+            else:
+                samples = says(part).samples if isinstance(part, str) else np.zeros(round(part * 8000), np.float32)
             pcm = (samples * 32767).astype(np.int16).tobytes()
             for at in range(0, len(pcm), 1600):
                 self.session.feed(pcm[at : at + 1600])
@@ -113,6 +118,53 @@ def test_what_is_heard_at_the_end_is_known_before_the_time_out_is_over() -> None
     assert stage.kinds == [Kind.BEGAN, Kind.ENDED, Kind.HEARD]
     assert len(stage.engine.finished) == 1
     assert stage.recognition().took_ms == 0
+
+
+ORDERS = Wanted("en", (Phrase("1", ("order",)), Phrase("2", ("Order status", "returns"))), speech_timeout=0.7)
+
+
+@pytest.mark.parametrize(
+    ("said", "confidence", "at_once"),
+    [
+        ("order status", 0.95, True),
+        ("returns", 0.95, True),
+        ("returns", 0.8, False),  # it may have been something else
+        ("order", 0.99, False),  # he may be about to say "status"
+    ],
+)
+def test_who_has_said_all_there_is_to_say_is_not_waited_for(said: str, confidence: float, at_once: bool) -> None:
+    stage = Stage(streams=False, wanted=ORDERS)
+    stage.engine.says = Hypothesis(said, confidence, "2")
+    # The voice ends with a fifth of a second of silence.
+    stage.hears(0.5, "order status", 0.3)
+    assert (Kind.HEARD in stage.kinds) == at_once
+    stage.hears(0.5)
+    assert stage.recognition().hypotheses[0].text == said
+
+
+def without_silence(words: str) -> NDArray[np.float32]:
+    samples = says(words).samples
+    loud = np.flatnonzero(np.abs(samples) > 0.02)
+    return samples[loud[0] : loud[-1]]
+
+
+def test_who_goes_on_after_all_is_waited_for_again() -> None:
+    stage = Stage(streams=False, wanted=ORDERS)
+    stage.engine.says = Hypothesis("returns", 0.95, "2")
+    stage.hears(0.5, without_silence("returns"), 0.3)
+    # It was enough, and he speaks on: the next pause is judged by what is said by then.
+    stage.engine.says = Hypothesis("returns of my order", 0.3)
+    stage.hears(without_silence("of my order"), 0.5)
+    assert Kind.HEARD not in stage.kinds
+    stage.hears(0.5)
+    assert stage.recognition().hypotheses[0].confidence == 0.3
+
+
+def test_a_type_is_waited_for_however_sure_it_is() -> None:
+    stage = Stage(streams=False, wanted=Wanted("en", type="digits", speech_timeout=0.7))
+    stage.engine.says = Hypothesis("one two", 0.99)
+    stage.hears(0.5, "one two", 0.3)
+    assert Kind.HEARD not in stage.kinds
 
 
 def test_a_caller_who_says_more_is_heard_anew_and_whole() -> None:

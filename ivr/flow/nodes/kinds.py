@@ -14,7 +14,7 @@ from ivr.flow.nodes.words import Words
 from ivr.flow.problem import Problem
 from ivr.flow.settings import Reader, Schema, scalar, text_schema
 from ivr.flow.source import MappingNode, Node, ScalarNode, SequenceNode
-from ivr.flow.ssml import check_plain, is_ssml, read_ssml
+from ivr.flow.ssml import check_plain, is_ssml, read_ssml, words_of
 from ivr.flow.template import Template, parse_template
 
 KEYS_LIMIT: Final = 200
@@ -64,7 +64,22 @@ class SpokenText(TemplateText):
         if problem is not None:
             reader.problems.append(problem)
             return None
+        if _says_nothing(template):
+            # A voice makes no sound of it, and a flow with it does not go live.
+            help = "write what is said, or the step pause: 1s for silence"
+            reader.problem("E153", node, "there is nothing to say in this text", help)
+            return None
         return template
+
+
+_NO_WORDS: Final = frozenset(" \t\r\n.,;:!?…-–—'\"()")
+
+
+def _says_nothing(template: Template) -> bool:
+    if template.holes or any(element.name == "break" for element in template.ssml):
+        return False
+    words = words_of(template.text) if template.ssml else template.text
+    return _NO_WORDS.issuperset(words)
 
 
 KEYS_SENT: Final = 64

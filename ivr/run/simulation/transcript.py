@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import PurePath
 
 from ivr.flow.model import Flow, Place
-from ivr.run.actions import Action, Log, Play, PlayItem, PlayText, StepDone, StepRecord, Tag
+from ivr.run.actions import Action, Log, Mark, Play, PlayItem, PlayText, StepDone, StepRecord, Tag
 from ivr.run.conversation import CallFacts
 from ivr.run.script import PATIENCE, Script, heard_in
 
@@ -33,6 +33,9 @@ class Told(Script):
         self.lengths: dict[str, float] = {}
         """By recording or text: those that were as long as they really are."""
         self._place: Place | None = None
+        self._marking: str | None = None
+        self._marks: list[tuple[str, str]] = []
+        """Verbs, and what they wrote, whose steps are not told yet."""
         self._at = facts.at
         super().__init__(flow, facts, **more)  # type: ignore[arg-type]
 
@@ -86,20 +89,32 @@ class Told(Script):
 
     def _tell(self, what: str) -> None:
         super()._tell(what)
-        self.tell(what, place=self._place)
+        if self._marking is not None:
+            self._marks.append((self._marking, what))
+        else:
+            self.tell(what, place=self._place)
 
     def _act(self, action: Action) -> None:
         self._place = None
-        if isinstance(action, Tag):
-            # Where it stands is not known any more: the call may be some steps further on.
-            self._place = Place("", 0)
+        # What marks the call is told with its step: the call may be in another block by now.
+        match action:
+            case Tag():
+                self._marking = "tag"
+            case Mark(("goal" | "disposition") as kind):
+                self._marking = kind
         if isinstance(action, Log) and (found := re.fullmatch(r"(.*):(\d+):(\d+)", action.place)):
             self._place = Place(found[1], int(found[2]), int(found[3]))
         super()._act(action)
-        self._place = None
-        if isinstance(action, StepDone) and (words := _outcome(action.record)):
-            place = self.run.place._replace(line=action.record.line)
-            self.tell(words, action.record.block, place)
+        self._place = self._marking = None
+        if isinstance(action, StepDone):
+            self._step_done(action.record)
+
+    def _step_done(self, record: StepRecord) -> None:
+        place = self.run.place._replace(line=record.line)
+        while self._marks and self._marks[0][0] == record.verb:
+            self.tell(self._marks.pop(0)[1], record.block, place)
+        if words := _outcome(record):
+            self.tell(words, record.block, place)
 
 
 def _outcome(record: StepRecord) -> str:
@@ -115,5 +130,6 @@ def _outcome(record: StepRecord) -> str:
     if record.input_mode == "speech":
         keys = f" {heard_in(record)}:"
     to = f"  → {record.next_block}" if record.next_block else ""
-    exit = "" if record.exit == record.input else f" {record.exit}"
+    by_keys = record.input_mode != "speech"
+    exit = "" if by_keys and record.exit == record.input else f" {record.exit}"
     return f"{record.verb}{keys}{exit}{to}" + (f"  ({shown})" if shown else "")

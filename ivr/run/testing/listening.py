@@ -63,7 +63,8 @@ def _keys(step: Step | None) -> tuple[str, ...]:
     match step.settings if step is not None else None:
         case questions.Collect() as collect:
             digits = digits_of(collect)
-            return (f"{digits.least}..{digits.most} digits",)
+            least = "" if digits.least == digits.most else f"{digits.least}.."
+            return (f"{least}{digits.most} digits",)
         case questions.Menu(keys=keys):
             return keys.patterns
         case _:

@@ -9,7 +9,7 @@ state      what ends it
 quiet      a voiced window: *doubtful*. Nothing counts before ``deaf_for`` is over; it is learnt how loud the line is
 doubtful   250 ms voiced of half a second: the caller *speaks*, which may cut a prompt. Silence for ``speech_timeout``:
            a short word if at least 120 ms were voiced, else a noise; either way *quiet* again. ``longest`` ends it too
-speaks     silence for ``speech_timeout``, or ``longest`` is reached: *over*
+speaks     silence for ``speech_timeout``, or for less if that is :meth:`~Endpointer.enough`, or ``longest``: *over*
 over       nothing
 =========  =============================================================================================================
 
@@ -82,6 +82,9 @@ class SpeechSound:
 class SpeechPaused:
     """It has been silent for a while: if the caller says no more, all of his speech has been given out."""
 
+    pause: int
+    """Names it for :meth:`Endpointer.enough`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SpeechEnded:
@@ -138,12 +141,21 @@ class Endpointer:
         """Voiced windows of what is being said."""
         self._kept_from = 0
         self._paused = False
+        self._enough = (-1, 0)
+        """A pause, and the windows of silence that end it."""
         self._recent: deque[bool] = deque(maxlen=_COUNTS_OF)
         self._voiced = 0
 
     @property
     def over(self) -> bool:
         return self._state == "over"
+
+    def enough(self, pause: int, seconds: float) -> None:
+        """What was said before that pause is enough: so much silence ends it, if he has said no more meanwhile.
+
+        May be called from any thread.
+        """
+        self._enough = (pause, _windows(seconds))
 
     def feed(self, pcm: bytes) -> Iterator[EndpointEvent]:
         """Some more sound, 16-bit samples at 8,000 Hz, in pieces of any size."""
@@ -210,9 +222,10 @@ class Endpointer:
         if windows == _AFTER and (self._state == "speaks" or self._voiced >= _SHORTEST):
             self._paused = True
             yield SpeechSound(b"".join(self._kept))
-            yield SpeechPaused()
+            yield SpeechPaused(self._last)
             self._kept.clear()
-        if windows >= self._timeout:
+        of, enough = self._enough
+        if windows >= (min(enough, self._timeout) if of == self._last else self._timeout):
             yield from self._ends()
 
     def _ends(self) -> Iterator[EndpointEvent]:

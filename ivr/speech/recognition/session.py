@@ -4,7 +4,8 @@ Where speech begins and ends is found by the thread that reads (:meth:`Session.f
 waiting for anybody's recognition; recognising is the work of other threads (:meth:`Session.work`), one at a time.
 
 An engine that does all its work at the end begins it when the caller pauses, if no other caller's work waits: when the
-time-out is over and he has said no more, what he said is known already.
+time-out is over and he has said no more, what he said is known already. If it is one of the phrases beyond doubt, and
+no other goes on from there, the time-out is not waited for.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from ivr.hearing import Hypothesis, Recognition, SpeechBegan, Wanted
 from ivr.speech.recognition.endpointer import Endpointer, EndpointEvent, Judge, SpeechEnded, SpeechPaused, SpeechSound
 from ivr.speech.recognition.port import Recogniser, RecognitionError, Utterance
 from ivr.speech.recognition.wire import Body, Kind
+from ivr.understanding.phrases import normalised
 
 __all__ = ["Session"]
 
 _BEHIND: Final = 3.0
 """Seconds that sound of speech may wait for its recogniser."""
 _HYPOTHESES: Final = 5
+_SURE: Final = 0.85
+_SILENCE_IF_SURE: Final = 0.35
+"""Seconds. Within a phrase people are silent for less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +140,10 @@ class Session:
             case SpeechSound(pcm):
                 self._sound.append(pcm)
                 self._early = None
-            case SpeechPaused() if not self._recogniser.streams and self._idle():
+            case SpeechPaused(pause) if not self._recogniser.streams and self._idle():
                 self._early = self._finished()
+                if self._is_sure(self._early):
+                    self._endpointer.enough(pause, _SILENCE_IF_SURE)
             case SpeechEnded() as ended:
                 hypotheses = self._finished() if self._early is None else self._early
                 self._utterance, self._early = None, None
@@ -146,6 +153,15 @@ class Session:
                     heard = _from_the_start(hypotheses[:_HYPOTHESES], ended.sound_from_ms)
                     took = round((self._clock() - work.since) * 1000)
                     self._ends(Kind.HEARD, Recognition(heard, ended.began_ms, ended.ended_ms, took))
+
+    def _is_sure(self, hypotheses: Sequence[Hypothesis]) -> bool:
+        """Whether more of it could only be something else than the caller was asked for."""
+        wanted = self._wanted
+        if wanted.type is not None or not hypotheses or hypotheses[0].confidence < _SURE:
+            return False
+        said = _words(hypotheses[0].text, wanted)
+        forms = [_words(form, wanted) for phrase in wanted.phrases for form in phrase.forms]
+        return not any(len(form) > len(said) and form[: len(said)] == said for form in forms)
 
     def _finished(self) -> Sequence[Hypothesis]:
         utterance = self._utterance
@@ -163,6 +179,10 @@ class Session:
             self._work.clear()
         if not over:
             self._tell(kind, body)
+
+
+def _words(text: str, wanted: Wanted) -> list[str]:
+    return normalised(text, wanted.language).split()
 
 
 def _from_the_start(hypotheses: Sequence[Hypothesis], ms: int) -> tuple[Hypothesis, ...]:

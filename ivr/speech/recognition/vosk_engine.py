@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -91,11 +91,14 @@ class VoskRecogniser:
         return found
 
     def utterance(self, wanted: Wanted) -> _VoskUtterance:
-        phrases = tuple(
-            Phrase(one.name, forms)
+        spelt = {
+            (one.name, " ".join(self._words(form))): form
             for one in wanted.phrases
-            if (forms := tuple(form for form in one.forms if self._hears(form)))
-        )
+            for form in one.forms
+            if self._hears(form)
+        }
+        names = dict.fromkeys(name for name, _ in spelt)
+        phrases = [Phrase(name, tuple(words for one, words in spelt if one == name)) for name in names]
         if wanted.phrases and not phrases:
             raise RecognitionError(
                 f"the model {_model_name(self._folder)} knows the words of none of these phrases: write other words"
@@ -106,7 +109,7 @@ class VoskRecogniser:
         else:
             recogniser = vosk.KaldiRecognizer(self._model, _SAMPLE_RATE, json.dumps(words, ensure_ascii=False))
         recogniser.SetWords(True)
-        return _VoskUtterance(recogniser, phrases, self._language, freely=wanted.type is not None)
+        return _VoskUtterance(recogniser, phrases, spelt, self._language, freely=wanted.type is not None)
 
     def _hears(self, form: str) -> bool:
         words = self._words(form)
@@ -117,7 +120,7 @@ class VoskRecogniser:
         if not self._takes_grammars or wanted.type == "text" or (phrases and wanted.type is not None):
             return None
         if phrases:
-            said = [" ".join(self._words(form)) for phrase in phrases for form in phrase.forms]
+            said = [form for phrase in phrases for form in phrase.forms]
             theirs = {word for one in said for word in one.split()}
             others = [word for word in self._fillers if word not in theirs]
         else:
@@ -185,8 +188,17 @@ def _model_name(folder: Path) -> str:
 class _VoskUtterance:
     """Hears while it is spoken. The library ends an utterance where it hears a pause; its parts are put together."""
 
-    def __init__(self, recogniser: Any, phrases: Sequence[Phrase], language: str, *, freely: bool) -> None:
-        """``freely``: whether it may be none of the phrases."""
+    def __init__(
+        self,
+        recogniser: Any,
+        phrases: Sequence[Phrase],
+        written: Mapping[tuple[str, str], str],
+        language: str,
+        *,
+        freely: bool,
+    ) -> None:
+        """The phrases in words of the model, and how the operator wrote each; ``freely``: whether it may be another."""
+        self._written = written
         self._recogniser = recogniser
         self._freely = freely
         self._phrases = phrases
@@ -214,7 +226,9 @@ class _VoskUtterance:
             return ()
         found = self._phrase_hypotheses()
         if self._freely:
-            confidence = _mean(words) * len(words) / len(self._words)
+            # Freely said is what is none of the phrases.
+            left = 1 - max((one.confidence for one in found), default=0.0)
+            confidence = left * _mean(words) * len(words) / len(self._words)
             found.append(Hypothesis(" ".join(word.text for word in words), confidence, words=words))
         return sorted(found, key=lambda one: -one.confidence)[:_MOST_HYPOTHESES]
 
@@ -223,7 +237,9 @@ class _VoskUtterance:
         said = " ".join("∅" if word.text == _UNKNOWN else word.text for word in self._words)
         confidence = _mean(self._words)
         return [
-            Hypothesis(one.form, confidence * one.share, one.phrase.name, tuple(self._words))
+            Hypothesis(
+                self._written[one.phrase.name, one.form], confidence * one.share, one.phrase.name, tuple(self._words)
+            )
             for one in matches(said, self._phrases, self._language)[:_MOST_HYPOTHESES]
         ]
 

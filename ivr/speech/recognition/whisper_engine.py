@@ -55,7 +55,6 @@ _REMEMBERED: Final = 20_000
 _TOKENS_PER_SECOND: Final = 8
 """Nobody speaks faster for long; a decoder in a short window likes to say everything twice."""
 
-
 _HALF: Final = 0.5
 """How much of a phrase's probability without sound is taken off."""
 _FARTHEST: Final = 12.0
@@ -64,6 +63,8 @@ _ALONE: Final = 6.0
 """The difference where there is one phrase only."""
 _LEAST_FREE: Final = 1000
 """Frames of the window in which something is written freely; in shorter ones its end is often missed."""
+_LONGEST_HINTS: Final = 100
+"""Tokens."""
 _MEANINGLESS: Final = 0.3
 """What a text is worth that means nothing of the type that was asked for."""
 _FREE_BIAS: Final = 2.0
@@ -190,6 +191,11 @@ class WhisperRecogniser:
         usual = usual_yes_no(self._language) if wanted.type == "yes_no" else None
         return () if usual is None else (Phrase("yes", usual.yes), Phrase("no", usual.no))
 
+    def _before(self, hints: Sequence[str]) -> list[int]:
+        """The hints as what was said before: words that have been said are said again."""
+        ids = self._ids(f"{', '.join(hints)}.")[:_LONGEST_HINTS]
+        return [self._token("<|startofprev|>"), *ids] if hints else []
+
     def _token(self, name: str) -> int:
         found = self._tokens.token_to_id(name)
         if found is None:
@@ -209,18 +215,20 @@ class WhisperRecogniser:
             if not wanted.phrases:
                 found = [replace(one, name=None) for one in found]
         if wanted.type is not None and (wanted.phrases or not forms):
-            found += self._freely(sound, wanted.type)
+            # Freely said is what is none of the phrases.
+            left = 1 - max((one.confidence for one in found), default=0.0)
+            freely = self._freely(sound, wanted.type, wanted.hints)
+            found += [replace(one, confidence=one.confidence * left) for one in freely]
         return sorted(found, key=lambda one: -one.confidence)[:_MOST_HYPOTHESES]
 
     def _choose(self, sound: NDArray[np.float32], forms: Sequence[_Form]) -> list[Hypothesis]:
         """The phrases by how well they fit."""
         encoded, frames = self._encode(sound)
-        free = self._decode(encoded, _spoken_seconds(sound))
-        written = without_repeats(free, self._language)
+        seconds = _spoken_seconds(sound)
+        written = without_repeats(self._decode(encoded, seconds), self._language)
         if len(forms) > _MOST_FORMS:
             forms = sorted(forms, key=lambda one: -alike(normalised(one.text, self._language), written))[:_MOST_FORMS]
         best = self._scored(encoded, frames, [(form, ids) for form in forms for ids in form.spelt])
-        seconds = _spoken_seconds(sound)
         return [
             Hypothesis(one.form.text, self._confidence(one, best, written, seconds), name) for name, one in best.items()
         ]
@@ -253,14 +261,15 @@ class WhisperRecogniser:
             + _CONFIDENCE.pace * pace
         )
 
-    def _freely(self, sound: NDArray[np.float32], type: SpokenType) -> list[Hypothesis]:
+    def _freely(self, sound: NDArray[np.float32], type: SpokenType, hints: Sequence[str]) -> list[Hypothesis]:
         """What the decoder writes itself; what means something of the type counts for more."""
         encoded, frames = self._encode(sound, _LEAST_FREE)
         # With times: in a window that is shorter than those it knows the decoder finds the end by them.
         several = 1 if type == "text" else _MOST_HYPOTHESES
-        most = len(self._start) + max(16, math.ceil(_spoken_seconds(sound) * _TOKENS_PER_SECOND))
+        prompt = [*self._before(hints), *self._start]
+        most = len(prompt) + max(16, math.ceil(_spoken_seconds(sound) * _TOKENS_PER_SECOND))
         result = self._model.generate(
-            encoded, [self._start], beam_size=several, num_hypotheses=several, max_length=2 * most
+            encoded, [prompt], beam_size=several, num_hypotheses=several, max_length=2 * most
         )[0]
         last = self._token("<|notimestamps|>")
         texts = [ids for some in result.sequences_ids if (ids := tuple(one for one in some if one < last))]
