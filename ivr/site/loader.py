@@ -401,9 +401,10 @@ class _Loading:
         if node is None or part is None:
             return None
         own = part.listen
-        for other in () if rtc is None or own is None else rtc.listen:
-            everywhere = any(ip_address(host).is_unspecified for host in (own.host, other.host))
-            if own.port == other.port != 0 and (everywhere or own.host == other.host):
+        for other in () if rtc is None else rtc.listen:
+            if own is None or own.port != other.port or other.port == 0:
+                continue
+            if own.host == other.host or any(ip_address(host).is_unspecified for host in (own.host, other.host)):
                 message = f"port {other.port} is that of '{other}' under rtc: already"
                 self._reader.problem("E202", node, message, "take another: monitoring: {listen: 'http:127.0.0.1:9464'}")
         return MonitoringSettings(part.listen, part.traces)
