@@ -157,10 +157,18 @@ def counted(sipp: Sipp) -> Counts:
     last = {name.removesuffix("(C)"): value for name, value in rows[-1].items() if name and name.endswith("(C)")}
     names = ("answered", "hung_up", "left", "crossed", "gave_up", "refused", "talked", "cancelled", "late")
     seen = Counter({name: int(last[name]) for name in names if last.get(name)})
-    # A BYE that comes in the millisecond in which it is about to send its own: it answers, and calls that a failure.
+    # A BYE (CANCEL) that comes in the millisecond in which it is about to send its own (its answer): it says 200 and no
+    # more, and calls that a failure.
     errors = sipp.folder / "error.log"
-    seen["met"] = errors.read_text(errors="replace").count("unexpected BYE") if errors.exists() else 0
-    return Counts(int(rows[-1]["TotalCallCreated"]), int(last["FailedCall"]) - seen["met"], seen)
+    told = errors.read_text(errors="replace") if errors.exists() else ""
+    seen["met"], seen["cancelled_at_once"] = told.count("unexpected BYE"), told.count("unexpected CANCEL")
+    failed = int(last["FailedCall"]) - seen["met"] - seen["cancelled_at_once"]
+    return Counts(int(rows[-1]["TotalCallCreated"]), failed, seen)
+
+
+def not_answered(seat: Counts) -> int:
+    """Of calls to a seat that answers after a while."""
+    return seat["cancelled"] + seat["late"] + seat["cancelled_at_once"]
 
 
 class Town:
@@ -342,7 +350,7 @@ def compare(town: Town, engine: Engine, seats: Mapping[str, Counts]) -> Iterator
         seat = seats[account]
         yield Line(f"{account}: rung", seat.created, legs(account, "true"))
         yield Line(f"{account}: answered", seat["talked"], legs(account, "answered_at IS NOT NULL"))
-        yield Line(f"{account}: not answered", seat["cancelled"] + seat["late"], legs(account, "answered_at IS NULL"))
+        yield Line(f"{account}: not answered", not_answered(seat), legs(account, "answered_at IS NULL"))
         own = seat["left"] - seat["crossed"]
         yield Line(f"{account}: hung up", own, legs(account, "hangup_by = 'remote'"))
     for account, outcome, status in (("2003", "busy", 486), ("2004", "refused", 603)):
@@ -351,7 +359,7 @@ def compare(town: Town, engine: Engine, seats: Mapping[str, Counts]) -> Iterator
     yield Line("2005: no answer", seats["2005"].created, legs("2005", "outcome = 'no_answer'"))
     volumes, outcomes = report(town.server, "volumes"), report(town.server, "outcomes")
     talked = seats["2001"]["talked"] + seats["2002"]["talked"]
-    rung = sum(seats[account]["cancelled"] + seats[account]["late"] for account in ("2001", "2002"))
+    rung = sum(not_answered(seats[account]) for account in ("2001", "2002"))
     unanswered = sum(seats[account].created for account in ("2003", "2004", "2005"))
     yield Line("report volumes: calls", callers.created, volumes["calls"])
     yield Line("report volumes: taken", callers["answered"], volumes["taken"])

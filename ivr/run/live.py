@@ -590,10 +590,11 @@ class LiveCall:
                 self._record("prompt.end", leg_id, {"heard_ms": heard_ms, "completed": completed})
             case LegEnded(leg_id, by):
                 self._stop_whispering(leg_id)
+                # First the leg, so that it and the talk end in the same millisecond.
+                self._leg_over(leg_id, "remote" if by == "agent" else "network")
                 if leg_id == self._connected:
                     self._connected = None
                     self._record("bridge.leave", leg_id)
-                self._leg_over(leg_id, "remote" if by == "agent" else "network")
             case CallerLeft(by):
                 self._record("leg.ended", "caller", {"hangup_by": "remote" if by == "caller" else "network"})
             case LegHeld(leg_id):

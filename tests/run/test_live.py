@@ -290,6 +290,8 @@ def test_a_call_through_the_menu_to_a_seat_and_back() -> None:
     assert kinds.index(("leg.ended", "leg2")) < kinds.index(("bridge.leave", "leg1"))
     assert kinds.index(("bridge.join", "leg1")) < kinds.index(("bridge.leave", "leg1"))
     assert kinds.count(("bridge.leave", "leg1")) == 1
+    # The leg first: who talked did so to its last millisecond.
+    assert kinds.index(("leg.ended", "leg1")) < kinds.index(("bridge.leave", "leg1"))
 
 
 def test_the_caller_gives_up_before_the_first_step() -> None:
