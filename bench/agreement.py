@@ -218,7 +218,7 @@ class Town:
         """Have everybody call; returns when all are done. ``killed``: calls may be lost, and nobody waits for long."""
         options = ["-trace_logs", "-log_file", "said.log"]
         if killed:
-            options += ["-max_invite_retrans", "4", "-max_non_invite_retrans", "4"]
+            options += ["-max_invite_retrans", "4", "-max_non_invite_retrans", "4", "-recv_timeout", "10000"]
         stays = STAYS_KILLED if killed else STAYS
 
         def moment(span: tuple[int, int]) -> str:
