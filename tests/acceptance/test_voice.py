@@ -143,7 +143,7 @@ def test_words_and_digits_over_a_line_that_is_noisy_and_loses_packets(voices: Vo
     anna.hears(TAKEN)
     anna.is_hung_up()
     told = voices.server.does("trace", "last")
-    assert 'speech "a new order"' in told, told
+    assert 'said "a new order"' in told, told
     assert "cutting the prompt" in told, told
     assert relay.counts()["lost"] > 0
 
