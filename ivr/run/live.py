@@ -8,36 +8,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol, assert_never
 
 from gateway.call import (
-    Answered,
     AudioHeard,
     Call,
     CallEnded,
-    CallerHeld,
     CallerLeft,
-    CallerRetrieved,
     CallEvent,
     Clip,
-    EarlyMedia,
-    KeyPressed,
-    LegAnswered,
     LegEnded,
-    LegFailed,
-    LegHeld,
-    LegOutcome,
-    LegReport,
-    LegRetrieved,
-    LegRinging,
     PlayEnded,
-    Target,
 )
 from ivr.flow.model import Place, Step
-from ivr.hearing import Ear, EarEvent, Ears, NotHeard, Recognition, SpeechBegan
-from ivr.records.events import EventType, RecordEvent
+from ivr.hearing import Ear, EarEvent, Ears, NotHeard, SpeechBegan
 from ivr.records.words import CallMode
 from ivr.run.actions import (
     Action,
@@ -64,21 +49,17 @@ from ivr.run.actions import (
     Ringing,
     SendKeys,
     StepDone,
-    StepRecord,
     StopListening,
     StopPlaying,
     Tag,
     Whisper,
 )
+from ivr.run.chronicle import Chronicle, Journal
 from ivr.run.events import Event, HearingFailed, PlayFailed, RequestDone, SpeechHeard, SpeechStarted
-from ivr.run.quality import mean_opinion_score
 from ivr.run.requests import Asked, NoReply, Reply
 from ivr.run.view import CallState, CallView
 
 log = logging.getLogger("ivr.call")
-
-_KEYS_RECORDED = 500
-"""Of one call: a telephone that sends keys without end must not fill the records."""
 
 
 class Sounds(Protocol):
@@ -125,12 +106,6 @@ class Outside(Protocol):
         """Perform it although nobody waits for the answer; never waits and never fails."""
 
 
-class Journal(Protocol):
-    """Where events are written down; never waits and never fails."""
-
-    def append(self, event: RecordEvent) -> None: ...
-
-
 class LiveCall:
     """Owns a call from arrival to :class:`~gateway.call.CallEnded`; ``on_over`` is called once, at the very end."""
 
@@ -156,10 +131,10 @@ class LiveCall:
         self._run = run
         self.flow = flow
         self._flow_version = flow_version
+        self._chronicle = Chronicle(journal, call.call_id, flow_version, loop.time)
         self._sounds = sounds
         self._outside = outside
         self._ears = ears
-        self._journal = journal
         self._loop = loop
         self._on_over = on_over
         self._timer: asyncio.TimerHandle | None = None
@@ -182,19 +157,15 @@ class LiveCall:
         """Seconds of the loop's clock."""
         self._barged_in = False
         """What the caller says has cut a prompt."""
-        # Steps carry seconds of the loop's clock; records want the time of day.
-        self._epoch_ms = time.time() * 1000 - loop.time() * 1000
         self._offers: set[str] = set()
         self._connected: str | None = None
-        self._legs: set[str] = set()
-        self._keys = 0
         self._mode = mode
-        self._arrived_at = round(time.time() * 1000)
+        self._arrived_at = self._chronicle.epoch_ms(loop.time())
         self._ended: Ended | None = None
         self._begun = False
         self._broken = False
         self._over = False
-        self._record(
+        self._chronicle.write(
             "call.arrived",
             data={
                 "mode": mode,
@@ -208,7 +179,7 @@ class LiveCall:
                 **({} if trace_id is None else {"trace_id": trace_id}),
             },
         )
-        self._record(
+        self._chronicle.write(
             "leg.created", "caller", {"role": "caller", "kind": call.caller_kind, "account": call.caller_account}
         )
 
@@ -264,7 +235,7 @@ class LiveCall:
             verb=step.verb if step is not None else None,
             place=str(run.place),
             arrived_at=self._arrived_at,
-            step_since=round(self._epoch_ms + run.step_began * 1000) if self._begun else self._arrived_at,
+            step_since=self._chronicle.epoch_ms(run.step_began) if self._begun else self._arrived_at,
             legs=call.legs(),
         )
 
@@ -333,27 +304,29 @@ class LiveCall:
             case Whisper():
                 self._whisper(action)
             case Dial(leg_id, target, caller_id, headers):
-                self._leg_begins(leg_id, target)
+                self._chronicle.leg_begins(leg_id, target)
                 call.dial(leg_id, target, caller_id=caller_id, headers=headers)
             case Refer(leg_id, target, wait, headers):
-                self._leg_begins(leg_id, target, transfer_kind="refer" if wait else "blind")
+                self._chronicle.leg_begins(leg_id, target, transfer_kind="refer" if wait else "blind")
                 call.refer(leg_id, target, wait=wait, headers=headers)
             case Drop(leg_id, reason):
                 self._stop_whispering(leg_id)
                 if leg_id == self._connected:
                     self._connected = None
-                    self._record("bridge.leave", leg_id)
+                    self._chronicle.write("bridge.leave", leg_id)
                 call.drop(leg_id, reason)
-                self._leg_over(leg_id, "local", **({"outcome": reason} if reason in ("refused", "no_answer") else {}))
+                self._chronicle.leg_over(
+                    leg_id, "local", **({"outcome": reason} if reason in ("refused", "no_answer") else {})
+                )
             case Connect(leg_id):
                 self._stop_whispering(leg_id)
                 call.connect(leg_id)
                 self._connected = leg_id
-                self._record("bridge.join", leg_id)
+                self._chronicle.write("bridge.join", leg_id)
             case Disconnect():
                 call.disconnect()
                 if self._connected is not None:
-                    self._record("bridge.leave", self._connected)
+                    self._chronicle.write("bridge.leave", self._connected)
                     self._connected = None
             case Request(_, asked, True):
                 self._outside.send(asked, call.call_id)
@@ -363,21 +336,21 @@ class LiveCall:
                 self._cancel_request(request_id)
             case Log(text, place, error):
                 (log.warning if error else log.info)("call %s %s: %s", call.call_id, place, text)
-                self._record("error" if error else "log", data={"text": text, "place": place})
+                self._chronicle.write("error" if error else "log", data={"text": text, "place": place})
             case Tag(name, value):
-                self._record("tag", data={"name": name, "value": value})
+                self._chronicle.write("tag", data={"name": name, "value": value})
             case Mark(kind, value):
-                self._record("call.marked", data={kind: value})
+                self._chronicle.write("call.marked", data={kind: value})
             case StepDone(record):
-                self._step(record)
+                self._chronicle.step(record)
             case OfferStarted(leg_id, target):
                 self._offers.add(leg_id)
                 if len(self._offers) == 1:
-                    self._record("offer.start", leg_id, {"targets": [str(target)]})
+                    self._chronicle.write("offer.start", leg_id, {"targets": [str(target)]})
             case OfferEnded(leg_id, outcome):
                 self._offers.discard(leg_id)
                 if not self._offers:
-                    self._record("offer.end", leg_id, {"outcome": outcome})
+                    self._chronicle.write("offer.end", leg_id, {"outcome": outcome})
             case Ended():
                 self._ended = action
                 call.hangup(action.cause)
@@ -535,7 +508,7 @@ class LiveCall:
             self._barged_in = self._stopped is not None
             return
         self._stop_listening()
-        self._record_speech(event)
+        self._chronicle.spoke(event, since=self._listen_from, barged_in=self._barged_in)
         if isinstance(event, NotHeard):
             self._hand_on(HearingFailed(listen.listen_id, event.reason))
         else:
@@ -561,156 +534,17 @@ class LiveCall:
         if task is not None:
             task.cancel()
 
-    # For the records ----------------------------------------------------------------------------------
-
-    def _record(self, kind: EventType, leg_id: str | None = None, data: dict[str, object] | None = None) -> None:
-        at = round(self._epoch_ms + self._loop.time() * 1000)
-        leg = None if leg_id is None else f"{self.call.call_id}-{leg_id}"
-        self._journal.append(RecordEvent(at, kind, self.call.call_id, leg, data or {}))
-
     def _note(self, event: CallEvent) -> None:
-        match event:
-            case Answered():
-                self._record("call.answered")
-                self._record("leg.answered", "caller")
-            case KeyPressed(_, source, leg_id):
-                # Which key it was may be secret; the step's row says it where it may be said.
-                self._keys += 1
-                if self._keys <= _KEYS_RECORDED:
-                    self._record("key", leg_id or "caller", {"source": source})
-            case EarlyMedia(leg_id):
-                self._record("leg.early_media", leg_id or "caller")
-            case LegRinging(leg_id):
-                self._record("leg.ringing", leg_id)
-            case LegAnswered(leg_id):
-                self._record("leg.answered", leg_id)
-            case LegFailed(leg_id, outcome, status, text):
-                self._leg_failed(leg_id, outcome, status, text)
-            case PlayEnded(_, heard_ms, completed, str() as leg_id):
-                self._record("prompt.end", leg_id, {"heard_ms": heard_ms, "completed": completed})
-            case LegEnded(leg_id, by):
-                self._stop_whispering(leg_id)
-                # First the leg, so that it and the talk end in the same millisecond.
-                self._leg_over(leg_id, "remote" if by == "agent" else "network")
-                if leg_id == self._connected:
-                    self._connected = None
-                    self._record("bridge.leave", leg_id)
-            case CallerLeft(by):
-                self._record("leg.ended", "caller", {"hangup_by": "remote" if by == "caller" else "network"})
-            case LegHeld(leg_id):
-                self._record("leg.held", leg_id)
-            case LegRetrieved(leg_id):
-                self._record("leg.retrieved", leg_id)
-            case CallerHeld():
-                self._record("leg.held", "caller")
-            case CallerRetrieved():
-                self._record("leg.retrieved", "caller")
-            case _:
-                pass
-
-    def _record_speech(self, event: Recognition | NotHeard) -> None:
-        if isinstance(event, NotHeard):
-            self._record("speech", "caller", {"error": event.reason})
+        if not isinstance(event, LegEnded):
+            self._chronicle.happened(event)
             return
-        # What was said may be secret, as keys may be; the step's row says it where it may be said.
-        best = event.hypotheses[0].confidence if event.hypotheses else None
-        began = self._epoch_ms + self._listen_from * 1000
-        data: dict[str, object] = {
-            "from_at": round(began + event.began_ms),
-            "until_at": round(began + event.ended_ms),
-            "took_ms": event.took_ms,
-            "hypotheses": len(event.hypotheses),
-            "confidence": None if best is None else round(best, 3),
-            "barged_in": self._barged_in,
-        }
-        self._record("speech", "caller", data)
-
-    def _leg_begins(self, leg_id: str, target: Target, **more: object) -> None:
-        self._legs.add(leg_id)
-        data: dict[str, object] = {
-            "role": "agent",
-            "kind": "pstn" if target.scheme == "tel" else target.scheme,
-            "account": target.name,
-            "remote": str(target),
-        }
-        self._record("leg.created", leg_id, {**data, **more})
-
-    def _leg_failed(self, leg_id: str, outcome: LegOutcome, status: int | None, text: str) -> None:
-        log.info("call %s: leg %s %s (%s %s)", self.call.call_id, leg_id, outcome, status or "-", text)
-        self._legs.discard(leg_id)
-        self._record(
-            "leg.ended",
-            leg_id,
-            {"hangup_by": "remote", "sip_status": status, "outcome": outcome, "text": text},
-        )
-
-    def _leg_over(self, leg_id: str, by: str, **more: object) -> None:
-        """Its end now, not when the call ends and everything else of it is reported."""
-        if leg_id in self._legs:
-            self._legs.remove(leg_id)
-            self._record("leg.ended", leg_id, {"hangup_by": by, **more})
-
-    def _step(self, step: StepRecord) -> None:
-        self._record(
-            "flow.step",
-            data={
-                "seq": step.seq,
-                "flow": step.flow,
-                "flow_version": self._flow_version,
-                "block": step.block,
-                "step": step.step,
-                "verb": step.verb,
-                "line": step.line,
-                "from_at": round(self._epoch_ms + step.began * 1000),
-                "until_at": round(self._epoch_ms + step.ended * 1000),
-                "try_no": step.try_no,
-                "input_mode": step.input_mode,
-                "input": step.input,
-                "confidence": step.confidence,
-                "barged_in": step.barged_in,
-                "heard_ms": step.heard_ms,
-                "exit": step.exit,
-                "next_block": step.next_block,
-                "error": step.error,
-                **({} if step.detail is None else {"detail": dict(step.detail)}),
-            },
-        )
-
-    def _leg_report(self, report: LegReport) -> None:
-        invitation = report.invitation
-        more: dict[str, object] = {}
-        if report.kind == "rtc":
-            # What names an RTC leg in signalling is its invitation; a SIP Call-ID it has not.
-            more = {"invitation": report.signalling_id or None}
-        if invitation is not None:
-            more |= {
-                "rtc_channel": invitation.channel,
-                "invitation_state": invitation.state,
-                "invitation_error": invitation.error,
-            }
-        self._record(
-            "leg.ended",
-            report.leg_id,
-            {
-                "kind": report.kind,
-                "role": report.role,
-                "account": report.account,
-                "remote": report.remote,
-                "sip_call_id": None if report.kind == "rtc" else report.signalling_id,
-                "sip_status": report.status,
-                "hangup_by": report.hangup_by,
-                "codec": report.codec,
-                "rx_pkts": report.packets_received,
-                "tx_pkts": report.packets_sent,
-                "lost_pkts": report.packets_lost,
-                "jitter_ms": round(report.jitter_ms, 2),
-                "rtt_ms": report.round_trip_ms,
-                "mos": mean_opinion_score(report),
-                "audio_rx_ms": report.audio_received_ms,
-                "audio_tx_ms": report.audio_sent_ms,
-                **more,
-            },
-        )
+        leg_id = event.leg_id
+        self._stop_whispering(leg_id)
+        # First the leg, so that it and the talk end in the same millisecond.
+        self._chronicle.leg_over(leg_id, "remote" if event.by == "agent" else "network")
+        if leg_id == self._connected:
+            self._connected = None
+            self._chronicle.write("bridge.leave", leg_id)
 
     def _finish(self, event: CallEnded) -> None:
         if self._over:
@@ -730,9 +564,9 @@ class LiveCall:
             self._timer.cancel()
             self._timer = None
         for report in event.legs:
-            self._leg_report(report)
+            self._chronicle.leg_measured(report)
         ended = self._ended
-        self._record(
+        self._chronicle.write(
             "call.ended",
             data={
                 "ended_by": ended.by,
