@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-from ivr.records import model, spool
-from ivr.records import writer as module
+from ivr.records import model, spool, tables
 from ivr.records.database import RecordsError, open_database
 from ivr.records.events import RecordEvent
 from ivr.records.recovery import rebuild
@@ -286,8 +285,8 @@ def test_new_calls_come_after_those_of_the_last_run(sqlite: Engine, folder: Path
 def test_more_than_memory_holds_waits_in_the_spool(
     tmp_path: Path, folder: Path, locked: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_AHEAD_BOUND", 100)
-    monkeypatch.setattr(module, "_BATCH_BOUND", 30)
+    monkeypatch.setattr(tables, "_AHEAD_BOUND", 100)
+    monkeypatch.setattr(tables, "_BATCH_BOUND", 30)
     monkeypatch.setattr(spool, "_SEGMENT", 20_000)
     monkeypatch.setattr(spool, "_FIRST_SEGMENTS", 10_000)
     writer = RecordWriter(f"sqlite:///{tmp_path}/records.db", spool=Spool(folder), bound=200)

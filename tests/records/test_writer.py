@@ -15,8 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from ivr.records import database
-from ivr.records import writer as module
+from ivr.records import database, tables
 from ivr.records.database import open_database
 from ivr.records.events import RecordEvent
 from ivr.records.recovery import rebuild
@@ -76,8 +75,8 @@ def test_an_event_of_no_call(engine: Engine, writer: RecordWriter) -> None:
 def test_events_after_the_end_of_a_call_long_forgotten(
     engine: Engine, writer: RecordWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_ENDED_CALLS_BOUND", 0)
-    monkeypatch.setattr(module, "_OPEN_CALLS_BOUND", 0)
+    monkeypatch.setattr(tables, "_ENDED_CALLS_BOUND", 0)
+    monkeypatch.setattr(tables, "_OPEN_CALLS_BOUND", 0)
     for event in typical_call("c1"):
         writer.append(event)
         assert writer.flush(5)
@@ -260,7 +259,7 @@ def losing_answers(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
             connection.commit()  # type: ignore[attr-defined]
             raise OSError("the answer got lost")
 
-    monkeypatch.setattr(module, "write", write_and_lose_the_answer)
+    monkeypatch.setattr(tables, "write", write_and_lose_the_answer)
     return lost
 
 
@@ -316,13 +315,13 @@ def test_appending_never_waits(tmp_path: Path) -> None:
 
 def test_the_cost_is_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[float] = []
-    run = module._Tables.run
+    run = tables.Tables.run
 
-    def measured(self: module._Tables) -> None:
+    def measured(self: tables.Tables) -> None:
         run(self)
         used.append(time.thread_time())
 
-    monkeypatch.setattr(module._Tables, "run", measured)
+    monkeypatch.setattr(tables.Tables, "run", measured)
     writer = RecordWriter(f"sqlite:///{tmp_path}/records.db")
     before = threading.active_count()
     for number in range(500):
